@@ -1,0 +1,1 @@
+"""The reference implementation of DMM-GAN and its family, and its trainer."""

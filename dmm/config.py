@@ -1,0 +1,159 @@
+"""Every number a run depends on, as frozen dataclasses: one phrase and one unit for each field.
+
+A recipe (``dmm/recipes/*.yaml``) overrides these defaults, ``--set key=value`` overrides the recipe. The defaults are the published
+bird settings of DMM-GAN.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+class ConfigError(ValueError):
+    """A key or value that does not fit a config, with what was expected and the nearest name."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The networks. What a checkpoint needs to be rebuilt."""
+
+    system: str = "dmmgan"  # a name of `dmm list`
+    widths: tuple[int, ...] = (64, 64, 64)  # channels of the feature maps at 64, 128, 256 px; published: all GF_DIM
+    discriminator_width: int = 32  # channels after the first discriminator layer, DF_DIM
+    noise_dim: int = 100  # numbers in z
+    condition_dim: int = 100  # numbers in the conditioning code
+    text_dim: int = 256  # word and sentence features, channels
+    embedding_dim: int = 300  # word embedding of the text encoder, numbers
+    residuals: int = 2  # residual blocks a refinement stage, R_NUM
+    global_memory: bool = True  # GLDM: add the single global slot
+    mask_pairing: str = "right"  # "right", or "published": the batch-major tiling of the published word mask
+    convention: str = "dmm"  # special tokens: "dmm" (start, end, pad) or "pad0"
+    words_limit: int = 20  # tokens a caption in training, start and end included
+    image_encoder: str = "small"  # DAMSM image encoder: "small" or "inception"
+    encoder_width: int = 32  # first width of the small image encoders, channels
+    encoder_size: int = 64  # side of the picture that the small image encoders read, px
+    caption_embedding: int = 256  # STREAM decoder's embedding, numbers
+    caption_hidden: int = 512  # STREAM decoder's LSTM width
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is read and how it is cut."""
+
+    source: str = "aviary"  # "aviary", or a directory
+    level: str = "garden"  # Aviary level: "garden" or "world"
+    images: int = 12000  # Aviary birds drawn for training
+    seed: int = 0  # Aviary seed
+    sizes: tuple[int, ...] = (64, 128, 256)  # px
+    cache: str = ".cache/aviary"  # where drawn pictures are kept, a directory
+    mirror: bool = False  # mirror half of the training pictures
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One run of the loop."""
+
+    step: str = "gan"  # "match", "caption" or "gan"
+    batch: int = 8  # captions an optimiser step
+    steps: int = 1000  # optimiser steps in all
+    seed: int = 0  # of weights, noise and order
+    generator_rate: float = 2e-4  # Adam
+    discriminator_rate: float = 2e-4  # Adam
+    beta1: float = 0.5  # Adam
+    beta2: float = 0.999  # Adam
+    average: float = 0.999  # decay of the averaged generator
+    adversarial: str = "bce"  # "bce" (published) or "hinge"
+    stages: int = 3  # stages trained: 1 = the 64 px stage alone
+    freeze_initial: bool = False  # keep the first stage fixed
+    kl: float = 1.0  # weight of the conditioning KL
+    damsm: float = 0.0  # weight of the DAMSM terms
+    stream: float = 20.0  # weight of the redescription (caption) loss
+    cloze: float = 0.0  # weight of the masked-word loss; not in the paper
+    text_losses_on: str = "last"  # pictures the text losses read: "last" (published) or "all"
+    gamma1: float = 4.0  # DAMSM, sharpness of the attention over regions
+    gamma2: float = 5.0  # DAMSM, sharpness of the sum over words
+    gamma3: float = 10.0  # DAMSM, sharpness of the softmax over the batch
+    reconstruct: float = 0.0  # matching only: weight of re-writing the caption from the sentence feature; not in the paper
+    clip: float = 0.0  # largest gradient norm, 0 = off
+    precision: str = "auto"  # "fp32", "bf16" (autocast) or "auto": bf16 where the processor multiplies it natively
+    sample_every: int = 500  # steps between sample grids
+    save_every: int = 500  # steps between checkpoints
+    log_every: int = 20  # steps between log rows
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run: model, data and training."""
+
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+
+
+def to_dict(config) -> dict:
+    """Plain containers, for YAML and JSON."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(cls, values: Mapping, where: str = "config"):
+    """Build a config dataclass from plain containers.
+
+    Raises:
+        ConfigError: unknown key (with the nearest name) or a value of the wrong kind.
+    """
+    hints = typing.get_type_hints(cls)
+    unknown = set(values) - set(hints)
+    if unknown:
+        name = sorted(unknown)[0]
+        near = difflib.get_close_matches(name, hints, n=1)
+        raise ConfigError(f"{where}: unknown key {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(hints)}"))
+    return cls(**{name: _coerce(hints[name], value, f"{where}.{name}") for name, value in values.items()})
+
+
+def _coerce(kind, value, where: str):
+    if dataclasses.is_dataclass(kind):
+        return value if isinstance(value, kind) else from_dict(kind, value, where)
+    if typing.get_origin(kind) is tuple:
+        if isinstance(value, str):
+            value = [part for part in value.strip("()[] ").split(",") if part.strip()]
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{where}: expected a list, found {value!r}")
+        return tuple(_coerce(typing.get_args(kind)[0], item, where) for item in value)
+    if kind is bool and not isinstance(value, bool):
+        text = str(value).lower()
+        if text not in ("true", "false"):
+            raise ConfigError(f"{where}: expected true or false, found {value!r}")
+        return text == "true"
+    try:
+        if kind is int and isinstance(value, float) and value != int(value):
+            raise ValueError
+        return kind(value)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{where}: expected {kind.__name__}, found {value!r}") from None
+
+
+def override(config: Config, assignments: Mapping[str, object]) -> Config:
+    """Apply dotted or bare keys (``train.batch``, ``batch``) to a config.
+
+    Raises:
+        ConfigError: a key that no section has, or a bare key that two sections have.
+    """
+    for key, value in assignments.items():
+        section, _, name = key.rpartition(".")
+        homes = [s for s in ("model", "data", "train") if name in {f.name for f in dataclasses.fields(getattr(config, s))}]
+        if section:
+            homes = [section] if section in ("model", "data", "train") else []
+        if not homes:
+            every = [f.name for s in ("model", "data", "train") for f in dataclasses.fields(getattr(config, s))]
+            near = difflib.get_close_matches(name, every, n=1)
+            raise ConfigError(f"unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        if len(homes) > 1:
+            raise ConfigError(f"{key!r} is ambiguous; write {' or '.join(f'{s}.{name}' for s in homes)}")
+        part = getattr(config, homes[0])
+        merged = from_dict(type(part), {**to_dict(part), name: value}, homes[0])
+        config = dataclasses.replace(config, **{homes[0]: merged})
+    return config

@@ -1,0 +1,1 @@
+"""Captions, pictures and the sets they come from."""

@@ -1,0 +1,1 @@
+"""Aviary: a data set of captioned birds that ships as a program."""

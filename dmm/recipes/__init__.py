@@ -1,0 +1,1 @@
+"""Named settings: one small YAML file each."""

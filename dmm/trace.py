@@ -1,0 +1,140 @@
+"""What a generator did, as data: the one return value of every generator's ``forward``.
+
+The papers name their quantities (DM-GAN, Eqs. 3-9: memory writing, key addressing, value reading, response). Each is the output of one
+small module, and each has one field here. A field is ``None`` where an architecture does not have the quantity; nothing is
+ever filled in to look complete.
+
+Shapes use one alphabet: B samples, T words (start and end tokens included), C = the stage's width, H W = the map the stage *reads*
+(64 or 128), S = the picture it paints.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor, from_numpy
+
+
+@dataclass
+class StageTrace:
+    """One stage: the picture, and the memory that was written and read to paint it."""
+
+    image: Tensor | None = None  # B 3 S S in [-1, 1]
+    hidden: Tensor | None = None  # B C S S feature map after the stage
+    writing_gate: Tensor | None = None  # B 1 T in (0, 1), DM-GAN Eq. 6-7: share of the word written into its slot
+    memory: Tensor | None = None  # B 2C T memory slots, Eq. 6
+    key: Tensor | None = None  # B C T, Eq. 4
+    value: Tensor | None = None  # B C T, Eq. 5
+    addressing: Tensor | None = None  # B T H W key-addressing weights, a softmax over T at each place, Eq. 4
+    response: Tensor | None = None  # B C H W what the word memory answers at each place, Eq. 5
+    global_gate: Tensor | None = None  # B 1 1 writing gate of the single global slot (GLDM)
+    global_memory: Tensor | None = None  # B 2C 1
+    global_key: Tensor | None = None  # B C 1
+    global_value: Tensor | None = None  # B C 1
+    global_weights: Tensor | None = None  # B C H W softmax over the C channels at each place
+    global_response: Tensor | None = None  # B C H W
+    response_gate: Tensor | None = None  # B 3 H W over (image, words, global), or B 1 H W (DM-GAN, Eq. 8-9)
+    word_attention: Tensor | None = None  # B T H W (AttnGAN, MirrorGAN)
+    word_context: Tensor | None = None  # B C H W (AttnGAN, MirrorGAN)
+    sentence_attention: Tensor | None = None  # B C H W (MirrorGAN)
+    sentence_context: Tensor | None = None  # B C H W (MirrorGAN)
+    redescription: list[str] | None = None  # B sentences that STREAM reads back from the picture
+
+    @property
+    def size(self) -> int | None:
+        """Side of the picture in pixels."""
+        return None if self.image is None else self.image.shape[-1]
+
+
+@dataclass
+class Trace:
+    """One batch of captions painted: conditioning, three stages, and the words they were painted from."""
+
+    stages: list[StageTrace] = field(default_factory=list)
+    code: Tensor | None = None  # B K sampled conditioning code
+    mean: Tensor | None = None  # B K mean of the conditioning distribution
+    logvar: Tensor | None = None  # B K its log variance
+    mask: Tensor | None = None  # B T, true = this position is not a word (start, end, padding)
+    captions: list[str] | None = None  # B sentences as given
+    words: list[list[str]] | None = None  # B lists of T strings, aligned with the T axis of every field
+    seeds: list[int] | None = None  # B noise seeds
+
+    @property
+    def images(self) -> list[Tensor]:
+        """The pictures, smallest first."""
+        return [stage.image for stage in self.stages if stage.image is not None]
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Trace:
+        """A new trace with ``function`` applied to every tensor."""
+
+        def apply(record):
+            changes = {}
+            for f in dataclasses.fields(record):
+                value = getattr(record, f.name)
+                if isinstance(value, Tensor):
+                    changes[f.name] = function(value)
+            return dataclasses.replace(record, **changes)
+
+        return dataclasses.replace(apply(self), stages=[apply(stage) for stage in self.stages])
+
+    def detach(self) -> Trace:
+        """The same numbers without the graph."""
+        return self.map(Tensor.detach)
+
+    def to(self, *args, **kwargs) -> Trace:
+        """Every tensor moved or converted as by ``Tensor.to``."""
+        return self.map(lambda t: t.to(*args, **kwargs))
+
+    def select(self, sample: int) -> Trace:
+        """The trace of one sample, still with a batch axis of 1."""
+        pick = slice(sample, sample + 1) if sample != -1 else slice(sample, None)
+        one = self.map(lambda t: t[pick])
+        for name in ("captions", "words", "seeds"):
+            value = getattr(one, name)
+            if value is not None:
+                setattr(one, name, value[pick])
+        for stage in one.stages:
+            if stage.redescription is not None:
+                stage.redescription = stage.redescription[pick]
+        return one
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write every field into one compressed ``.npz``, atomically."""
+        arrays, texts = {}, {}
+        for prefix, record in [("", self), *((f"stages.{i}.", s) for i, s in enumerate(self.stages))]:
+            for f in dataclasses.fields(record):
+                value = getattr(record, f.name)
+                if isinstance(value, Tensor):
+                    arrays[prefix + f.name] = value.detach().cpu().numpy()
+                elif value is not None and f.name != "stages":
+                    texts[prefix + f.name] = value
+        texts["stages"] = len(self.stages)
+        arrays["json"] = np.frombuffer(json.dumps(texts).encode(), dtype=np.uint8)
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)
+        path = Path(path)
+        partial = path.with_name(path.name + ".partial")
+        partial.write_bytes(buffer.getvalue())
+        os.replace(partial, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Trace:
+        """Read what :meth:`save` wrote. Never unpickles."""
+        with np.load(path, allow_pickle=False) as file:
+            texts = json.loads(file["json"].tobytes().decode())
+            trace = cls(stages=[StageTrace() for _ in range(texts.pop("stages"))])
+            values = {name: from_numpy(file[name]) for name in file.files if name != "json"} | texts
+        for name, value in values.items():
+            if name.startswith("stages."):
+                _, index, name = name.split(".")
+                setattr(trace.stages[int(index)], name, value)
+            else:
+                setattr(trace, name, value)
+        return trace

@@ -1,0 +1,1 @@
+"""The training loop, its three steps, averaging and logs."""
