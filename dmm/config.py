@@ -66,13 +66,19 @@ class TrainConfig:
     beta1: float = 0.5  # Adam
     beta2: float = 0.999  # Adam
     average: float = 0.999  # decay of the averaged generator
+    warm_average: bool = False  # let the decay grow from 0.1 over the first steps; published: no
     adversarial: str = "bce"  # "bce" (published) or "hinge"
-    stages: int = 3  # stages trained: 1 = the 64 px stage alone
-    freeze_initial: bool = False  # keep the first stage fixed
+    initial_steps: int = 0  # first steps, in which the 64 px stage is trained alone; published: 0
+    initial_batch: int = 0  # captions a step meanwhile; 0 = as ``batch``
+    frozen_steps: int = 0  # steps after those, in which the 64 px stage rests while the refinements start; published: 0
+    final_rate: float = 1.0  # learning rates fall linearly to this share over the run; published: 1
     kl: float = 1.0  # weight of the conditioning KL
     damsm: float = 0.0  # weight of the DAMSM terms
     stream: float = 20.0  # weight of the redescription (caption) loss
     cloze: float = 0.0  # weight of the masked-word loss; not in the paper
+    cloze_variants: int = 3  # words masked, one at a time, in each caption
+    hard_wrong: bool = False  # mismatched captions differ in one colour word only; not in the paper
+    augment: float = 0.0  # noise and shift of what the text losses read, share of full strength; not in the paper
     text_losses_on: str = "last"  # pictures the text losses read: "last" (published) or "all"
     gamma1: float = 4.0  # DAMSM, sharpness of the attention over regions
     gamma2: float = 5.0  # DAMSM, sharpness of the sum over words
