@@ -1,0 +1,159 @@
+"""What an explorer has open: checkpoints, and the traces that were made with them.
+
+Every surface (page, notebook, command line) asks here for a :class:`~dmm.trace.Trace`. The same question is answered once: traces are
+kept in a bounded, least-recently-used store keyed by (model, caption, seed, edits). An edit is a context manager on forward hooks
+(:mod:`explorer.edits`); without edits nothing is attached to the network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from torch import Tensor
+
+from dmm.trace import Trace
+
+
+class UnknownModel(KeyError):
+    """A model name that this session does not hold; the message lists those it does."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def nbytes(trace: Trace) -> int:
+    """Memory of every tensor of a trace, bytes."""
+    records = [trace, *trace.stages]
+    values = [getattr(record, f.name) for record in records for f in dataclasses.fields(record)]
+    return sum(v.numel() * v.element_size() for v in values if isinstance(v, Tensor))
+
+
+def tidy(caption: str) -> str:
+    """A caption with its white space reduced to single blanks."""
+    return " ".join(caption.split())
+
+
+class Session:
+    """Checkpoints by name, loaded when first used, and a bounded store of traces. Safe to use from several threads.
+
+    Args:
+        names: checkpoint names (under ``assets/checkpoints``) or directories; a single one may be given bare.
+        capacity: the most traces kept, at least 1.
+        megabytes: the most memory the kept traces may hold; the newest trace is always kept.
+        load: name or directory -> pipeline; the default is :func:`dmm.checkpoint.load`.
+    """
+
+    def __init__(
+        self,
+        names: str | Path | Sequence[str | Path] = "dmmgan-aviary",
+        capacity: int = 32,
+        megabytes: int = 512,
+        load: Callable | None = None,
+    ):
+        if isinstance(names, (str, Path)):
+            names = [names]
+        if not names:
+            raise ValueError("a session needs at least one checkpoint name or directory")
+        if capacity < 1:
+            raise ValueError(f"capacity is the number of traces kept, at least 1; found {capacity}")
+        self.capacity = capacity
+        self.megabytes = megabytes
+        self._load = load
+        self._sources: dict[str, str | Path] = {}
+        for source in names:
+            short = Path(source).name or str(source)
+            self._sources[short if short not in self._sources else str(source)] = source
+        self._pipelines: dict[str, Callable] = {}
+        self._busy = {name: threading.RLock() for name in self._sources}  # one forward pass at a time for each network
+        self._traces: OrderedDict[tuple, Trace] = OrderedDict()
+        self._guard = threading.Lock()  # of the store
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models, the first is the default."""
+        return tuple(self._sources)
+
+    def pipeline(self, model: str | None = None):
+        """The ready pipeline of a model (None: the first), loaded on first use.
+
+        Raises:
+            UnknownModel: a name that is not in :attr:`models`.
+        """
+        model = self._resolve(model)
+        with self._busy[model]:
+            if model not in self._pipelines:
+                if self._load is None:
+                    from dmm.checkpoint import load  # the networks are only imported when one is used
+
+                    self._load = load
+                self._pipelines[model] = self._load(self._sources[model])
+            return self._pipelines[model]
+
+    def trace(self, model: str | None, caption: str, seed: int = 0, edits: Sequence = ()) -> Trace:
+        """One caption painted: a trace with a batch axis of 1, without graph, on the CPU. It is shared: read it, do not write to it.
+
+        Args:
+            model: a name of :attr:`models`; None is the first.
+            caption: one sentence.
+            seed: noise seed; the same (model, caption, seed, edits) gives the same numbers.
+            edits: :mod:`explorer.edits` records, applied in order.
+
+        Raises:
+            UnknownModel: as :meth:`pipeline`.
+            dmm.pipeline.CaptionError: no word of the caption is in the model's vocabulary.
+        """
+        model = self._resolve(model)
+        key = (model, tidy(caption), int(seed), tuple(edits))
+        found = self._find(key)
+        if found is not None:
+            return found
+        with self._busy[model]:
+            found = self._find(key)  # another thread may have painted it meanwhile
+            if found is not None:
+                return found
+            pipe = self.pipeline(model)
+            with ExitStack() as stack:
+                for edit in key[3]:
+                    stack.enter_context(edit.attached(pipe, key[1]))
+                trace = pipe(key[1], seed=key[2])
+            trace = trace.detach().to("cpu")
+        self._keep(key, trace)
+        return trace
+
+    def __len__(self) -> int:
+        """Number of traces kept now."""
+        with self._guard:
+            return len(self._traces)
+
+    def clear(self) -> None:
+        """Forget every trace; the networks stay loaded."""
+        with self._guard:
+            self._traces.clear()
+
+    def _resolve(self, model: str | None) -> str:
+        if model is None:
+            return self.models[0]
+        if model not in self._sources:
+            raise UnknownModel(f"no model {model!r} in this session; it holds {', '.join(self.models)}")
+        return model
+
+    def _find(self, key: tuple) -> Trace | None:
+        with self._guard:
+            if key not in self._traces:
+                return None
+            self._traces.move_to_end(key)
+            return self._traces[key]
+
+    def _keep(self, key: tuple, trace: Trace) -> None:
+        with self._guard:
+            self._traces[key] = trace
+            self._traces.move_to_end(key)
+            held = sum(nbytes(t) for t in self._traces.values())
+            while len(self._traces) > self.capacity or (held > self.megabytes * 2**20 and len(self._traces) > 1):
+                _, old = self._traces.popitem(last=False)
+                held -= nbytes(old)

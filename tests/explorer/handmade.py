@@ -1,0 +1,63 @@
+"""A trace made by hand with known numbers, in the shapes that dmm/trace.py says."""
+
+from __future__ import annotations
+
+import torch
+
+from dmm.trace import StageTrace, Trace
+
+WORDS = ["<start>", "a", "small", "bird", "with", "a", "yellow", "crown", "<end>"]
+GATE = [0.9, 0.30, 0.50, 0.70, 0.10, 0.30, 0.80, 0.60, 0.95]  # start and end are large on purpose: they must never be shown
+
+
+def ramp_picture(size: int) -> torch.Tensor:
+    """1 3 S S: red grows to the right, green downwards, blue is low."""
+    line = torch.linspace(-1, 1, size)
+    return torch.stack([line.expand(size, size), line[:, None].expand(size, size), torch.full((size, size), -0.8)])[None]
+
+
+def addressing(side: int) -> torch.Tensor:
+    """1 T H W, a softmax over the words: "yellow" owns the top left quarter, "small" the bottom right, elsewhere all words are even."""
+    weights = torch.zeros(1, len(WORDS), side, side)
+    real = slice(1, len(WORDS) - 1)
+    weights[:, real] = 1 / 7
+    half = side // 2
+    for word, rows, columns in ((6, slice(0, half), slice(0, half)), (2, slice(half, side), slice(half, side))):
+        weights[:, real, rows, columns] = 0.05
+        weights[:, word, rows, columns] = 0.70
+    return weights
+
+
+def refine_stage(side: int) -> StageTrace:
+    """A refinement stage that reads an H W map of ``side`` and paints twice that."""
+    column = torch.linspace(0, 1, side).expand(side, side)
+    gate = torch.stack([0.5 * column, 0.3 * torch.ones(side, side), 0.7 - 0.5 * column])[None]  # 1 3 H W, adds up to 1
+    return StageTrace(
+        image=ramp_picture(2 * side),
+        writing_gate=torch.tensor(GATE)[None, None],
+        addressing=addressing(side),
+        response_gate=gate,
+        redescription=["this little bird has a yellow crown and red wings"],
+    )
+
+
+def make_trace(caption: str = "a small bird with a yellow crown", seed: int = 0) -> Trace:
+    """The hand-made trace, batch of 1."""
+    return Trace(
+        stages=[StageTrace(image=ramp_picture(64), redescription=["a bird"]), refine_stage(64), refine_stage(128)],
+        mask=torch.tensor([[True] + [False] * 7 + [True]]),
+        captions=[caption],
+        words=[list(WORDS)],
+        seeds=[seed],
+    )
+
+
+class CountingPipeline:
+    """Answers like a pipeline, and remembers what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, caption, seed=0):
+        self.asked.append((caption, seed))
+        return make_trace(caption, seed)

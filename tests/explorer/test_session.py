@@ -1,0 +1,62 @@
+"""The store of traces: one answer a question, bounded, safe from several threads."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from explorer.session import Session, UnknownModel, nbytes
+from tests.explorer.handmade import make_trace
+
+
+def test_same_question_is_painted_once(counting):
+    session = Session(["a"], load=lambda name: counting)
+    first = session.trace("a", "a red  bird ", 3)
+    assert session.trace("a", "a red bird", 3) is first
+    assert session.trace(None, "a red bird", 4) is not first
+    assert counting.asked == [("a red bird", 3), ("a red bird", 4)]
+
+
+def test_the_least_recently_used_is_forgotten(counting):
+    session = Session("a", capacity=2, load=lambda name: counting)
+    for seed in (1, 2, 1, 3, 1, 2):  # 2 is forgotten when 3 comes
+        session.trace("a", "bird", seed)
+    assert [seed for _, seed in counting.asked] == [1, 2, 3, 2]
+    assert len(session) == 2
+    session.clear()
+    assert len(session) == 0
+
+
+def test_memory_is_bounded_but_the_newest_stays(counting):
+    session = Session("a", megabytes=0, load=lambda name: counting)
+    session.trace("a", "bird", 1)
+    session.trace("a", "bird", 2)
+    assert len(session) == 1
+
+
+def test_nbytes_counts_every_tensor():
+    trace = make_trace()
+    expected = 9 + 4 * (3 * (64**2 + 128**2 + 256**2) + 2 * 9 + 9 * (64**2 + 128**2) + 3 * (64**2 + 128**2))
+    assert nbytes(trace) == expected
+
+
+def test_many_threads_paint_once(counting):
+    session = Session("a", load=lambda name: counting)
+    with ThreadPoolExecutor(8) as pool:
+        traces = list(pool.map(lambda _: session.trace("a", "bird", 1), range(32)))
+    assert len(counting.asked) == 1 and all(t is traces[0] for t in traces)
+
+
+def test_models_by_name_and_by_directory(counting):
+    session = Session(["dmmgan-aviary", "/somewhere/run7"], load=lambda name: counting)
+    assert session.models == ("dmmgan-aviary", "run7")
+    with pytest.raises(UnknownModel, match="no model 'x' in this session; it holds dmmgan-aviary, run7"):
+        session.trace("x", "bird")
+    assert session.pipeline() is session.pipeline("dmmgan-aviary")
+
+
+@pytest.mark.parametrize("arguments", [{"names": []}, {"names": "a", "capacity": 0}])
+def test_arguments_are_checked(arguments):
+    with pytest.raises(ValueError):
+        Session(**arguments)
