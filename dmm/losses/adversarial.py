@@ -1,0 +1,94 @@
+"""Real or painted, matching or not: the adversarial terms of the conditional GANs.
+
+Published (``kind="bce"``): binary cross-entropy of the sigmoid of each logit. It is computed from the logits, which is the same number
+without the overflow near probabilities 0 and 1. ``kind="hinge"`` is an option with the same parts and weights.
+
+The mismatching pairs ("wrong") join the features of the real pictures 0..B-2 with the sentences 1..B-1.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+KINDS = ("bce", "hinge")
+
+
+def is_real(logits: Tensor, kind: str = "bce") -> Tensor:
+    """A discriminator's loss for logits B that should say "real"; scalar."""
+    return F.softplus(-logits).mean() if _checked(kind) == "bce" else F.relu(1 - logits).mean()
+
+
+def is_fake(logits: Tensor, kind: str = "bce") -> Tensor:
+    """A discriminator's loss for logits B that should say "not real, or not this sentence"; scalar."""
+    return F.softplus(logits).mean() if _checked(kind) == "bce" else F.relu(1 + logits).mean()
+
+
+def fools(logits: Tensor, kind: str = "bce") -> Tensor:
+    """A generator's loss for logits B of its own pictures; scalar."""
+    return F.softplus(-logits).mean() if _checked(kind) == "bce" else -logits.mean()
+
+
+def _checked(kind: str) -> str:
+    if kind not in KINDS:
+        raise ValueError(f"adversarial loss must be one of {', '.join(KINDS)}, not {kind!r}")
+    return kind
+
+
+def discriminator_loss(discriminator, real: Tensor, fake: Tensor, sentence: Tensor, kind: str = "bce", together: bool = False) -> dict[str, Tensor]:
+    """One discriminator's loss: (real + cond_real) / 2 + (fake + cond_fake + cond_wrong) / 3.
+
+    Args:
+        discriminator: has ``features``, ``conditional``, ``unconditional``.
+        real: B 3 S S in [-1, 1].
+        fake: B 3 S S, detached here.
+        sentence: B D, detached here.
+        kind: "bce" (published) or "hinge".
+        together: pass real and painted pictures through the trunk, and all three kinds of pairs through the joint layer, in one call each:
+            faster, and the same numbers but for one power iteration a call of the spectral norm instead of two or three. Not for
+            discriminators with batch norm, whose statistics it would mix.
+
+    Returns:
+        scalars ``real``, ``fake``, ``cond_real``, ``cond_fake``, ``cond_wrong``, ``total``.
+
+    Raises:
+        ValueError: fewer than two samples, which leave no mismatching pair.
+    """
+    if len(real) < 2:
+        raise ValueError("the mismatch loss needs a batch of at least 2")
+    fake, sentence = fake.detach(), sentence.detach()
+    logits = (_together if together else _one_by_one)(discriminator, real, fake, sentence)
+    parts = {name: (is_real if name.endswith("real") else is_fake)(value, kind) for name, value in logits.items()}
+    for_real = (parts["real"] + parts["cond_real"]) / 2
+    for_fake = (parts["fake"] + parts["cond_fake"] + parts["cond_wrong"]) / 3
+    return parts | {"total": for_real + for_fake}
+
+
+def _one_by_one(discriminator, real, fake, sentence) -> dict[str, Tensor]:
+    """The published order of calls, which the power iterations depend on."""
+    seen_real, seen_fake = discriminator.features(real), discriminator.features(fake)
+    return {
+        "cond_real": discriminator.conditional(seen_real, sentence),
+        "cond_fake": discriminator.conditional(seen_fake, sentence),
+        "cond_wrong": discriminator.conditional(seen_real[:-1], sentence[1:]),
+        "real": discriminator.unconditional(seen_real),
+        "fake": discriminator.unconditional(seen_fake),
+    }
+
+
+def _together(discriminator, real, fake, sentence) -> dict[str, Tensor]:
+    batch = len(real)
+    seen = discriminator.features(torch.cat((real, fake)))
+    pairs = discriminator.conditional(torch.cat((seen, seen[: batch - 1])), torch.cat((sentence, sentence, sentence[1:])))
+    cond_real, cond_fake, cond_wrong = pairs.split((batch, batch, batch - 1))
+    alone_real, alone_fake = discriminator.unconditional(seen).split(batch)
+    return {"cond_real": cond_real, "cond_fake": cond_fake, "cond_wrong": cond_wrong, "real": alone_real, "fake": alone_fake}
+
+
+def generator_loss(discriminator, fake: Tensor, sentence: Tensor, kind: str = "bce") -> dict[str, Tensor]:
+    """What one discriminator asks of the generator: scalars ``cond``, ``uncond`` and their sum ``total``. Fake B 3 S S, sentence B D."""
+    features = discriminator.features(fake)
+    cond = fools(discriminator.conditional(features, sentence), kind)
+    uncond = fools(discriminator.unconditional(features), kind)
+    return {"cond": cond, "uncond": uncond, "total": cond + uncond}

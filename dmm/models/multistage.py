@@ -1,0 +1,73 @@
+"""Coarse to fine: conditioning, a first map at 64x64, then refinement stages, each followed by a picture.
+
+Every multi-stage system is this one skeleton with other refinement stages, which are passed in. A refinement stage is a module called
+with the map so far and a :class:`Conditions`; it returns a :class:`dmm.trace.StageTrace` whose ``hidden`` is the finer map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from dmm.models.blocks import ConditioningAugmentation, ImageHead, InitialStage, initialise
+from dmm.trace import StageTrace, Trace
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a refinement stage may read of the text."""
+
+    sentence: Tensor  # B D
+    words: Tensor  # B D T
+    mask: Tensor  # B T, true = not a word
+    code: Tensor  # B K sampled conditioning code
+
+
+class MultiStage(nn.Module):
+    """A generator of 64, 128 and 256 px pictures.
+
+    Args:
+        text_dim: word and sentence features, channels.
+        condition_dim: numbers in the conditioning code.
+        noise_dim: numbers in z.
+        widths: channels of the map at 64 px and after each refinement stage.
+        refinements: one module a further stage.
+
+    Raises:
+        ValueError: not one more width than refinement stages.
+    """
+
+    def __init__(self, text_dim: int, condition_dim: int, noise_dim: int, widths: Sequence[int], refinements: Sequence[nn.Module]):
+        super().__init__()
+        if len(widths) != len(refinements) + 1:
+            raise ValueError(f"{len(refinements)} refinement stages need {len(refinements) + 1} widths, found {tuple(widths)}")
+        self.text_dim, self.condition_dim, self.noise_dim = text_dim, condition_dim, noise_dim
+        self.conditioning = ConditioningAugmentation(text_dim, condition_dim)
+        self.initial = InitialStage(condition_dim, noise_dim, widths[0])
+        self.refinements = nn.ModuleList(refinements)
+        self.heads = nn.ModuleList(ImageHead(width) for width in widths)
+        initialise(self)
+
+    def forward(self, sentence: Tensor, words: Tensor, mask: Tensor, noise: Tensor, eps: Tensor, stages: int | None = None) -> Trace:
+        """Paint.
+
+        Args:
+            sentence: B D sentence features.
+            words: B D T word features.
+            mask: B T, true = this position is not a word; at least one word a row.
+            noise: B Z standard normal.
+            eps: B K standard normal, of the conditioning code.
+            stages: how many stages to compute; all by default.
+        """
+        code, mean, logvar = self.conditioning(sentence, eps)
+        conditions = Conditions(sentence, words, mask, code)
+        record = StageTrace(hidden=self.initial(code, noise))
+        trace = Trace(code=code, mean=mean, logvar=logvar, mask=mask)
+        for index, head in enumerate(self.heads[:stages]):
+            if index:
+                record = self.refinements[index - 1](record.hidden, conditions)
+            record.image = head(record.hidden)
+            trace.stages.append(record)
+        return trace
