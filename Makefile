@@ -1,0 +1,95 @@
+# Two commands: `make app` serves the explorer, `make test` runs every test. Each makes .venv first, once.
+# Works from any folder, its path with spaces too; all paths here are relative.
+
+HOST ?= 127.0.0.1
+PORT ?= 7860
+PYTHON ?=
+PIP_FLAGS ?=
+PYTEST_FLAGS ?= -n auto --maxprocesses 4 --dist loadfile
+
+.DEFAULT_GOAL := help
+.PHONY: help app test lint format parity notebook constraints clean
+.DELETE_ON_ERROR:
+
+# A .venv whose Python is gone or too old is made anew, whatever its stamps say.
+SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))
+ifneq ($(shell .venv/bin/python -c '$(SUPPORTED)' 2>/dev/null && echo yes),yes)
+.PHONY: .venv/installed-app .venv/installed-test .venv/installed-notebooks
+endif
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@echo "  HOST=$(HOST) PORT=$(PORT) say where the app listens; PYTHON=/path/to/python3.12 chooses the Python of a new .venv;"
+	@echo "  PIP_FLAGS and PYTEST_FLAGS are handed on."
+
+app: .venv/installed-app  ## serve the explorer on http://HOST:PORT
+	.venv/bin/python app.py --host "$(HOST)" --port "$(PORT)"
+
+test: .venv/installed-test  ## lint, unit, notebook and browser tests
+	@.venv/bin/python tests/chromium.py
+	.venv/bin/python -m ruff check .
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest $(PYTEST_FLAGS)
+
+lint: .venv/installed-test  ## ruff, without changing anything
+	.venv/bin/python -m ruff check .
+
+format: .venv/installed-test  ## let ruff sort imports and lay out the code
+	.venv/bin/python -m ruff check --fix .
+	.venv/bin/python -m ruff format .
+
+parity: .venv/installed-app  ## replay the reference files and print every deviation
+	.venv/bin/python -m dmm.convert replay tests/data/reference/*.safetensors
+
+notebook: .venv/installed-notebooks  ## open the teaching notebooks in JupyterLab
+	.venv/bin/python -m jupyterlab notebooks
+
+constraints: .venv/installed-test  ## resolve constraints.txt anew, for Python 3.10 to 3.13
+	.venv/bin/python -m pip install --quiet uv
+	echo "torch==$$(sed -n 's/^torch==//p' constraints.txt)" > .venv/torch.txt
+	.venv/bin/python -m uv pip compile --quiet --universal --python-version 3.10 --all-extras --no-header --no-annotate \
+		--constraints .venv/torch.txt --output-file .venv/resolved.txt --upgrade setup.cfg
+	{ grep '^#' constraints.txt; grep -vE '^(nvidia-|cuda-|triton)' .venv/resolved.txt; } > .venv/constraints.txt
+	mv .venv/constraints.txt constraints.txt
+
+clean:  ## remove .venv, caches and build folders; runs/ and checkpoints stay
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist tests/output ./*.egg-info
+	find dmm explorer tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/installed-app: setup.cfg pyproject.toml constraints.txt
+	@$(MAKE_VENV)
+	.venv/bin/python -m pip install --disable-pip-version-check $(PIP_FLAGS) --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/installed-test: setup.cfg pyproject.toml constraints.txt
+	@$(MAKE_VENV)
+	.venv/bin/python -m pip install --disable-pip-version-check $(PIP_FLAGS) --constraint constraints.txt --editable '.[test]'
+	@touch .venv/installed-app $@
+
+.venv/installed-notebooks: setup.cfg pyproject.toml constraints.txt
+	@$(MAKE_VENV)
+	.venv/bin/python -m pip install --disable-pip-version-check $(PIP_FLAGS) --constraint constraints.txt --editable '.[notebooks]'
+	@touch .venv/installed-app $@
+
+# Keep a .venv that works; else find a Python (PYTHON wins) and make one.
+define MAKE_VENV
+set -e; supported='$(SUPPORTED)'; \
+if .venv/bin/python -c "$$supported" 2>/dev/null; then exit 0; fi; \
+found=; \
+if [ -n "$(PYTHON)" ]; then \
+	if "$(PYTHON)" -c "$$supported" 2>/dev/null; then found="$(PYTHON)"; \
+	else echo "PYTHON=$(PYTHON) does not run, or is not Python 3.10 to 3.13." >&2; exit 1; fi; \
+else \
+	for candidate in python3 python3.12 python3.13 python3.11 python3.10 python; do \
+		if "$$candidate" -c "$$supported" 2>/dev/null; then found=$$candidate; break; fi; \
+	done; \
+fi; \
+if [ -z "$$found" ]; then \
+	echo "No Python 3.10 to 3.13 found. Install one, or name it: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; \
+fi; \
+echo "Making .venv with $$("$$found" --version) and installing into it; the first time this takes some minutes."; \
+rm -rf .venv; \
+if ! "$$found" -m venv .venv; then \
+	rm -rf .venv; \
+	echo "Could not make .venv (above: why). On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; \
+fi
+endef

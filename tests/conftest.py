@@ -1,0 +1,67 @@
+"""What every test shares: one thread each, reproducible examples, and a page in a real Chromium."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; one core each
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+ROOT = Path(__file__).parent.parent
+DATA = Path(__file__).parent / "data"
+OUTPUT = Path(__file__).parent / "output"
+FAILED = pytest.StashKey[bool]()
+
+hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, max_examples=50, database=None)
+hypothesis.settings.load_profile("tests")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """The folder of the reference files: inputs, weights and outputs at toy size."""
+    return DATA / "reference"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium, one for each test module: Playwright's event loop must end before a notebook starts its own."""
+    from playwright.sync_api import sync_playwright
+
+    from tests import chromium
+
+    path = chromium.find()
+    if path is None:
+        pytest.fail("no Chromium: run `python tests/chromium.py`, or set CHROMIUM to the path of one")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path)
+        yield browser
+        browser.close()
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or outcome.get_result().failed
+
+
+@pytest.fixture
+def page(browser, request):
+    """A new page, 1280 x 900. A test that fails leaves its screenshot in tests/output."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    yield page
+    if request.node.stash.get(FAILED, False):
+        OUTPUT.mkdir(exist_ok=True)
+        page.screenshot(path=OUTPUT / f"{request.node.name}.png", full_page=True)
+    context.close()
