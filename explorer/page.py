@@ -1,0 +1,290 @@
+"""A trace as a page: three columns, one a stage, each with all that is known of it.
+
+Pure functions from a :class:`~dmm.trace.Trace` to HTML; no Gradio, no network. Numbers come from :mod:`explorer.words`, colours from
+:mod:`explorer.overlay`. All maps of the words travel once, as one palette PNG a stage (tiles below each other), so that selecting a
+word is a matter of the browser alone (``static/page.js``). What a system does not have is said, not drawn empty.
+
+Every text that a person typed goes through :func:`text`.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from PIL import Image
+
+from dmm.images import to_pil
+from dmm.trace import Trace
+from explorer import overlay
+from explorer.words import (
+    QUANTITIES,
+    Chip,
+    MissingQuantity,
+    Spoken,
+    agreement,
+    chips,
+    has,
+    response_maps,
+    response_shares,
+    uniform,
+    word_indices,
+    word_map,
+)
+
+STRENGTH = 0.55  # opacity of a map over its picture
+GATE = "writing_gate"
+CHANNEL_TRUTH = "The global read is a softmax over channels, not over places: it says what to recall, not where."
+
+
+def text(value: object) -> str:
+    """Escaped for HTML, quotes included, and for the template language of ``gr.HTML`` (``${}`` and ``{{}}``)."""
+    escaped = html.escape(str(value), quote=True)
+    for sign in "$`{}":
+        escaped = escaped.replace(sign, f"&#{ord(sign)};")
+    return escaped
+
+
+def number(value: float) -> str:
+    """Two significant digits without a leading zero: .083, .63, 1.0."""
+    shown = f"{value:.2f}" if abs(value) >= 0.0995 or value == 0 else f"{value:.3f}"
+    return shown.replace("0.", ".", 1) if shown.startswith("0.") else shown
+
+
+def render(trace: Trace, spoken: Sequence[Spoken], model: str, vocabulary: int) -> str:
+    """The page of one painted caption.
+
+    Args:
+        trace: a batch of one.
+        spoken: the caption's tokens, known or not, from :func:`explorer.words.spoken`.
+        model: name shown, and put into the link.
+        vocabulary: words that the model knows.
+    """
+    caption, seed = trace.captions[0], trace.seeds[0]
+    columns = "".join(_stage(trace, index, spoken) for index in range(len(trace.stages)))
+    table = base64.b64encode(overlay.legend("", (0, 1)).strip.tobytes()).decode()
+    return (
+        f'<article class="ex" data-caption="{text(caption)}" data-seed="{seed}" data-model="{text(model)}"'
+        f' data-table="{table}" style="--strength:{STRENGTH}">'
+        f"{_said(spoken, seed, model, vocabulary)}"
+        f'<div class="ex-stages">{columns}</div>'
+        '<p class="ex-live" aria-live="polite"></p></article>'
+    )
+
+
+def notice(message: str) -> str:
+    """A friendly word instead of a picture."""
+    return f'<p class="ex-notice">{text(message)}</p>' if message else ""
+
+
+def data_uri(image: Image.Image) -> str:
+    """A picture as a PNG inside the page."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", compress_level=4)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def strip(maps: Sequence[np.ndarray], limits: overlay.Limits) -> str:
+    """Maps H W below each other as one palette PNG; the palette is the colour map of :mod:`explorer.overlay`."""
+    levels = overlay.heat(np.concatenate(list(maps)), limits, cmap="gray")[..., 0]  # n*H W, 0..255 along the limits
+    image = Image.fromarray(levels, mode="L").convert("P")
+    image.putpalette(overlay.legend("", limits).strip.tobytes())
+    return data_uri(image)
+
+
+# --- the sentence that was painted ------------------------------------------------------------------------------------
+
+
+def _said(spoken: Sequence[Spoken], seed: int, model: str, vocabulary: int) -> str:
+    words = " ".join(f'<span data-word="{text(w.word)}">{text(w.word)}</span>' if w.known else _unknown(w.word) for w in spoken)
+    missing = list(dict.fromkeys(w.word for w in spoken if not w.known))
+    note = ""
+    if missing:
+        quoted = ", ".join(f"“{text(word)}”" for word in missing)
+        verb, pronoun = ("is", "it was") if len(missing) == 1 else ("are", "they were")
+        note = f'<p class="ex-missing">{quoted} {verb} not among the {vocabulary} words that {text(model)} knows; {pronoun} left out.</p>'
+    return (
+        f'<header class="ex-said"><p class="ex-caption">{words}</p>'
+        f'<p class="ex-origin">{text(model)} <span aria-hidden="true">·</span> seed {seed}</p>{note}</header>'
+    )
+
+
+def _unknown(word: str) -> str:
+    return f'<s class="ex-unknown" title="not in the vocabulary">{text(word)}</s>'
+
+
+# --- one column a stage: six rows that line up across the columns --------------------------------------------------------
+
+
+def _stage(trace: Trace, index: int, spoken: Sequence[Spoken]) -> str:
+    stage = trace.stages[index]
+    maps = _maps_of(trace, index)
+    if maps is None:
+        role, rows = "from the whole sentence; no word is read yet", _notes(trace)
+    else:
+        height, width = getattr(stage, QUANTITIES[maps].field).shape[-2:]
+        role = f"reads the words at {height} × {width}"
+        rows = _addressing(trace, index, maps) + _memory(trace, index, maps, spoken) + _response(trace, index)
+    return (
+        f'<section class="ex-stage" data-stage="{index}" aria-label="{stage.size} pixel stage">'
+        f"<h2><b>{stage.size} × {stage.size}</b> <span>{role}</span></h2>"
+        f"{_picture(trace, index, maps)}{_stream(trace, index)}{rows}</section>"
+    )
+
+
+def _maps_of(trace: Trace, index: int) -> str | None:
+    """The quantity with one map a word that this stage has, if any."""
+    return next((name for name, quantity in QUANTITIES.items() if quantity.places and has(trace, index, name)), None)
+
+
+def _tiles(trace: Trace, index: int, maps: str) -> list[np.ndarray]:
+    return [word_map(trace, index, i, maps) for i in word_indices(trace)]
+
+
+def _picture(trace: Trace, index: int, maps: str | None) -> str:
+    stage = trace.stages[index]
+    alt = text(f"Painted at {stage.size} pixels from: {trace.captions[0]}")
+    image = f'<img class="ex-image" src="{data_uri(to_pil(stage.image[0]))}" width="{stage.size}" height="{stage.size}" alt="{alt}">'
+    if maps is None:
+        return f'<div class="ex-picture">{image}</div>'
+    tiles = _tiles(trace, index, maps)
+    limits = overlay.limits(*tiles)
+    height, width = tiles[0].shape
+    return (
+        f'<div class="ex-picture" data-top="{limits[1]:.6g}">{image}'
+        f'<img class="ex-strip" hidden alt="" src="{strip(tiles, limits)}">'
+        f'<canvas class="ex-heat" width="{width}" height="{height}" aria-hidden="true"></canvas>'
+        '<p class="ex-tag" aria-hidden="true"></p></div>'
+    )
+
+
+def _stream(trace: Trace, index: int) -> str:
+    sentences = trace.stages[index].redescription
+    if sentences is None:
+        return '<p class="ex-stream ex-lacks">No captioner (STREAM) came with this model, so the picture is not read back.</p>'
+    pairs = agreement(trace.captions[0], sentences[0])
+    claims = [agrees for _, agrees in pairs if agrees is not None]
+    words = " ".join(_read_back(word, agrees) for word, agrees in pairs) or "<em>nothing</em>"
+    count = f"{sum(claims)} of {len(claims)} claims agree" if claims else "it claims nothing"
+    if index == 0:
+        count += ". <mark>Underlined</mark> words agree with the caption, <i>grey</i> ones claim nothing."
+    return f'<p class="ex-stream"><span class="ex-label">STREAM reads back</span> {words} <span class="ex-label">{count}</span></p>'
+
+
+def _read_back(word: str, agrees: bool | None) -> str:
+    kind = {True: "mark", False: "span", None: "i"}[agrees]
+    return f'<{kind} data-word="{text(word)}">{text(word)}</{kind}>'
+
+
+def _notes(trace: Trace) -> str:
+    """Beside the rows of the later stages, in the column of the stage that has none: what is true of each."""
+    later = [_maps_of(trace, i) for i in range(len(trace.stages))]
+    maps = next((QUANTITIES[name] for name in later if name), None)
+    reading = [maps.note] if maps else ["No stage of this system reads single words."]
+    gated = any(has(trace, i, GATE) for i in range(len(trace.stages)))
+    writing = [QUANTITIES[GATE].note if gated else "This system has no writing gate; it attends to the words as they are."]
+    answer = [CHANNEL_TRUTH] if any(stage.global_weights is not None for stage in trace.stages) else []
+    answer.append("Equations are numbered as in DM-GAN (Zhu et al., CVPR 2019).")
+    return _note(reading) + _note(writing) + _note(answer)
+
+
+def _note(lines: Sequence[str]) -> str:
+    return '<div class="ex-note">' + "".join(f"<p>{text(line)}</p>" for line in lines) + "</div>"
+
+
+# --- legends, chips, maps -------------------------------------------------------------------------------------------------
+
+
+def _legend(legend: overlay.Legend) -> str:
+    low, high = (f"{limit:g}".replace("0.", ".", 1) for limit in legend.limits)
+    marks = "".join(
+        f'<span class="ex-mark" style="left:{at:.1%}"><i></i>{text(label.replace("0.", ".", 1))}</span>' for at, label in legend.marks
+    )
+    spoken = text(f"{legend.label}, {legend.unit}: from {low} to {high}" + "".join(f"; {label}" for _, label in legend.marks))
+    return (
+        f'<div class="ex-legend" role="img" aria-label="{spoken}" title="{text(legend.unit)}">'
+        f"<span>{low}</span><span class=\"ex-bar\" style=\"background:{legend.css}\">{marks}</span><span>{high}</span></div>"
+    )
+
+
+def _heading(title: str, name: str, hint: int | None = None) -> str:
+    anchor = f' class="ex-anchor" data-hint="{hint}"' if hint else ""
+    return f"<h3{anchor}>{text(title)} <span>{text(name)}</span></h3>"
+
+
+def _named(quantity: str) -> str:
+    found = QUANTITIES[quantity]
+    return f"{found.label}, {found.equation.removeprefix('DM-GAN ')}"
+
+
+def _addressing(trace: Trace, index: int, maps: str) -> str:
+    quantity = QUANTITIES[maps]
+    legend = overlay.legend(quantity.label, overlay.limits(*_tiles(trace, index, maps)), quantity.unit, uniform(trace))
+    return f'<div class="ex-row">{_heading("Where a word is read", _named(maps))}{_legend(legend)}</div>'
+
+
+def _memory(trace: Trace, index: int, maps: str, spoken: Sequence[Spoken]) -> str:
+    reads = {chip.index: (chip.value, float(word_map(trace, index, chip.index, maps).max())) for chip in chips(trace, index, maps)}
+    gated = has(trace, index, GATE)
+    if gated:
+        heading = _heading(f"Memory written for {trace.stages[index].size}", _named(GATE), hint=2)
+        legend = _legend(overlay.legend(QUANTITIES[GATE].label, QUANTITIES[GATE].limits, QUANTITIES[GATE].unit))
+    else:
+        heading = _heading(f"Words attended for {trace.stages[index].size}", _named(maps), hint=2)
+        legend = '<p class="ex-lacks">No writing gate: the words are not shaded.</p>'
+    buttons = " ".join(_chips(chips(trace, index, GATE if gated else maps), spoken, reads, gated))
+    return (
+        f'<div class="ex-row ex-memory">{heading}{legend}'
+        f'<div class="ex-chips" role="group" aria-label="Words; select one to see where it is read">{buttons}</div></div>'
+    )
+
+
+def _chips(row: Sequence[Chip], spoken: Sequence[Spoken], reads: dict[int, tuple[float, float]], gated: bool) -> Iterator[str]:
+    """The caption's words in order: a button for each word that was painted, struck through where it is unknown."""
+    painted = iter(enumerate(row))
+    for said in spoken:
+        if said.known:
+            tile, chip = next(painted)
+            yield _chip(chip, tile, *reads[chip.index], gated)
+        else:
+            yield _unknown(said.word)
+
+
+def _chip(chip: Chip, tile: int, mean: float, largest: float, gated: bool) -> str:
+    style, shown = "", f"read {number(mean)}"
+    if gated:
+        colour = overlay.heat(np.array([[chip.value]]))[0, 0]
+        style = f' style="background:rgb({",".join(map(str, colour))});color:{overlay.ink(colour)}"'
+        shown = f"gate {number(chip.value)}"
+    return (
+        f'<button type="button" class="ex-chip" aria-pressed="false" data-tile="{tile}" data-word="{text(chip.word)}"'
+        f' data-mean="{number(mean)}" data-max="{number(largest)}" data-shown="{shown}"'
+        f' aria-label="{text(chip.word)}, {shown}"{style}>{text(chip.word)}</button>'
+    )
+
+
+def _response(trace: Trace, index: int) -> str:
+    try:
+        maps, shares = response_maps(trace, index), response_shares(trace, index)
+    except MissingQuantity:
+        return '<div class="ex-row"><p class="ex-lacks">No response gate: what was attended is taken in without weighing it.</p></div>'
+    legend = overlay.legend("response gate", (0, 1), "share of the answer at each place")
+    cells = "".join(_path(name, values, shares[name]) for name, values in maps.items())
+    lacks = "" if "global" in maps else '<p class="ex-lacks">No global memory: image and words share the answer.</p>'
+    return (
+        f'<div class="ex-row ex-response">{_heading("Answered by", "response gate, Eq. 8-9", hint=3)}{_legend(legend)}'
+        f'<div class="ex-paths">{cells}</div>{lacks}</div>'
+    )
+
+
+def _path(name: str, values: np.ndarray, share: float) -> str:
+    return (
+        f'<button type="button" class="ex-path" aria-pressed="false" data-path="{name}" data-shown="{number(share)}"'
+        f' aria-label="{name}, {number(share)} of the answer on average">'
+        f'<img class="ex-map" alt="" width="{values.shape[1]}" height="{values.shape[0]}" src="{strip([values], (0, 1))}">'
+        f'<span class="ex-share"><span>{name}</span><span>{number(share)}</span></span>'
+        f'<span class="ex-meter"><i style="width:{share:.1%}"></i></span></button>'
+    )
