@@ -1,0 +1,151 @@
+"""Who may import whom, read from the source: the rooms of the house and the doors between them."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+#: Rooms of dmm, lowest first; a room may import those of its own row and of the rows above it in this list.
+#: `checkpoint.load` hands back a ready pipeline, so the two share a row.
+LAYERS = (
+    ("config", "trace", "images", "matching"),
+    ("data", "models", "losses"),
+    ("recipes", "convert", "pipeline", "checkpoint"),
+    ("metrics",),
+    ("training",),
+    ("cli",),
+)
+STRANGERS = {"data", "models", "losses"}  # rooms of one row that do not know each other: a loss receives networks, it imports none
+
+BASE = {f"dmm.{room}" for room in LAYERS[0]}
+MODEL = {f"dmm.{room}" for row in LAYERS[:3] for room in row}  # enough to turn a caption into a trace
+DRAWING = {"explorer.words", "explorer.overlay"}
+SURFACE = MODEL | DRAWING | {f"explorer.{room}" for room in ("session", "edits", "page", "figures", "controls")}
+
+#: Rooms of explorer -> what each may import beside itself. A figure takes traces or log rows, never a session.
+EXPLORER = {
+    "session": MODEL | {"explorer.edits"},
+    "edits": MODEL,
+    "words": BASE | {"dmm.data"},
+    "overlay": BASE,
+    "page": BASE | DRAWING,
+    "figures": BASE | DRAWING | {"dmm.data"},
+    "controls": BASE | {"explorer.figures"},
+    "widgets": SURFACE,
+    "ui": SURFACE,
+    "cli": SURFACE,
+}
+
+#: Each system on the shared blocks; none knows another.
+SYSTEMS = {"stackgan", "attngan", "mirrorgan", "dmgan", "dmmgan", "dfgan"}
+
+#: Not to be had, or not wanted, on a bare GPU machine.
+NOT_IN_DMM = ("matplotlib", "seaborn", "gradio", "ipywidgets", "IPython", "torchvision", "explorer")
+
+
+def module_name(path: Path) -> str:
+    """`dmm/data/vocab.py` -> `dmm.data.vocab`."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def is_module(name: str) -> bool:
+    return (ROOT / Path(*name.split("."))).with_suffix(".py").exists() or (ROOT / Path(*name.split(".")) / "__init__.py").exists()
+
+
+def imports(source: str) -> set[str]:
+    """Full names of the modules that a file imports, wherever in the file: `from dmm import trace` is `dmm.trace`."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: relative import; write the full name"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                found.add(full if is_module(full) else node.module)
+    return found
+
+
+def room(name: str) -> str:
+    """`dmm.data.vocab` -> `dmm.data`."""
+    return ".".join(name.split(".")[:2])
+
+
+def allowed(name: str) -> set[str]:
+    """The rooms that a module may import beside the packages of other projects."""
+    package, _, rest = name.partition(".")
+    own = rest.split(".")[0]
+    if package == "app":
+        return {"explorer.session", "explorer.ui"}
+    if not own:
+        return set()
+    if package == "explorer":
+        assert own in EXPLORER, f"{name} is new: say in tests/test_imports.py what it may import"
+        return EXPLORER[own] | {room(name)}
+    row = next((i for i, rooms in enumerate(LAYERS) if own in rooms), None)
+    assert row is not None, f"{name} is new: give it a row in tests/test_imports.py"
+    rooms = {own, *(r for rooms in LAYERS[:row] for r in rooms)} | (set() if own in STRANGERS else set(LAYERS[row]))
+    return {f"dmm.{r}" for r in rooms}
+
+
+def sources() -> list[Path]:
+    return [*sorted((ROOT / "dmm").rglob("*.py")), *sorted((ROOT / "explorer").rglob("*.py")), ROOT / "app.py"]
+
+
+@pytest.mark.parametrize("path", sources(), ids=module_name)
+def test_a_room_imports_only_what_it_may(path):
+    name = module_name(path)
+    found = imports(path.read_text(encoding="utf-8"))
+    ours = {room(other) for other in found if other.split(".")[0] in ("dmm", "explorer", "app")}
+    assert ours - allowed(name) == set(), f"{name} may not import these"
+    assert not any(other.split(".")[0] == "torchvision" for other in found), "torchvision cannot be imported beside a CPU-only torch"
+    if name.startswith("dmm"):
+        assert {other for other in found if other.split(".")[0] in NOT_IN_DMM} == set()
+
+
+def test_no_system_imports_another():
+    for system in SYSTEMS:
+        path = ROOT / "dmm" / "models" / f"{system}.py"
+        if path.exists():
+            others = {name.rsplit(".", 1)[-1] for name in imports(path.read_text(encoding="utf-8"))}
+            assert others & SYSTEMS == set(), f"{system} imports another system"
+
+
+@pytest.mark.parametrize(
+    ("importer", "line", "fits"),
+    [
+        ("dmm.losses.damsm", "from dmm.matching import matching_losses", True),
+        ("dmm.losses.damsm", "from dmm.models.text_encoder import TextEncoder", False),
+        ("dmm.pipeline", "from dmm.checkpoint import load", True),
+        ("dmm.models.dmmgan", "import dmm.training.loop", False),
+        ("explorer.figures.dmgan", "from dmm import trace", True),
+        ("explorer.figures.dmgan", "from explorer import session", False),
+        ("explorer.ui", "from explorer.widgets import Chips", False),
+        ("app", "from explorer.ui import build", True),
+    ],
+)
+def test_the_rule_itself(importer, line, fits):
+    assert ({room(name) for name in imports(line)} <= allowed(importer)) is fits
+
+
+def test_every_room_of_dmm_imports_on_a_bare_machine():
+    program = """
+        import importlib, pkgutil, sys
+        for name in sys.argv[1:]:
+            sys.modules[name] = None  # import raises ImportError
+        import dmm
+        for module in pkgutil.walk_packages(dmm.__path__, "dmm."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    """
+    optional = [*NOT_IN_DMM, "nltk", "torchmetrics", "accelerate"]
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(program), *optional], capture_output=True, text=True, cwd=ROOT)
+    assert run.returncode == 0, run.stderr

@@ -1,0 +1,133 @@
+"""What an installation is made of: metadata, pins, the two commands, and the size of what is shipped."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from setuptools import find_packages
+
+ROOT = Path(__file__).parent.parent
+MEBIBYTE = 1 << 20
+
+#: Import name -> distribution, where the two differ.
+DISTRIBUTION = {"PIL": "pillow", "yaml": "pyyaml"}
+#: The one file that may import a package of an extra when it is imported.
+NOTEBOOK_ONLY = {"explorer/widgets.py": {"ipywidgets"}}
+
+
+@pytest.fixture(scope="module")
+def setup():
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    return parser
+
+
+def requirement_names(text: str) -> set[str]:
+    return {re.split(r"[<>=!~;\[ ]", line.strip())[0].lower() for line in text.splitlines() if line.strip() and not line.startswith("#")}
+
+
+@pytest.fixture(scope="module")
+def pins():
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [re.fullmatch(r"([a-z0-9.-]+)==([^ ;]+)(?: ; (.+))?", line).groups() for line in lines]
+
+
+def test_only_our_two_packages_are_installed():
+    packages = find_packages(str(ROOT), include=["dmm", "dmm.*", "explorer", "explorer.*"])
+    assert {name.split(".")[0] for name in packages} == {"dmm", "explorer"}
+    for folder in ("dmm", "explorer"):
+        code = {str(p.parent.relative_to(ROOT)).replace("/", ".") for p in (ROOT / folder).rglob("*.py")}
+        assert code <= set(packages), "a folder with code has no __init__.py"
+
+
+def test_every_requirement_is_pinned_for_every_python(setup, pins):
+    markers = pytest.importorskip("packaging.markers")
+    wanted = requirement_names(setup["options"]["install_requires"])
+    for extra in setup["options.extras_require"].values():
+        wanted |= requirement_names(extra)
+    for python in ("3.10.0", "3.11.7", "3.12.1", "3.13.0"):
+        environment = {"python_full_version": python, "python_version": python.rsplit(".", 1)[0]}
+        here = [name for name, _, marker in pins if marker is None or markers.Marker(marker).evaluate(environment)]
+        assert len(here) == len(set(here)), f"two pins of one package under Python {python}"
+        assert wanted - set(here) == set(), f"not pinned under Python {python}"
+
+
+def test_torch_is_pinned_once_for_all(pins):
+    assert [(version, marker) for name, version, marker in pins if name == "torch"] == [("2.13.0", None)]
+    assert not any(name == "torchvision" for name, _, _ in pins)
+
+
+@pytest.mark.parametrize("extra", ["test", "docs", "metrics"])
+def test_extras(setup, extra):
+    assert setup["options.extras_require"][extra].strip()
+
+
+@pytest.mark.parametrize("path", [*(ROOT / "dmm").rglob("*.py"), *(ROOT / "explorer").rglob("*.py"), ROOT / "app.py"], ids=lambda p: p.stem)
+def test_what_is_imported_first_thing_is_a_base_requirement(setup, path):
+    base = requirement_names(setup["options"]["install_requires"])
+    names = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module.split(".")[0])
+    foreign = names - set(sys.stdlib_module_names) - {"dmm", "explorer"} - NOTEBOOK_ONLY.get(path.relative_to(ROOT).as_posix(), set())
+    assert {DISTRIBUTION.get(name, name) for name in foreign} <= base
+
+
+def test_both_console_scripts_are_there(setup):
+    scripts = dict(line.split(" = ") for line in setup["options.entry_points"]["console_scripts"].strip().splitlines())
+    assert scripts == {"dmm": "dmm.cli:app", "explorer": "explorer.cli:app"}
+    for target in scripts.values():
+        module, name = target.split(":")
+        assert callable(getattr(importlib.import_module(module), name))
+
+
+def test_the_version_is_said_once_and_told_in_the_changelog(setup):
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE).group(1)
+    assert newest in ("Unreleased", setup["metadata"]["version"])
+
+
+def test_the_readme_opens_with_a_picture_and_the_two_commands():
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:30]
+    picture = next(i for i, line in enumerate(lines) if line.startswith("!["))
+    assert picture <= 3
+    assert {"make app", "make test"} <= {line.split("#")[0].strip() for line in lines}
+
+
+def test_the_readmes_pictures_and_links_are_there():
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / name).read_text(encoding="utf-8")):
+            assert target.startswith("http") or (ROOT / target).exists(), f"{name} points to {target}"
+
+
+def test_continuous_integration_runs_make_test():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert [line for line in script.splitlines() if line and not line.startswith("#")] == ['cd "$(dirname "$0")/.." && exec make test']
+
+
+def test_make_alone_lists_the_targets():
+    make = shutil.which("make")
+    if make is None:
+        pytest.skip("no make")
+    out = subprocess.run([make, "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {"make app", "make test"} <= {" ".join(line.split()[:2]) for line in out.stdout.splitlines()}
+
+
+@pytest.mark.parametrize(("folder", "limit"), [("tests/data", 12), ("assets/checkpoints", 16)])
+def test_what_is_shipped_stays_small(folder, limit):
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    names = subprocess.run([git, "ls-files", "-z", folder], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    sizes = {name: (ROOT / name).stat().st_size for name in names if name and (ROOT / name).exists()}
+    assert sum(sizes.values()) <= limit * MEBIBYTE, sorted(sizes.items(), key=lambda item: -item[1])[:5]
