@@ -1,9 +1,8 @@
 """A map of numbers as a picture: resize, colour, blend. Only here.
 
 A shade means a number. The heat lies over a *desaturated* picture, so that a yellow bird is not taken for a large value, and with the
-same opacity everywhere, so that equal numbers get equal tints. The picture's contrast is lowered before blending for the same reason.
-Colour maps are perceptually even and safe for colour-blind readers: a sequential one for probabilities and gates, a diverging one for
-differences.
+same opacity everywhere, so that equal numbers get equal tints. Colour maps are perceptually even and safe for colour-blind readers: a
+sequential one for probabilities and gates, a diverging one for differences.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def limits(*maps, symmetric: bool = False) -> Limits:
 
 
 def resize(values, size: int | tuple[int, int]) -> np.ndarray:
-    """A map H W brought to ``size`` (a side, or height and width): bilinear, antialiased when shrinking. float32, never outside its range."""
+    """A map H W brought to ``size`` (a side, or height and width): bilinear, antialiased when shrinking. float32, within its range."""
     height, width = (size, size) if isinstance(size, int) else size
     tensor = torch.as_tensor(np.ascontiguousarray(_array(values)), dtype=torch.float32)[None, None]
     if tensor.shape[-2:] != (height, width):
@@ -64,11 +63,10 @@ def heat(values, limits: Limits = (0.0, 1.0), cmap: str = SEQUENTIAL) -> np.ndar
     return table[np.rint(position * (len(table) - 1)).astype(int)]
 
 
-def desaturate(image: Tensor, contrast: float = 1.0) -> np.ndarray:
-    """Lightness of a picture, 3 S S in [-1, 1] or uint8 -> S S float32 in 0..255 (Rec. 709 luma); ``contrast`` below 1 draws it to mid-grey."""
+def desaturate(image: Tensor) -> np.ndarray:
+    """Lightness (Rec. 709 luma) of a picture: 3 S S in [-1, 1] or uint8 -> S S float32 in 0..255."""
     pixels = (image if image.dtype == torch.uint8 else to_uint8(image)).cpu().numpy().astype(np.float32)  # 3 S S
-    luma = np.tensordot(np.array([0.2126, 0.7152, 0.0722], np.float32), pixels, axes=1)
-    return 128 + (luma - 128) * np.float32(contrast)
+    return np.tensordot(np.array([0.2126, 0.7152, 0.0722], np.float32), pixels, axes=1)
 
 
 def overlay(image: Tensor, values, limits: Limits = (0.0, 1.0), strength: float = 0.6, cmap: str = SEQUENTIAL) -> np.ndarray:
@@ -115,7 +113,7 @@ class Legend:
     def css(self) -> str:
         """The bar as a CSS ``linear-gradient``."""
         stops = self.strip[0, :: 255 // 15]
-        return "linear-gradient(to right, " + ", ".join("#%02x%02x%02x" % tuple(int(c) for c in stop) for stop in stops) + ")"
+        return "linear-gradient(to right, " + ", ".join("#" + bytes(stop).hex() for stop in stops) + ")"
 
 
 def legend(label: str, limits: Limits = (0.0, 1.0), unit: str = "", uniform: float | None = None, cmap: str = SEQUENTIAL) -> Legend:

@@ -9,12 +9,12 @@ Nothing is computed that the network did not compute: these functions select, av
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from dmm.data.vocab import tokenise
 from dmm.trace import StageTrace, Trace
 
 Region = tuple[float, float, float, float]  # y0 x0 y1 x1 as shares of the side, (0, 0, 1, 1) = the whole picture
@@ -178,7 +178,7 @@ def chips(
         values = values[:, rows, columns].mean(dim=(-2, -1))  # T
     values = values.flatten().tolist()
     indices = word_indices(trace, sample)
-    order = sorted(indices, key=lambda i: (-values[i], i))
+    order = sorted(indices, key=lambda i: (-round(values[i], 6), i))  # rounding noise does not decide between equal words
     ranks = {index: rank for rank, index in enumerate(order, start=1)}
     names = trace.words[sample]
     return [Chip(names[i], i, values[i], ranks[i]) for i in indices]
@@ -225,6 +225,12 @@ def spoken(caption: str, vocab) -> list[Spoken]:
     return [Spoken(word, number is not None) for word, number in vocab.known(caption)]
 
 
+def unspoken(trace: Trace, sample: int = 0) -> list[str]:
+    """Words of the caption that the network never saw because its vocabulary lacks them, each once, in order."""
+    seen = set(trace.words[sample])
+    return [word for word in dict.fromkeys(tokenise(trace.captions[sample])) if word not in seen]
+
+
 #: Words that say the same of a bird; anything not listed stands for itself.
 SYNONYMS = {
     "gray": "grey", "greyish": "grey", "grayish": "grey",
@@ -250,18 +256,14 @@ def agreement(caption: str, redescription: str) -> list[tuple[str, bool | None]]
         (word, agrees) in the order of ``redescription``: True, False, or None for words without a claim ("a", "with", "bird").
         Synonyms agree (grey / gray, bill / beak, breast / chest, legs / feet).
     """
-    said = {SYNONYMS.get(word, word) for word in _tokens(caption)}
-    return [(word, None if word in SMALL_WORDS else SYNONYMS.get(word, word) in said) for word in _tokens(redescription)]
+    said = {SYNONYMS.get(word, word) for word in tokenise(caption)}
+    return [(word, None if word in SMALL_WORDS else SYNONYMS.get(word, word) in said) for word in tokenise(redescription)]
 
 
 def agreement_share(pairs: Sequence[tuple[str, bool | None]]) -> float | None:
     """Share of the claims that agree, 0 to 1; None if the sentence makes none."""
     claims = [agrees for _, agrees in pairs if agrees is not None]
     return sum(claims) / len(claims) if claims else None
-
-
-def _tokens(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
 
 
 def _quantity(name: str) -> Quantity:

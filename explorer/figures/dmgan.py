@@ -1,0 +1,220 @@
+"""Figures of the DM-GAN paper (CVPR 2019), drawn from the traces of any model that has their quantities.
+
+Fig. 4 shows the three stages of four captions. Fig. 6b shows which words the memory writing (the gate, Eq. 7) and the key addressing
+(Eq. 4) favour when 128 and 256 px are painted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure as Drawing
+
+from dmm.trace import Trace
+from explorer import words
+from explorer.figures import style
+from explorer.figures.registry import FigureError, Option, Result, register_figure
+from explorer.overlay import Legend, legend, limits, overlay, picture
+
+PAPER = "DM-GAN (Zhu et al., CVPR 2019)"
+FIGURE_4 = (
+    "This small bird has a yellow crown and a white belly.",
+    "This bird has a blue crown with white throat and brown secondaries.",
+    "This bird has a red head, throat and chest, with a white belly.",
+    "A primarily black bird with streaks of white and yellow and a medium sized beak.",
+)
+FIGURE_6B = "This bird is blue with white and has a very short beak."
+
+SEED = Option("seed", "int", 3, "noise seed, the same for every caption", low=0, high=2**31 - 1, makes="trace")
+
+WIDTH = 7.2  # inches, two columns of a paper
+MARGIN = 0.12  # inches
+GAP = 0.08  # inches between tiles
+SIDE = 1.9  # inches, the picture of Fig. 6b
+BAND = 0.2  # inches between bands of Fig. 4
+PARAGRAPH = 0.03  # inches after a paragraph
+LEFT = MARGIN + SIDE + 0.25  # inches, where the words of Fig. 6b begin
+RANKED = {
+    "writing_gate": ("Memory writing", "writing gate, bar from 0 to 1 (Eq. 7)"),
+    "addressing": ("Key addressing", "mean over the picture, bar from 0 to {high:g}, tick at 1/T (Eq. 4)"),
+}
+STAGE_NAMES = ("initial image", "after one refinement", "after two refinements")
+
+
+@register_figure(
+    "dmgan-fig4",
+    title="The three stages of several captions",
+    source=f"{PAPER}, Fig. 4",
+    needs=("image",),
+    options=(
+        Option("captions", "captions", FIGURE_4, "one sentence for each column", makes="trace"),
+        SEED,
+        Option("columns", "int", 4, "captions side by side before a new band begins", low=1, high=6),
+        Option("redescription", "bool", False, "also print what STREAM reads back from the last picture"),
+    ),
+)
+def stages(traces: Sequence[Trace], columns: int = 4, redescription: bool = False) -> Result:
+    """Columns are captions, rows are stages; the caption stands under its column. Every stage is shown at one size, pixels unsmoothed."""
+    columns = min(columns, len(traces))
+    label, gap = 0.85, GAP  # inches
+    side = min((WIDTH - 2 * MARGIN - label - columns * gap) / columns, 2.2)
+    bands = [traces[i : i + columns] for i in range(0, len(traces), columns)]
+    texts = [[_under(trace, side, redescription) for trace in band] for band in bands]
+    depth = max(len(trace.images) for trace in traces)
+    heights = [
+        depth * (side + gap) + max(sum(style.text_height(t, s) + PARAGRAPH for t, s, _ in column) for column in band) + BAND
+        for band in texts
+    ]
+    rows = [row for trace in traces for row in _stage_rows(trace)]
+    with style.sheet(2 * MARGIN + label + columns * (side + gap), 2 * MARGIN + sum(heights) - BAND) as drawing:
+        top = MARGIN
+        for band, columns_text, height in zip(bands, texts, heights, strict=True):
+            _band(drawing, band, columns_text, top, label, side, gap)
+            top += height
+    return Result(drawing, rows)
+
+
+def _band(drawing: Drawing, band: Sequence[Trace], texts, top: float, label: float, side: float, gap: float) -> None:
+    for row, image in enumerate(band[0].images):
+        size = image.shape[-1]
+        middle = top + row * (side + gap) + side / 2
+        name = style.wrap(STAGE_NAMES[row], label - 0.1, style.SMALL) if row < len(STAGE_NAMES) else ""
+        style.write(drawing, MARGIN, middle - 0.16, f"{size} × {size}", weight="bold")
+        style.write(drawing, MARGIN, middle + 0.02, name, size=style.SMALL, color=style.QUIET)
+    for column, (trace, text) in enumerate(zip(band, texts, strict=True)):
+        left = MARGIN + label + column * (side + gap)
+        for row, image in enumerate(trace.images):
+            style.tile(drawing, left, top + row * (side + gap), side, picture(image))
+        under = top + len(trace.images) * (side + gap)
+        for line, size, colour in text:
+            style.write(drawing, left, under, line, size=size, color=colour)
+            under += style.text_height(line, size) + PARAGRAPH
+
+
+def _under(trace: Trace, side: float, redescription: bool) -> list[tuple[str, float, str]]:
+    """The texts under a column: (wrapped text, size in points, colour)."""
+    lines = [(style.wrap(trace.captions[0], side, style.BASE), style.BASE, style.INK)]
+    missing = words.unspoken(trace)
+    if missing:
+        lines.append((style.wrap(f"not in the vocabulary: {', '.join(missing)}", side, style.SMALL), style.SMALL, style.QUIET))
+    last = trace.stages[-1].redescription
+    if redescription and last:
+        lines.append((style.wrap(f"STREAM: “{last[0]}”", side, style.SMALL), style.SMALL, style.QUIET))
+    return lines
+
+
+def _stage_rows(trace: Trace) -> list[dict]:
+    return [
+        {
+            "caption": trace.captions[0],
+            "seed": trace.seeds[0],
+            "stage": number,
+            "size_px": stage.size,
+            "not_in_vocabulary": " ".join(words.unspoken(trace)),
+            "redescription": stage.redescription[0] if stage.redescription else "",
+        }
+        for number, stage in enumerate(trace.stages)
+    ]
+
+
+@register_figure(
+    "dmgan-fig6b",
+    title="Top words by memory writing and by key addressing",
+    source=f"{PAPER}, Fig. 6b",
+    needs=("image", "writing_gate", "addressing"),
+    options=(
+        Option("caption", "text", FIGURE_6B, "the sentence", makes="trace"),
+        SEED,
+        Option("top", "int", 5, "words shown in each row", low=1, high=8),
+        Option("strength", "float", 0.6, "opacity of the heat over the grey picture, 0 to 1", low=0.0, high=1.0),
+    ),
+)
+def top_words(traces: Sequence[Trace], top: int = 5, strength: float = 0.6) -> Result:
+    """For each refinement stage: its picture, and two rows of words with the map of each word's key addressing over the grey picture."""
+    if len(traces) != 1:
+        raise FigureError(f"dmgan-fig6b shows one caption, found {len(traces)}")
+    trace = traces[0]
+    numbers = [i for i in range(len(trace.stages)) if words.has(trace, i, "writing_gate") and words.has(trace, i, "addressing")]
+    ranked = {(i, quantity): words.top_words(trace, i, quantity, top) for i in numbers for quantity in RANKED}
+    maps = [words.word_map(trace, i, chip.index) for (i, _), chips in ranked.items() for chip in chips]
+    addressing = words.QUANTITIES["addressing"]
+    scale = legend(addressing.label, limits(*maps), addressing.unit, words.uniform(trace))
+    heading = style.wrap(f"“{trace.captions[0]}”", WIDTH - 2 * MARGIN, style.LARGE)
+    head = style.text_height(heading, style.LARGE) + 0.14
+    row = _thumb(top) + 0.71
+    with style.sheet(WIDTH, 2 * MARGIN + head + len(numbers) * (2 * row + 0.1) + 0.5) as drawing:
+        style.write(drawing, MARGIN, MARGIN, heading, size=style.LARGE)
+        down = MARGIN + head
+        for number in numbers:
+            _stage_picture(drawing, trace, number, down)
+            for quantity in RANKED:
+                _word_heading(drawing, quantity, scale, down)
+                for place, chip in enumerate(ranked[number, quantity]):
+                    _word(drawing, trace, number, chip, scale, strength, LEFT + place * (_thumb(top) + GAP), down + 0.2, _thumb(top))
+                    _word_value(
+                        drawing, trace, quantity, chip, scale, LEFT + place * (_thumb(top) + GAP), down + 0.42 + _thumb(top), _thumb(top)
+                    )
+                down += row
+            down += 0.1
+        style.colour_bar(drawing, LEFT, down, WIDTH - MARGIN - LEFT, scale)
+        note = style.wrap(words.QUANTITIES["writing_gate"].note, SIDE, style.SMALL)
+        style.write(drawing, MARGIN, down, note, size=style.SMALL, color=style.QUIET)
+    return Result(drawing, [_word_record(trace, i, quantity, chip) for (i, quantity), chips in ranked.items() for chip in chips])
+
+
+def _thumb(top: int) -> float:
+    """Side of a thumbnail, inches, so that ``top`` of them (at least 5) fill the width beside the picture."""
+    count = max(top, 5)
+    return (WIDTH - MARGIN - LEFT - (count - 1) * GAP) / count
+
+
+def _stage_picture(drawing: Drawing, trace: Trace, number: int, down: float) -> None:
+    size, cells = trace.stages[number].size, trace.stages[number].addressing.shape[-1]
+    style.write(drawing, MARGIN, down, f"{size} × {size}", weight="bold")
+    style.tile(drawing, MARGIN, down + 0.2, SIDE, picture(trace.stages[number].image))
+    note = style.wrap(f"The memory is read on the {cells} × {cells} map before this picture.", SIDE, style.SMALL)
+    style.write(drawing, MARGIN, down + 0.26 + SIDE, note, size=style.SMALL, color=style.QUIET)
+
+
+def _word_heading(drawing: Drawing, quantity: str, scale: Legend, down: float) -> None:
+    name, note = RANKED[quantity]
+    style.write(drawing, LEFT, down, name, weight="bold")
+    style.write(drawing, WIDTH - MARGIN, down + 0.01, note.format(high=scale.limits[1]), size=style.SMALL, color=style.QUIET, ha="right")
+
+
+def _word(
+    drawing: Drawing, trace: Trace, number: int, chip: words.Chip, scale: Legend, strength: float, x: float, y: float, thumb: float
+) -> None:  # fmt: skip
+    style.write(drawing, x, y, _clip(chip.word, thumb))
+    heat = overlay(trace.stages[number].image, words.word_map(trace, number, chip.index), scale.limits, strength)
+    style.tile(drawing, x, y + 0.17, thumb, heat)
+
+
+def _word_value(drawing: Drawing, trace: Trace, quantity: str, chip: words.Chip, scale: Legend, x: float, y: float, thumb: float) -> None:
+    high, mark = (1.0, None) if quantity == "writing_gate" else (scale.limits[1], words.uniform(trace))
+    style.value_bar(drawing, x, y + 0.012, thumb - 0.3, chip.value, high, mark)
+    style.write(drawing, x + thumb, y, f"{chip.value:.2f}" if chip.value >= 0.1 else f"{chip.value:.3f}", size=style.SMALL, ha="right")
+
+
+def _clip(word: str, inches: float) -> str:
+    """A word cut with an ellipsis so that it fits above its thumbnail."""
+    if style.text_width(word) <= inches:
+        return word
+    while word and style.text_width(word + "…") > inches:
+        word = word[:-1]
+    return word + "…"
+
+
+def _word_record(trace: Trace, number: int, quantity: str, chip: words.Chip) -> dict:
+    return {
+        "caption": trace.captions[0],
+        "seed": trace.seeds[0],
+        "stage": number,
+        "size_px": trace.stages[number].size,
+        "quantity": quantity,
+        "rank": chip.rank,
+        "word": chip.word,
+        "position": chip.index,
+        "value": chip.value,
+        "uniform": words.uniform(trace) if quantity == "addressing" else "",
+    }

@@ -1,0 +1,182 @@
+"""The register of figures: name -> what it needs, which options it takes, and the function that draws it.
+
+A figure is a pure function of traces. It declares its options as data (:class:`Option`); the command line, the notebook and the page
+draw those (:mod:`explorer.controls`). It never shows, never saves and never runs a network: it returns a :class:`Result`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from matplotlib.figure import Figure as Drawing
+
+from dmm.trace import Trace
+
+KINDS = ("int", "float", "bool", "text", "choice", "captions")
+
+
+class FigureError(ValueError):
+    """A figure that cannot be drawn as asked: what was expected and what was found."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a figure, said once for every surface."""
+
+    name: str  # a Python identifier; the flag is --name
+    kind: str  # one of KINDS; "captions" is a list of sentences
+    default: Any
+    help: str  # one phrase, with the unit
+    low: float | None = None  # smallest number allowed
+    high: float | None = None  # largest number allowed
+    choices: tuple[str, ...] = ()  # of a "choice"
+    makes: str = "drawing"  # "trace": chooses what is painted (captions, or one text; one int, the seed); "drawing": how it is shown
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(f"option {self.name}: kind {self.kind!r} is none of {', '.join(KINDS)}")
+
+    def check(self, value):
+        """The value in its own type.
+
+        Raises:
+            FigureError: outside the range, or not of this kind.
+        """
+        try:
+            value = self._convert(value)
+        except (TypeError, ValueError):
+            raise FigureError(f"{self.name}: expected {self.kind}, found {value!r}") from None
+        if self.kind == "choice" and value not in self.choices:
+            raise FigureError(f"{self.name}: expected one of {', '.join(self.choices)}, found {value!r}")
+        if self.kind in ("int", "float"):
+            if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
+                raise FigureError(f"{self.name}: expected {self.low} to {self.high}, found {value}")
+        if self.kind == "captions" and not value:
+            raise FigureError(f"{self.name}: expected at least one sentence")
+        return value
+
+    def _convert(self, value):
+        if self.kind == "int":
+            if int(value) != float(value):
+                raise ValueError
+            return int(value)
+        if self.kind == "float":
+            return float(value)
+        if self.kind == "bool":
+            if not isinstance(value, bool):
+                raise ValueError
+            return value
+        if self.kind == "captions":
+            lines = value.splitlines() if isinstance(value, str) else list(value)
+            return tuple(line.strip() for line in lines if line.strip())
+        return str(value)
+
+
+@dataclass
+class Result:
+    """What a figure function returns."""
+
+    figure: Drawing  # a matplotlib figure that no window owns
+    rows: list[dict[str, Any]]  # the numbers shown, one mapping a row, all with the same keys
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A registered figure."""
+
+    name: str
+    title: str
+    source: str  # the paper and its figure number
+    needs: tuple[str, ...]  # fields of StageTrace that at least one stage must have
+    function: Callable[..., Result] = field(repr=False)
+    options: tuple[Option, ...] = ()
+
+    def option(self, name: str) -> Option:
+        """An option by name.
+
+        Raises:
+            FigureError: unknown name, with the nearest.
+        """
+        for option in self.options:
+            if option.name == name:
+                return option
+        raise FigureError(f"{self.name} has no option {name!r}{_instead(name, [o.name for o in self.options])}")
+
+
+_FIGURES: dict[str, Figure] = {}
+
+
+def register_figure(name: str, *, title: str, source: str, needs: Sequence[str] = (), options: Sequence[Option] = ()) -> Callable:
+    """Put a function ``(traces, **drawing options) -> Result`` into the register; the function itself is returned unchanged.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+
+    def put(function: Callable[..., Result]) -> Callable[..., Result]:
+        if name in _FIGURES:
+            raise ValueError(f"figure {name!r} is registered twice")
+        _FIGURES[name] = Figure(name, title, source, tuple(needs), function, tuple(options))
+        return function
+
+    return put
+
+
+def list_figures() -> list[Figure]:
+    """Every figure, by name."""
+    return [_FIGURES[name] for name in sorted(_FIGURES)]
+
+
+def get_figure(name: str) -> Figure:
+    """A figure by name.
+
+    Raises:
+        FigureError: unknown name, with the nearest.
+    """
+    if name not in _FIGURES:
+        raise FigureError(f"no figure {name!r}{_instead(name, sorted(_FIGURES))}")
+    return _FIGURES[name]
+
+
+def check_options(figure: Figure, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Every option of the figure with its value or default, each checked.
+
+    Raises:
+        FigureError: an unknown option or a value it cannot take.
+    """
+    for name in values:
+        figure.option(name)
+    return {o.name: o.check(values.get(o.name, o.default)) for o in figure.options}
+
+
+def requests(figure: Figure, values: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """What must be painted for a figure: (caption, seed) in the order in which the figure takes the traces."""
+    values = check_options(figure, values)
+    made = {o.kind: values[o.name] for o in figure.options if o.makes == "trace"}
+    captions = made["captions"] if "captions" in made else (made["text"],)
+    return [(caption, made["int"]) for caption in captions]
+
+
+def draw(figure: Figure | str, traces: Sequence[Trace], **options) -> Result:
+    """Draw a figure from traces that are already made (each with a batch axis of 1). Options that choose traces are checked and left out.
+
+    Raises:
+        FigureError: no traces, an option that does not fit, or a quantity that these traces do not have.
+    """
+    figure = get_figure(figure) if isinstance(figure, str) else figure
+    if not traces:
+        raise FigureError(f"{figure.name}: expected at least one trace")
+    for need in figure.needs:
+        for trace in traces:
+            if all(getattr(stage, need) is None for stage in trace.stages):
+                raise FigureError(f"{figure.name} shows {need.replace('_', ' ')}, which this system does not have")
+    values = check_options(figure, options)
+    return figure.function(traces, **{o.name: values[o.name] for o in figure.options if o.makes == "drawing"})
+
+
+def _instead(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
