@@ -74,4 +74,4 @@ class Captioner(nn.Module):
     def sentences(self, images: Tensor, vocab, steps: int = 20) -> list[str]:
         """What the pictures B 3 S S show, in words of ``vocab``, up to the end token; special tokens are left out."""
         ids = self.decoder.greedy(self.encoder(images)[1], steps)
-        return [" ".join(word for word in vocab.decode(row) if not word.startswith("<")) for row in ids.tolist()]
+        return [" ".join(vocab.decode(row)) for row in ids.tolist()]

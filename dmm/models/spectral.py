@@ -1,7 +1,8 @@
 """Spectral normalisation as the DM-GAN and DMM-GAN discriminators do it (after Miyato et al., ICLR 2018).
 
 One power iteration a forward call, first v then u, in evaluation mode as well; sigma = u . W v, with the gradient through W. Each call
-uses its own u and v, so that two calls before one backward keep the values each was computed with.
+keeps its own u and v for the backward pass, as autograd did when the code was published. Run unmodified on current PyTorch, that code
+silently uses the latest u and v for the gradients of all earlier calls; ``alias_vectors`` reproduces it.
 """
 
 from __future__ import annotations
@@ -24,13 +25,22 @@ class SpectralConv2d(nn.Module):
         padding: px.
         power_iterations: a forward call; 0 keeps u and v as they are.
         iterate_in_eval: iterate in evaluation mode too, as published; then two calls in a row differ.
+        alias_vectors: let gradients see the u and v of the latest call, not of their own; for comparison only.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0, power_iterations: int = 1, iterate_in_eval: bool = True
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int = 1,
+        padding: int = 0,
+        power_iterations: int = 1,
+        iterate_in_eval: bool = True,
+        alias_vectors: bool = False,
     ):
         super().__init__()
-        self.stride, self.padding = stride, padding
+        self.stride, self.padding, self.alias_vectors = stride, padding, alias_vectors
         self.power_iterations, self.iterate_in_eval = power_iterations, iterate_in_eval
         self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outputs))
@@ -58,6 +68,6 @@ class SpectralConv2d(nn.Module):
                 v = v / (v.norm() + EPSILON)
                 u = torch.mv(matrix, v)
                 u = u / (u.norm() + EPSILON)
-            self.u.copy_(u)
-            self.v.copy_(v)
-        return u, v
+            self.u.data.copy_(u)  # .data: unseen by autograd, which may hold the buffers if they are aliased
+            self.v.data.copy_(v)
+        return (self.u, self.v) if self.alias_vectors else (u, v)
