@@ -15,10 +15,10 @@ from dmm.data.aviary.traits import Bird
 
 Point = tuple[float, float]
 
-SCALE = {"tiny": 0.87, "small": 0.95, "medium": 1.04, "large": 1.13}
+SCALE = {"tiny": 0.83, "small": 0.91, "medium": 0.98, "large": 1.06}
 HEAD = {"tiny": 1.08, "small": 1.03, "medium": 0.98, "large": 0.94}  # small birds have large heads
-BILL_LENGTH = {"short": 0.19, "medium": 0.26, "long": 0.37}
-BILL_HEIGHT = {"cone": 0.150, "pointed": 0.092, "curved": 0.095, "hooked": 0.125, "dagger": 0.120, "spatulate": 0.105}
+BILL_LENGTH = {"short": 0.20, "medium": 0.27, "long": 0.37}
+BILL_HEIGHT = {"cone": 0.150, "pointed": 0.104, "curved": 0.106, "hooked": 0.125, "dagger": 0.120, "spatulate": 0.105}
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Anatomy:
     tail_angle: float
     tail_length: float
     tail_width: float  # half width at the tip
+    tail_notch: float  # depth of the fork, negative for a round tail
     shoulder: Point
     wing_angle: float
     wing_length: float
@@ -79,16 +80,17 @@ def build(bird: Bird) -> tuple[Anatomy, Frame]:
     anatomy = Anatomy(
         head=head, head_radius=head_radius, body=body, body_radii=radii, tilt=tilt, rump=rump,
         tail_angle=math.pi - 0.33 + 0.10 * species.uniform(-1, 1) + 0.05 * pose.uniform(-1, 1),
-        tail_length=0.46 * vary(0.14, 0.03), tail_width=0.098 * vary(0.12, 0.03),
+        tail_length=0.44 * vary(0.14, 0.03), tail_width=0.100 * vary(0.12, 0.03), tail_notch=0.05 * species.uniform(-0.7, 1.0),
         shoulder=(body[0] + 0.245, body[1] - 0.095),
         wing_angle=math.pi + tilt + 0.10 + 0.03 * pose.uniform(-1, 1),
-        wing_length=0.735 * vary(0.04, 0.01), wing_height=0.150 * vary(0.05, 0.02),
+        wing_length=0.765 * vary(0.04, 0.01), wing_height=0.150 * vary(0.05, 0.02),
         bill=(head[0] + head_radius * 0.86, head[1] + head_radius * 0.10), bill_angle=0.10 + 0.05 * pose.uniform(-1, 1),
         bill_length=bill_length, bill_height=bill_height,
-        eye=(head[0] + head_radius * 0.40, head[1] - head_radius * 0.10), eye_radius=0.052 * vary(0.08, 0.0),
+        eye=(head[0] + head_radius * 0.40, head[1] - head_radius * 0.10), eye_radius=0.050 * vary(0.08, 0.0),
         hips=hips, feet=feet, leg_width=0.0215 * vary(0.1, 0.0),
     )  # fmt: skip
     scale = SCALE[bird.size] * (1.0 + 0.02 * pose.uniform(-1, 1))
-    centre = (0.06 - 0.5 * (bill_length - 0.19)) * scale  # a longer bill moves the bird to the left by half its length
-    shift = (centre + 0.05 * pose.uniform(-1, 1), -0.03 * scale + 0.05 * pose.uniform(-1, 1))
+    tail_end = rump[0] + anatomy.tail_length * math.cos(anatomy.tail_angle)
+    middle = 0.5 * (tail_end + anatomy.bill[0] + bill_length)  # the bird is centred from the tip of its tail to the tip of its bill
+    shift = (0.05 * pose.uniform(-1, 1) - middle * scale, 0.05 * pose.uniform(-1, 1) - 0.03 * scale)
     return anatomy, Frame(scale=scale, angle=0.06 * pose.uniform(-1, 1), shift=shift)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 Point = tuple[float, float]
 
@@ -104,3 +106,16 @@ def feathers(u: Tensor, v: Tensor, length: float, width: float) -> Tensor:
     w = w - w.floor() - 0.5  # -0.5..0.5 across it
     past_tip = t - (1.0 - 1.8 * w * w)  # > 0 beyond the rounded tip: the next row's feather lies there, in shade
     return (t * 0.75 + 0.25).mul_(ramp(past_tip, 0.12, -0.06))
+
+
+def noise(rng: np.random.Generator, rows: int, columns: int, height: int, width: int, device: torch.device | str) -> Tensor:
+    """Smooth noise of mean 0 and deviation about 1: ``rows`` x ``columns`` random values enlarged to ``height`` x ``width``."""
+    grid = torch.from_numpy(rng.standard_normal((1, 1, rows, columns), dtype=np.float32)).to(device)
+    return F.interpolate(grid, size=(height, width), mode="bicubic", align_corners=False)[0, 0]
+
+
+def texture(rng: np.random.Generator, u: Tensor, v: Tensor, wave_u: float, wave_v: float) -> Tensor:
+    """Noise of mean 0 and deviation about 0.7 that belongs to the coordinates, not to the pixels: ``wave_u`` x ``wave_v`` is its grain."""
+    values = torch.from_numpy(rng.standard_normal((1, 1, 48, 48), dtype=np.float32)).to(u.device)
+    where = torch.stack((u * (1.0 / (24 * wave_u)), v * (1.0 / (24 * wave_v))), dim=-1)[None]
+    return F.grid_sample(values, where, mode="bilinear", padding_mode="reflection", align_corners=False)[0, 0]
