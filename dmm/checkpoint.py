@@ -18,6 +18,7 @@ from dmm.config import ConfigError, ModelConfig, from_dict, to_dict
 from dmm.data.vocab import Vocabulary
 from dmm.images import write_atomic
 from dmm.models.captioner import CaptionDecoder, Captioner
+from dmm.models.cloze import ClozeHead
 from dmm.models.image_encoder import SmallImageEncoder
 from dmm.models.registry import create_model
 from dmm.models.text_encoder import TextEncoder
@@ -54,13 +55,15 @@ def locate(name: str | os.PathLike) -> Path:
 
 
 def build(part: str, config: ModelConfig, vocab: Vocabulary) -> nn.Module:
-    """One network of a pipeline, freshly initialised: a name of ``PARTS``."""
+    """One network, freshly initialised: a name of ``PARTS``, or "cloze" (the masked-word reader, an aid of training only)."""
     if part == "generator":
         return create_model(config)
     if part == "text_encoder":
-        return TextEncoder(len(vocab), config.embedding_dim, config.text_dim)
+        return TextEncoder(len(vocab), config.embedding_dim, config.text_dim, config.text_dropout)
     if part == "image_encoder":
         return SmallImageEncoder(config.encoder_width, config.text_dim, config.encoder_size)
+    if part == "cloze":
+        return ClozeHead(len(vocab), config.text_dim)
     encoder = SmallImageEncoder(config.encoder_width, config.caption_embedding, config.encoder_size)
     return Captioner(encoder, CaptionDecoder(len(vocab), config.caption_embedding, config.caption_hidden))
 
@@ -75,7 +78,7 @@ def write(path: str | os.PathLike, networks: dict[str, nn.Module], config: Model
     metadata = {
         "format": FORMAT,
         "config": json.dumps(to_dict(config)),
-        "vocabulary": json.dumps(vocab.to_json()),
+        "vocabulary": vocab.to_json(),
         "card": json.dumps(card),
     }
     write_atomic(Path(path) / FILE, serialise(tensors, metadata))
@@ -101,7 +104,7 @@ def read(name: str | os.PathLike) -> tuple[dict[str, Tensor], ModelConfig, Vocab
                 raise CheckpointError(f"{path}: expected a checkpoint of format {FORMAT}, found {metadata.get('format', 'no format')}")
             tensors = {key: file.get_tensor(key) for key in file.keys()}
         config = from_dict(ModelConfig, json.loads(metadata["config"]), "config")
-        vocab = Vocabulary.from_json(json.loads(metadata["vocabulary"]))
+        vocab = Vocabulary.from_json(metadata["vocabulary"])
         card = json.loads(metadata["card"])
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: expected a safetensors file, found a damaged one ({error}). Copy or train it again") from error
@@ -128,7 +131,7 @@ def fill(network: nn.Module, tensors: dict[str, Tensor], part: str, where: str |
 
 
 def load_parts(name: str | os.PathLike, parts: tuple[str, ...]) -> tuple[dict[str, nn.Module], ModelConfig, Vocabulary]:
-    """Some networks of a checkpoint, in eval mode, each a name of ``PARTS``.
+    """Some networks of a checkpoint, in eval mode, each a name that :func:`build` knows.
 
     Raises:
         CheckpointError: as :func:`read` and :func:`fill`; or a part that the file does not hold.

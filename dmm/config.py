@@ -28,6 +28,7 @@ class ModelConfig:
     condition_dim: int = 100  # numbers in the conditioning code
     text_dim: int = 256  # word and sentence features, channels
     embedding_dim: int = 300  # word embedding of the text encoder, numbers
+    text_dropout: float = 0.5  # share of the word embedding dropped while the text encoder is trained
     residuals: int = 2  # residual blocks a refinement stage, R_NUM
     global_memory: bool = True  # GLDM: add the single global slot
     mask_pairing: str = "right"  # "right", or "published": the batch-major tiling of the published word mask

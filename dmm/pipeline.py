@@ -81,7 +81,7 @@ class Pipeline(nn.Module):
         ids, lengths = self.vocab.batch(rows)
         words, sentence = self.text_encoder(ids.to(self.device), lengths.to(self.device))
         ids = ids[:, : words.shape[2]]
-        names = [[self.vocab.words[i] for i in row] for row in ids.tolist()]
+        names = [self.vocab.labels(row) for row in ids]
         return words, sentence, self.vocab.mask(ids).to(self.device), names
 
     def _tokens(self, caption: str) -> list[int]:

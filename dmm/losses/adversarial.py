@@ -36,7 +36,9 @@ def _checked(kind: str) -> str:
     return kind
 
 
-def discriminator_loss(discriminator, real: Tensor, fake: Tensor, sentence: Tensor, kind: str = "bce", together: bool = False) -> dict[str, Tensor]:
+def discriminator_loss(
+    discriminator, real: Tensor, fake: Tensor, sentence: Tensor, kind: str = "bce", together: bool = False, wrong: Tensor | None = None
+) -> dict[str, Tensor]:
     """One discriminator's loss: (real + cond_real) / 2 + (fake + cond_fake + cond_wrong) / 3.
 
     Args:
@@ -48,6 +50,7 @@ def discriminator_loss(discriminator, real: Tensor, fake: Tensor, sentence: Tens
         together: pass real and painted pictures through the trunk, and all three kinds of pairs through the joint layer, in one call each:
             faster, and the same numbers but for one power iteration a call of the spectral norm instead of two or three. Not for
             discriminators with batch norm, whose statistics it would mix.
+        wrong: B D, sentences that do not fit the real pictures, instead of the shifted ones; only with ``together``.
 
     Returns:
         scalars ``real``, ``fake``, ``cond_real``, ``cond_fake``, ``cond_wrong``, ``total``.
@@ -58,7 +61,7 @@ def discriminator_loss(discriminator, real: Tensor, fake: Tensor, sentence: Tens
     if len(real) < 2:
         raise ValueError("the mismatch loss needs a batch of at least 2")
     fake, sentence = fake.detach(), sentence.detach()
-    logits = (_together if together else _one_by_one)(discriminator, real, fake, sentence)
+    logits = _together(discriminator, real, fake, sentence, wrong) if together else _one_by_one(discriminator, real, fake, sentence)
     parts = {name: (is_real if name.endswith("real") else is_fake)(value, kind) for name, value in logits.items()}
     for_real = (parts["real"] + parts["cond_real"]) / 2
     for_fake = (parts["fake"] + parts["cond_fake"] + parts["cond_wrong"]) / 3
@@ -77,11 +80,12 @@ def _one_by_one(discriminator, real, fake, sentence) -> dict[str, Tensor]:
     }
 
 
-def _together(discriminator, real, fake, sentence) -> dict[str, Tensor]:
+def _together(discriminator, real, fake, sentence, wrong=None) -> dict[str, Tensor]:
     batch = len(real)
+    wrong = sentence[1:] if wrong is None else wrong
     seen = discriminator.features(torch.cat((real, fake)))
-    pairs = discriminator.conditional(torch.cat((seen, seen[: batch - 1])), torch.cat((sentence, sentence, sentence[1:])))
-    cond_real, cond_fake, cond_wrong = pairs.split((batch, batch, batch - 1))
+    pairs = discriminator.conditional(torch.cat((seen, seen[: len(wrong)])), torch.cat((sentence, sentence, wrong)))
+    cond_real, cond_fake, cond_wrong = pairs.split((batch, batch, len(wrong)))
     alone_real, alone_fake = discriminator.unconditional(seen).split(batch)
     return {"cond_real": cond_real, "cond_fake": cond_fake, "cond_wrong": cond_wrong, "real": alone_real, "fake": alone_fake}
 

@@ -30,7 +30,7 @@ def recipe(name: str, step: str | None = None) -> Config:
     Raises:
         ConfigError: unknown recipe (with the nearest name) or a key that no config has.
     """
-    values = yaml.safe_load(_text(name)) or {}
+    values = _values(name)
     steps = values.pop("steps", {})
     unknown = set(values) - {"model", "data", "train"}
     if unknown:
@@ -39,6 +39,13 @@ def recipe(name: str, step: str | None = None) -> Config:
         values["train"] = {**values.get("train", {}), **steps.get(step, {}), "step": step}
     base = to_dict(Config())
     return from_dict(Config, {section: {**base[section], **values.get(section, {})} for section in base}, f"recipe {name}")
+
+
+def _values(name: str) -> dict:
+    """The YAML of a recipe over that of its ``base``, section by section."""
+    values = yaml.safe_load(_text(name)) or {}
+    base = _values(values.pop("base")) if "base" in values else {}
+    return {section: {**base.get(section, {}), **values.get(section, {})} for section in {**base, **values}}
 
 
 def _text(name: str) -> str:

@@ -1,0 +1,168 @@
+"""The command line: ``dmm train|generate|evaluate|data|bench|list``. Exit code 2 for input that cannot be used, 1 for work that failed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train, use and measure DMM-GAN and its family.")
+train_app = typer.Typer(no_args_is_help=True, help="Train: match (DAMSM encoders), caption (STREAM), gan (the generator), judge (the attribute judge).")
+data_app = typer.Typer(no_args_is_help=True, help="Draw and look at data.")
+app.add_typer(train_app, name="train")
+app.add_typer(data_app, name="data")
+
+Out = Annotated[Path | None, typer.Option(help="Run directory; the default is runs/<recipe>-<step>.")]
+Recipe = Annotated[str, typer.Option(help="A name of `dmm list`.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run directory's last checkpoint.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="key=value over the recipe, e.g. --set train.batch=4; repeatable.")]
+Minutes = Annotated[float | None, typer.Option(help="Stop, with a usable checkpoint, after so many minutes.")]
+
+
+def _readable(command: Callable) -> Callable:
+    """Turn errors that a person can mend into one line and exit code 2."""
+
+    @wraps(command)
+    def wrapped(*args, **kwargs):
+        from dmm.checkpoint import CheckpointError
+        from dmm.config import ConfigError
+        from dmm.pipeline import CaptionError
+        from dmm.training.loop import TrainingError
+
+        try:
+            return command(*args, **kwargs)
+        except TrainingError as error:
+            typer.echo(f"dmm: {error}", err=True)
+            raise typer.Exit(1 if "not finite" in str(error) else 2) from error
+        except (ConfigError, CheckpointError, CaptionError, OSError) as error:
+            typer.echo(f"dmm: {error}", err=True)
+            raise typer.Exit(2) from error
+
+    return wrapped
+
+
+def _config(recipe: str, step: str, overrides: list[str] | None):
+    from dmm.config import ConfigError, override
+    from dmm.recipes import recipe as read
+
+    pairs = {}
+    for text in overrides or []:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--set: expected key=value, found {text!r}")
+        pairs[key] = value
+    return override(read(recipe, step), pairs)
+
+
+def _command() -> str:
+    return " ".join(["dmm", *sys.argv[1:]])
+
+
+@train_app.command("match")
+@_readable
+def train_match(recipe: Recipe = "aviary", out: Out = None, resume: Resume = False, minutes: Minutes = None, overrides: Overrides = None) -> None:
+    """Train the text encoder and the image encoder to find each other (DAMSM).
+
+    Example: dmm train match --recipe aviary
+    """
+    from dmm.training.loop import run
+    from dmm.training.steps import MatchStep
+
+    config = _config(recipe, "match", overrides)
+    directory = out or Path("runs") / f"{recipe}-match"
+    run(MatchStep(config), config, directory, resume, _command(), minutes, typer.echo)
+
+
+@train_app.command("caption")
+@_readable
+def train_caption(
+    recipe: Recipe = "aviary",
+    out: Out = None,
+    match: Annotated[Path | None, typer.Option(help="Start from the image encoder of this `dmm train match` run.")] = None,
+    resume: Resume = False,
+    minutes: Minutes = None,
+    overrides: Overrides = None,
+) -> None:
+    """Train STREAM's captioner, which reads a picture back as a sentence.
+
+    Example: dmm train caption --recipe aviary --match runs/aviary-match
+    """
+    from dmm.training.loop import run
+    from dmm.training.steps import CaptionStep
+
+    config = _config(recipe, "caption", overrides)
+    directory = out or Path("runs") / f"{recipe}-caption"
+    run(CaptionStep(config, match), config, directory, resume, _command(), minutes, typer.echo)
+
+
+@train_app.command("gan")
+@_readable
+def train_gan(
+    recipe: Recipe = "dmmgan-aviary",
+    out: Out = None,
+    match: Annotated[Path, typer.Option(help="Run directory of `dmm train match`.")] = Path("runs/aviary-match"),
+    caption: Annotated[Path, typer.Option(help="Run directory of `dmm train caption`.")] = Path("runs/aviary-caption"),
+    resume: Resume = False,
+    minutes: Minutes = None,
+    overrides: Overrides = None,
+) -> None:
+    """Train the generator against its discriminators and the text losses.
+
+    Example: dmm train gan --recipe dmmgan-aviary --match runs/aviary-match --caption runs/aviary-caption
+    """
+    from dmm.training.loop import run
+    from dmm.training.steps import GanStep
+
+    config = _config(recipe, "gan", overrides)
+    directory = out or Path("runs") / f"{recipe}-gan"
+    run(GanStep(config, match, caption), config, directory, resume, _command(), minutes, typer.echo)
+
+
+@app.command()
+@_readable
+def generate(
+    caption: Annotated[list[str], typer.Argument(help="One or more sentences.")],
+    model: Annotated[str, typer.Option(help="A shipped name or a run directory.")] = "dmmgan-aviary",
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("generated"),
+    save_trace: Annotated[bool, typer.Option("--trace", help="Also write trace.npz: everything the memory did.")] = False,
+) -> None:
+    """Paint captions: writes <nn>-64.png, -128.png, -256.png for each, and prints what STREAM reads back.
+
+    Example: dmm generate "a small red bird with black wings" --seed 3
+    """
+    from dmm.checkpoint import load
+    from dmm.images import save
+
+    trace = load(model)(caption, seed=seed)
+    for b, sentence in enumerate(caption):
+        typer.echo(sentence)
+        for stage in trace.stages:
+            path = out / f"{b:02d}-{stage.size}.png"
+            save(stage.image[b], path)
+            typer.echo(f"  {path}" + (f"  {stage.redescription[b]}" if stage.redescription else ""))
+    if save_trace:
+        trace.save(out / "trace.npz")
+
+
+@app.command("list")
+def list_all(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """Name the systems, recipes and shipped checkpoints."""
+    from dmm.checkpoint import FILE, assets
+    from dmm.models.registry import list_models
+    from dmm.recipes import describe, names
+
+    shipped = sorted(p.parent.name for p in (assets() / "checkpoints").glob(f"*/{FILE}"))
+    found = {"systems": list(list_models()), "recipes": {n: describe(n) for n in names()}, "checkpoints": shipped}
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for section, entries in found.items():
+        typer.echo(f"{section}:")
+        for entry in entries:
+            typer.echo(f"  {entry}" + (f"  {entries[entry]}" if isinstance(entries, dict) else ""))

@@ -1,0 +1,169 @@
+"""What one optimiser step does in matching and captioning; the adversarial step is in :mod:`dmm.training.adversarial`.
+
+* matching (DAMSM, AttnGAN Eqs. 7-13): text encoder and image encoder learn to find each other;
+* captioning (STREAM, MirrorGAN Eq. 9): a captioner learns to read pictures.
+
+Every step draws its batch, noise and augmentation from (seed, step number) alone, so a resumed run equals an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from dmm.checkpoint import build, load_parts, write
+from dmm.config import Config
+from dmm.data.batch import Batch
+from dmm.images import to_float
+from dmm.losses.cloze import cloze_loss
+from dmm.losses.stream import caption_loss, stream_loss
+from dmm.matching import matching_losses
+from dmm.models.captioner import CaptionDecoder
+from dmm.training.augment import augment
+from dmm.training.feed import Feed
+from dmm.training.precision import autocast, layout, resolve
+
+
+def stream_of(seed: int, index: int, purpose: int) -> torch.Generator:
+    """Random numbers of one step: one stream for each (seed, step, purpose)."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + index) * 17 + purpose)
+
+
+def rate_at(base: float, final: float, index: int, steps: int) -> float:
+    """The learning rate at step ``index``: linear from ``base`` to ``final * base``."""
+    return base * (1 + (final - 1) * min(index / max(steps, 1), 1))
+
+
+class EncoderStep:
+    """What matching and captioning share: networks, one Adam, one learning-rate line, pictures at the encoder's own size.
+
+    Args:
+        config: the run.
+        networks: name -> network; all are trained.
+        shipped: the names that the exported model holds.
+    """
+
+    label = "encoder"
+
+    def __init__(self, config: Config, feed: Feed, networks: dict[str, nn.Module], shipped: tuple[str, ...]):
+        self.config, self.feed, self.shipped = config, feed, shipped
+        self.dtype = resolve(config.train.precision, torch.device("cpu"))
+        self.networks = {name: layout(network, self.dtype) for name, network in networks.items()}
+        self.parameters = [p for network in networks.values() for p in network.parameters()]
+        settings = config.train
+        self.optimiser = torch.optim.Adam(self.parameters, settings.generator_rate, (settings.beta1, settings.beta2), fused=True)
+        self.seen: dict[str, float] = {}  # values to log beside the terms
+        self.size = min(s for s in config.data.sizes if s >= min(config.model.encoder_size, max(config.data.sizes)))
+
+    def losses(self, batch: Batch, images: Tensor, index: int) -> dict[str, Tensor]:
+        """Named weighted terms."""
+        raise NotImplementedError
+
+    def update(self, index: int) -> dict[str, float]:
+        """One step of Adam on the sum of the terms."""
+        settings = self.config.train
+        torch.manual_seed((settings.seed * 1_000_003 + index) * 17 + 5)  # dropout
+        batch = self.feed.batch(index, settings.batch, (self.size,))
+        for network in self.networks.values():
+            network.train()
+        images = augment(to_float(batch.images[self.size]), settings.augment, stream_of(settings.seed, index, 0))
+        with autocast(self.dtype, images.device):
+            terms = self.losses(batch, images, index)
+        total = sum(terms.values())
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        if settings.clip:
+            nn.utils.clip_grad_norm_(self.parameters, settings.clip)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate_at(settings.generator_rate, settings.final_rate, index, settings.steps)
+        self.optimiser.step()
+        return {"loss": total.item()} | {name: term.item() for name, term in terms.items()} | self.seen
+
+    def images_seen(self, index: int) -> int:
+        """Pictures read in ``index`` steps."""
+        return index * self.config.train.batch
+
+    def sample(self, directory: Path, index: int) -> None:
+        """Encoders paint nothing."""
+
+    def export(self, directory: Path, card: dict) -> None:
+        """Write the networks that later training and the explorer need."""
+        for network in self.networks.values():
+            network.eval()
+        networks = {name: self.networks[name] for name in self.shipped}
+        write(directory, networks, self.config.model, self.feed.vocab, card, half=False)
+
+    def state_dict(self) -> dict:
+        """Networks and optimiser."""
+        return {"networks": {n: m.state_dict() for n, m in self.networks.items()}, "optimiser": self.optimiser.state_dict()}
+
+    def load_state_dict(self, state: dict) -> None:
+        """The inverse of :meth:`state_dict`."""
+        for name, network in self.networks.items():
+            network.load_state_dict(state["networks"][name])
+        self.optimiser.load_state_dict(state["optimiser"])
+
+
+class MatchStep(EncoderStep):
+    """DAMSM, with two optional aids: filling in masked words, and re-writing the caption from the sentence feature alone."""
+
+    label = "match"
+
+    def __init__(self, config: Config):
+        torch.manual_seed(config.train.seed)
+        feed = Feed(config)
+        networks = {part: build(part, config.model, feed.vocab) for part in ("text_encoder", "image_encoder")}
+        shipped = ("text_encoder", "image_encoder")
+        if config.train.cloze:
+            networks["cloze"] = build("cloze", config.model, feed.vocab)
+            shipped = (*shipped, "cloze")
+        if config.train.reconstruct:
+            networks["rewriter"] = CaptionDecoder(len(feed.vocab), config.model.text_dim, config.model.caption_hidden)
+        super().__init__(config, feed, networks, shipped)
+
+    def losses(self, batch: Batch, images: Tensor, index: int) -> dict[str, Tensor]:
+        """Four matching terms; the masked-word and re-writing terms if asked for."""
+        settings = self.config.train
+        words, sentence = self.networks["text_encoder"](batch.captions, batch.lengths)
+        regions, code = self.networks["image_encoder"](images)
+        gammas = settings.gamma1, settings.gamma2, settings.gamma3
+        terms = matching_losses(regions, code, words, sentence, batch.lengths, batch.class_ids, *gammas)
+        del terms["total"]
+        if settings.cloze:
+            chosen = self.feed.mask_words(batch, settings.cloze_variants, stream_of(settings.seed, index, 1))
+            read = cloze_loss(self.networks["cloze"], regions, chosen)
+            terms["cloze"] = settings.cloze * read["total"]
+            self.seen["cloze_accuracy"] = read["accuracy"].item()
+        if settings.reconstruct:
+            logits = self.networks["rewriter"](sentence, batch.captions, batch.lengths)
+            terms["reconstruct"] = settings.reconstruct * caption_loss(logits, batch.captions, batch.lengths)
+        return terms
+
+
+class CaptionStep(EncoderStep):
+    """STREAM's captioner on real pictures.
+
+    Args:
+        config: the run.
+        match: checkpoint of the matching run, if its image encoder is to be the captioner's starting point.
+    """
+
+    label = "caption"
+
+    def __init__(self, config: Config, match: str | Path | None = None):
+        torch.manual_seed(config.train.seed + 1)
+        if match is not None:
+            parts, _, vocab = load_parts(match, ("image_encoder",))
+            feed = Feed(config, vocab)
+            captioner = build("captioner", config.model, vocab)
+            captioner.encoder.load_state_dict(parts["image_encoder"].state_dict())
+        else:
+            feed = Feed(config)
+            captioner = build("captioner", config.model, feed.vocab)
+        super().__init__(config, feed, {"captioner": captioner}, ("captioner",))
+
+    def losses(self, batch: Batch, images: Tensor, index: int) -> dict[str, Tensor]:
+        """Cross-entropy of the caption given the picture."""
+        return {"caption": stream_loss(self.networks["captioner"], images, batch.captions, batch.lengths)["total"]}
