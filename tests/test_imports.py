@@ -40,7 +40,7 @@ EXPLORER = {
     "controls": BASE | {"explorer.figures"},
     "widgets": SURFACE,
     "ui": SURFACE,
-    "cli": SURFACE,
+    "cli": SURFACE | {"explorer.ui"},
 }
 
 #: Each system on the shared blocks; none knows another.
