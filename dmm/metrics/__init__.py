@@ -1,1 +1,7 @@
-"""Measures of generated pictures."""
+"""What a system reaches, measured by networks and parsers that stand beside it: ``evaluate(pipe)``."""
+
+from dmm.metrics import attributes, caption_scores, fid, r_precision  # noqa: F401 - each registers its metric
+from dmm.metrics.registry import list_metrics
+from dmm.metrics.study import evaluate
+
+__all__ = ["evaluate", "list_metrics"]

@@ -1,0 +1,86 @@
+"""Attribute agreement: are the captioned colours in the picture, part by part?
+
+The judge (:mod:`dmm.metrics.judge`), trained on rendered birds only and held out from every loss, reads the colour of seven parts from a
+picture. A captioned colour is *read back* when it is the judge's first choice for that part; where the caption gives one part k colours
+("a black and white wing"), when it is among the first k. The share of captioned colours read back is given for each part, over all
+captioned colours (``mean``), and as the plain mean of the parts (``macro``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from dmm.data.aviary.traits import COLOURS
+from dmm.metrics.registry import register_metric
+
+#: Parts whose colour is judged.
+PARTS = ("wing", "belly", "breast", "crown", "throat", "tail", "bill")
+
+
+def captioned_colours(slots: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """What a sentence says of the judged parts: part -> its colours, without repetition; parts not spoken of are left out."""
+    said = {part: tuple(dict.fromkeys(c for c in slots.get(part, ()) if c in COLOURS)) for part in PARTS}
+    return {part: colours for part, colours in said.items() if colours}
+
+
+def agreement(readings: Mapping[str, Tensor], slots: Sequence[Mapping[str, Sequence[str]]]) -> dict:
+    """Share of captioned colours that are read back.
+
+    Args:
+        readings: part -> a score for each of the 11 ``COLOURS``, N 11 (logits or probabilities).
+        slots: what each of the N sentences says.
+
+    Returns:
+        ``{"mean", "macro", "colours": captioned colours in all, "parts": {part: {"share", "colours"}}}``; a share is None where no
+        sentence speaks of the part.
+
+    Raises:
+        ValueError: as many sentences as readings were expected.
+    """
+    ranked = {part: readings[part].argsort(dim=1, descending=True).tolist() for part in PARTS}
+    if any(len(rows) != len(slots) for rows in ranked.values()):
+        raise ValueError(f"expected readings of {len(slots)} pictures, found {[len(rows) for rows in ranked.values()]}")
+    read, said = dict.fromkeys(PARTS, 0), dict.fromkeys(PARTS, 0)
+    for i, sentence in enumerate(slots):
+        for part, colours in captioned_colours(sentence).items():
+            first = {COLOURS[c] for c in ranked[part][i][: len(colours)]}
+            read[part] += len(first & set(colours))
+            said[part] += len(colours)
+    shares = {part: read[part] / said[part] if said[part] else None for part in PARTS}
+    spoken = [share for share in shares.values() if share is not None]
+    total = sum(said.values())
+    return {
+        "mean": sum(read.values()) / total if total else None,
+        "macro": sum(spoken) / len(spoken) if spoken else None,
+        "colours": total,
+        "parts": {part: {"share": shares[part], "colours": said[part]} for part in PARTS},
+    }
+
+
+@register_metric("attributes", reads=("judge",))
+def attribute_agreement(study) -> dict:
+    """Share of captioned colours that the judge reads back from the picture (higher is better)."""
+    slots = [caption.slots for caption in study.captions]
+    shuffled = [slots[i] for i in study.shuffle.tolist()]
+
+    def at(size: int) -> dict:
+        return {
+            "generated": agreement(study.generated["judge"][size]["logits"], slots),
+            "ceiling_rendered": agreement(study.rendered["judge"][size]["logits"], slots),
+            "floor_shuffled": agreement(study.generated["judge"][size]["logits"], shuffled),
+        }
+
+    result = at(study.largest) | {
+        "protocol": (
+            f"colours of {', '.join(PARTS)} as captioned, read from the {study.largest} px picture by a judge that was trained on "
+            "rendered birds of other species and that no loss has used; first choice, or among the first k where a caption gives one part "
+            "k colours. Ceiling: rendered birds of the same captions. Floor: the generated pictures against the caption of a bird of "
+            "another species."
+        )
+    }
+    smaller = [size for size in study.generated["judge"] if size != study.largest]
+    if smaller:
+        result["by_size"] = {str(size): at(size) for size in smaller}
+    return result

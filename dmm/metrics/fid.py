@@ -1,0 +1,77 @@
+r"""Fréchet distance between two sets of pictures, seen by one feature network (Heusel et al. 2017, Eq. 6).
+
+Both sets of features are taken as Gaussians, and
+
+    d^2 = |m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2)).
+
+The last trace is taken as tr((S1^(1/2) S2 S1^(1/2))^(1/2)): the argument is symmetric, so two symmetric eigenvalue problems in float64
+do it, where the usual general matrix square root returns complex numbers when a covariance is nearly singular.
+
+The features are the judge's (:mod:`dmm.metrics.judge`), which no loss has used. The figure is *not* an Inception FID and compares only
+with figures of the same judge, N and reference set: the distance of finite samples is biased upwards, more so for smaller N, which is
+why rendered birds against other rendered birds (the ceiling: how near two samples of the truth are) is printed beside it. Captions in
+another order change no set of pictures, so a shuffled floor does not exist here.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dmm.metrics.registry import register_metric
+
+
+def moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean F and unbiased covariance F F, float64, of features N F.
+
+    Raises:
+        ValueError: fewer than two rows, not a matrix, or a feature that is not finite.
+    """
+    if features.ndim != 2 or len(features) < 2:
+        raise ValueError(f"expected features N F with N at least 2, found shape {tuple(features.shape)}")
+    if not torch.isfinite(features).all():
+        raise ValueError("features hold a number that is not finite")
+    features = features.double()
+    mean = features.mean(0)
+    centred = features - mean
+    return mean, centred.T @ centred / (len(features) - 1)
+
+
+def _root(matrix: Tensor) -> Tensor:
+    values, vectors = torch.linalg.eigh(matrix)
+    return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+
+
+def gaussian_distance(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -> dict[str, float]:
+    """Squared Fréchet distance of two Gaussians, with its two terms: ``{"distance", "means", "covariances"}``."""
+    mean1, cov1, mean2, cov2 = (t.double() for t in (mean1, cov1, mean2, cov2))
+    root = _root(cov1)
+    middle = root @ cov2 @ root
+    cross = torch.linalg.eigvalsh((middle + middle.T) / 2).clamp_min(0).sqrt().sum()
+    means = float((mean1 - mean2).square().sum())
+    covariances = max(0.0, float(cov1.trace() + cov2.trace() - 2 * cross))
+    return {"distance": means + covariances, "means": means, "covariances": covariances}
+
+
+def frechet_distance(features1: Tensor, features2: Tensor) -> dict[str, float]:
+    """Squared Fréchet distance of two sets of features, N1 F and N2 F; see :func:`gaussian_distance`."""
+    return gaussian_distance(*moments(features1), *moments(features2))
+
+
+@register_metric("fid", reads=("judge",))
+def frechet(study) -> dict:
+    """Fréchet distance to other rendered birds of the unseen species, on features that no loss has used (lower is better)."""
+    size = study.largest
+    reference = study.reference["judge"][size]["features"]
+    fake, real = (set_["judge"][size]["features"] for set_ in (study.generated, study.rendered))
+    return {
+        "generated": frechet_distance(fake, reference),
+        "ceiling_rendered": frechet_distance(real, reference),
+        "floor_shuffled": None,
+        "protocol": (
+            f"squared Fréchet distance, float64, of the {reference.shape[1]} penultimate features of the judge; {len(fake)} pictures of "
+            f"{size} px against {len(reference)} rendered birds of the same unseen species, none of them a bird whose caption was used. "
+            "The ceiling is the rendered birds of the captions against the same reference. No shuffled floor: the order of captions "
+            "changes no set of pictures. Not an Inception FID."
+        ),
+    }

@@ -1,0 +1,241 @@
+"""The judge: a small network that reads a bird's attributes from a picture, trained on rendered birds only.
+
+No loss of any generator uses it, which makes it fit to measure them: its answers give the attribute agreement
+(:mod:`dmm.metrics.attributes`), its penultimate features the Fréchet distance (:mod:`dmm.metrics.fid`).
+
+Each attribute has its own place and its own features: convolutions give a map at an eighth of the input, a softmax over that map
+(one for each attribute) says where to look, and a small layer of its own reads the attribute from what was seen there. A wing's colour is
+so read at the wing, and not guessed from the tail. A part of two colours has a target of .6 on the first, which covers more, and .4 on
+the other. Training blurs, shifts, coarsens, dims and adds noise, so that the judge reads colours and not the painter's finest texture.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialise
+from torch import Tensor, nn
+
+from dmm.checkpoint import CheckpointError, assets
+from dmm.data.aviary.traits import COLOURS, SIZES, WING_PATTERNS, Bird
+from dmm.images import to_float, write_atomic
+from dmm.metrics.attributes import PARTS, agreement
+
+FORMAT = "dmm-judge/1"
+FILE = "judge.safetensors"
+#: What the judge reads, and the possible answers of each.
+HEADS: dict[str, tuple[str, ...]] = {part: COLOURS for part in PARTS} | {"size": SIZES, "wing_pattern": WING_PATTERNS}
+
+
+class Judge(nn.Module):
+    """Attribute reader.
+
+    Args:
+        width: channels after the first convolution.
+        part_width: features of each attribute.
+        input_size: side to which every picture is resized, px.
+    """
+
+    def __init__(self, width: int = 16, part_width: int = 20, input_size: int = 128):
+        super().__init__()
+        self.config = {"width": width, "part_width": part_width, "input_size": input_size}
+        self.input_size, self.part_width = input_size, part_width
+        deep, side = 4 * width, input_size // 8
+        self.body = nn.Sequential(
+            _block(3, width, 5, 2),
+            _block(width, 2 * width, 3, 2),
+            _Residual(2 * width),
+            _block(2 * width, deep, 3, 2),
+            _Residual(deep),
+        )  # B 4w S/8 S/8
+        self.place = nn.Parameter(torch.zeros(deep, side, side))
+        self.look = nn.Conv2d(deep, len(HEADS), 1)
+        self.parts = nn.ModuleList(nn.Linear(deep, part_width) for _ in HEADS)
+        self.answers = nn.ModuleList(nn.Linear(part_width, len(answers)) for answers in HEADS.values())
+
+    def forward(self, images: Tensor) -> dict:
+        """Read pictures B 3 S S in [-1, 1], of any S.
+
+        Returns:
+            ``{"features": B F, "logits": {attribute of HEADS: B answers}}``.
+        """
+        h = self.body(resize(images, self.input_size)) + self.place  # B C H W
+        where = self.look(h).flatten(2).softmax(-1)  # B heads HW
+        seen = torch.einsum("bphw,bchw->pbc", where.unflatten(-1, h.shape[-2:]), h)  # heads B C
+        features = [F.relu(layer(s)) for layer, s in zip(self.parts, seen, strict=True)]
+        logits = {name: layer(f) for name, layer, f in zip(HEADS, self.answers, features, strict=True)}
+        return {"features": torch.cat(features, 1), "logits": logits}
+
+    def save(self, path: Path, card: dict) -> None:
+        """Write ``path/judge.safetensors`` in fp16, with config and card in the metadata."""
+        tensors = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in self.state_dict().items()}
+        metadata = {"format": FORMAT, "config": json.dumps(self.config), "heads": json.dumps(HEADS), "card": json.dumps(card)}
+        write_atomic(Path(path) / FILE, serialise(tensors, metadata))
+
+
+def _block(inside: int, outside: int, kernel: int, stride: int) -> nn.Sequential:
+    convolution = nn.Conv2d(inside, outside, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outside), nn.ReLU(inplace=True))
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int):
+        super().__init__()
+        self.block = _block(channels, channels, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.block(x)
+
+
+def resize(images: Tensor, size: int) -> Tensor:
+    """Pictures B 3 S S at another side, bilinear, antialiased where they shrink."""
+    if images.shape[-1] == size:
+        return images
+    return F.interpolate(images, (size, size), mode="bilinear", antialias=images.shape[-1] > size, align_corners=False)
+
+
+def load_judge(path: str | Path | None = None, device: str | torch.device = "cpu") -> Judge:
+    """The shipped judge (``assets/checkpoints/aviary-judge``), or the one in a directory, in eval mode; ``.card`` says how it was trained.
+
+    Raises:
+        CheckpointError: nothing there, or not a judge of these attributes.
+    """
+    file = Path(path or assets() / "checkpoints" / "aviary-judge") / FILE
+    if not file.is_file():
+        raise CheckpointError(f"{file}: no judge there. Train one: dmm train judge --out {file.parent}")
+    try:
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {key: opened.get_tensor(key) for key in opened.keys()}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file}: expected a safetensors file, found a damaged one ({error})") from error
+    if metadata.get("format") != FORMAT or metadata.get("heads") != json.dumps(HEADS):
+        raise CheckpointError(f"{file}: expected a judge of format {FORMAT} with heads {', '.join(HEADS)}; train it again")
+    judge = Judge(**json.loads(metadata["config"]))
+    judge.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+    judge.card = json.loads(metadata["card"])
+    return judge.eval().to(device)
+
+
+def targets(birds: Sequence[Bird]) -> dict[str, Tensor]:
+    """The true answers as probabilities, attribute of ``HEADS`` -> N answers."""
+    result = {}
+    for name, answers in HEADS.items():
+        rows = torch.zeros(len(birds), len(answers))
+        for i, bird in enumerate(birds):
+            true = bird.colours[name] if name in PARTS else (getattr(bird, name),)
+            for answer, share in zip(true, (0.6, 0.4) if len(true) > 1 else (1.0,), strict=False):
+                rows[i, answers.index(answer)] += share
+        result[name] = rows
+    return result
+
+
+def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Pictures B 3 S S in [-1, 1] blurred, coarsened, shifted by up to 6 %, dimmed and with noise, each by chance and by its own amount."""
+    count, side = len(images), images.shape[-1]
+
+    def uniform(low: float, high: float) -> Tensor:
+        return torch.rand(count, 1, 1, 1, generator=generator) * (high - low) + low
+
+    choice = torch.rand(count, generator=generator)
+    images = images.clone()
+    blurred, coarse = choice < 0.3, (choice >= 0.3) & (choice < 0.5)
+    if blurred.any():
+        images[blurred] = F.avg_pool2d(images[blurred], 5, 1, 2, count_include_pad=False)
+    if coarse.any():
+        images[coarse] = resize(resize(images[coarse], side // 2), side)
+    reach = round(0.06 * side)
+    padded = F.pad(images, (reach,) * 4, mode="replicate")
+    corners = torch.randint(0, 2 * reach + 1, (count, 2), generator=generator).tolist()
+    images = torch.stack([padded[i, :, y : y + side, x : x + side] for i, (y, x) in enumerate(corners)])
+    images = images * uniform(0.88, 1.08) + uniform(-0.06, 0.06)
+    noise = torch.randn(images.shape, generator=generator) * uniform(-0.1, 0.15).clamp_min(0)
+    return (images + noise).clamp(-1, 1)
+
+
+def train_judge(
+    out: str | Path,
+    images: int = 10000,
+    steps: int = 900,
+    seed: int = 0,
+    batch: int = 64,
+    rate: float = 4e-3,
+    level: str = "garden",
+    cache: str | Path = ".cache/aviary",
+    test_images: int = 1000,
+    command: str = "",
+    progress: bool = True,
+) -> dict:
+    """Train a judge on rendered birds of the training species, test it on rendered birds of the others, write both down.
+
+    Args:
+        out: directory to write ``judge.safetensors`` into.
+        images: rendered training birds, drawn once into ``cache``.
+        steps: optimiser steps of ``batch`` pictures.
+        seed: of weights, order and augmentation (the birds are those of Aviary seed 0).
+        rate: largest learning rate of AdamW; one cycle.
+        test_images: rendered birds of the 50 unseen species to test on.
+        command: the command line, for the card.
+
+    Returns:
+        The card: settings, time, and the accuracy on unseen species.
+    """
+    from tqdm import tqdm
+
+    from dmm.data.aviary.cache import AviaryCache
+
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    judge = Judge()
+    store = AviaryCache.open(cache, images, 0, level, "train")
+    truth = targets([store.bird(i) for i in range(images)])
+    optimiser = torch.optim.AdamW(judge.parameters(), lr=rate, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.15)
+    began, average = time.monotonic(), None
+    judge = judge.train().to(memory_format=torch.channels_last)
+    for _ in (bar := tqdm(range(steps), "judge", disable=not progress)):
+        chosen = torch.randint(0, images, (batch,), generator=generator)
+        pictures = augment(to_float(store.images(judge.input_size, chosen.tolist())), generator)
+        logits = judge(pictures.contiguous(memory_format=torch.channels_last))["logits"]
+        loss = sum(F.cross_entropy(logits[name], truth[name][chosen]) for name in HEADS)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        average = loss.item() if average is None else 0.98 * average + 0.02 * loss.item()
+        bar.set_postfix(loss=f"{average:.3f}")
+    card = {
+        "command": command or f"dmm train judge --out {out} --images {images} --steps {steps} --seed {seed}",
+        "trained_on": f"{images} rendered {level} birds of the 150 training species",
+        "images_seen": steps * batch,
+        "seed": seed,
+        "seconds": round(time.monotonic() - began),
+        "unseen_species": examine(judge.eval(), test_images, level),
+    }
+    judge.save(Path(out), card)
+    return card
+
+
+@torch.no_grad()
+def examine(judge: Judge, images: int = 1000, level: str = "garden", seed: int = 0, batch: int = 50) -> dict:
+    """How well a judge reads rendered birds of the 50 unseen species: plain accuracy, and agreement with their captions.
+
+    Accuracy counts the first choice against the bird's first colour, or against either of two.
+    """
+    from dmm.data.aviary.grammar import captions
+    from dmm.data.aviary.painter import paint
+    from dmm.data.aviary.species import bird
+
+    birds = [bird(i, seed, level, "test") for i in range(images)]
+    read = [judge(paint(birds[i : i + batch]) * 2 - 1)["logits"] for i in range(0, images, batch)]
+    logits = {name: torch.cat([r[name] for r in read]) for name in HEADS}
+    truth = targets(birds)
+    right = {name: truth[name].gather(1, logits[name].argmax(1, keepdim=True)).gt(0).float().mean().item() for name in HEADS}
+    slots = [captions(b, 1)[0].slots for b in birds]
+    return {"images": images, "accuracy": {k: round(v, 4) for k, v in right.items()}, "captioned": agreement(logits, slots)}

@@ -1,0 +1,58 @@
+"""Metrics by name: a metric is a function of what networks *read* from pictures, so that pictures are made once for all metrics.
+
+A metric names the readers it needs (:mod:`dmm.metrics.features`); :func:`dmm.metrics.evaluate` makes every picture once, shows it to
+each reader that any chosen metric asked for, and hands the readings to the metrics.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A registered metric."""
+
+    name: str
+    reads: tuple[str, ...]  # names of the readers whose output it needs
+    compute: Callable  # Study -> dict ready for JSON
+    about: str  # one line for `dmm list`
+
+
+_METRICS: dict[str, Metric] = {}
+
+
+def register_metric(name: str, reads: Iterable[str]) -> Callable[[Callable], Callable]:
+    """Register ``compute(study) -> dict`` under ``name``; the first line of its docstring says what it measures.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+
+    def add(compute: Callable) -> Callable:
+        if name in _METRICS:
+            raise ValueError(f"metric {name!r} is registered twice")
+        _METRICS[name] = Metric(name, tuple(reads), compute, (compute.__doc__ or "").strip().splitlines()[0])
+        return compute
+
+    return add
+
+
+def get_metric(name: str) -> Metric:
+    """The metric of that name.
+
+    Raises:
+        ValueError: no such metric; the message names the nearest and all of them.
+    """
+    if name not in _METRICS:
+        near = difflib.get_close_matches(name, _METRICS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown metric {name!r}{hint} Known: {', '.join(list_metrics())}")
+    return _METRICS[name]
+
+
+def list_metrics() -> list[str]:
+    """Names of all metrics, in alphabetical order."""
+    return sorted(_METRICS)

@@ -1,0 +1,197 @@
+"""One evaluation: captions of unseen species are painted once, every reader looks at every picture once, and every metric answers.
+
+    captions of the 50 unseen species ─▶ pipeline (seed + i for sample i) ─▶ generated ─┐
+    the birds of those captions, painted ──────────────────────────────────▶ rendered  ─┼─▶ readers ─▶ metrics ─▶ one dict
+    as many other birds of those species, painted ─────────────────────────▶ reference ─┘
+
+``rendered`` gives the ceiling of each metric. The floor compares the generated pictures with the captions of other birds, each of another
+species (``shuffle``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from dmm.images import grid, save
+from dmm.metrics.features import Reader, Readings, read_pictures
+from dmm.metrics.judge import Judge, load_judge
+from dmm.metrics.registry import get_metric
+
+METRICS = ("attributes", "fid", "r_precision", "caption_f1")
+
+
+@dataclass
+class Study:
+    """What the metrics compute from."""
+
+    captions: Sequence  # N grammar.Caption, one a bird
+    classes: Tensor  # N species of each caption
+    shuffle: Tensor  # N row of a caption of another species
+    seed: int
+    largest: int  # side of the largest picture, px
+    generated: Readings
+    rendered: Readings
+    reference: Readings  # other birds of the same species; only what the judge read
+    sentences: Tensor | None = None  # N D sentence features of the checkpoint's text encoder
+
+
+def shuffled(classes: Tensor, seed: int) -> Tensor:
+    """A permutation of N rows in which no row stays in its class.
+
+    Raises:
+        ValueError: one class has more than half of the rows, so none exists.
+    """
+    classes = torch.as_tensor(classes)
+    most = int(torch.bincount(classes).max())
+    if 2 * most > len(classes):
+        raise ValueError(f"captions cannot be shuffled between species: {most} of {len(classes)} are of one; use more captions")
+    random = torch.rand(len(classes), generator=torch.Generator().manual_seed(seed))
+    order = (classes.double() + random.double()).argsort()  # by class, at random within
+    result = torch.empty_like(order)
+    result[order] = order.roll(-most)
+    return result
+
+
+def _chunks(items: Sequence, batch: int) -> Iterator[Sequence]:
+    for start in range(0, len(items), batch):
+        yield items[start : start + batch]
+
+
+def _painted(birds: Sequence, sizes: Sequence[int], batch: int, device: torch.device, first: list) -> Iterator[dict[int, Tensor]]:
+    """Rendered birds in [-1, 1] at every size; smaller ones are averaged from the largest, as the training pictures are."""
+    from dmm.data.aviary.painter import paint
+
+    for chunk in _chunks(birds, batch):
+        big = paint(chunk, max(sizes), device=device) * 2 - 1
+        first += list(big[: max(0, 16 - len(first))].cpu())
+        yield {size: F.adaptive_avg_pool2d(big, size) for size in sizes}
+
+
+def _generated(pipe, texts: Sequence[str], seed: int, batch: int, first: list) -> Iterator[dict[int, Tensor]]:
+    seeds = range(seed, seed + len(texts))
+    for chunk, numbers in zip(_chunks(texts, batch), _chunks(seeds, batch), strict=True):
+        images = pipe(list(chunk), seed=list(numbers), redescribe=False).images
+        first += list(images[-1][: max(0, 16 - len(first))].cpu())
+        yield {image.shape[-1]: image for image in images}
+
+
+def _readers(pipe, judge: Judge, names: set[str], sizes: Sequence[int], by_stage: bool) -> dict[tuple[str, int], Reader]:
+    readers: dict[tuple[str, int], Reader] = {}
+    if "judge" in names:
+        readers |= {("judge", size): judge for size in (sizes if by_stage else sizes[-1:])}
+    if "image_code" in names:
+        readers["image_code", sizes[-1]] = lambda images: pipe.image_encoder(images)[1]
+    if "redescription" in names:
+        readers |= {("redescription", size): lambda images: pipe.captioner.sentences(images, pipe.vocab) for size in sizes}
+    return readers
+
+
+def _needed(pipe, metrics: Sequence[str]) -> set[str]:
+    """Readers of all the metrics.
+
+    Raises:
+        ValueError: an unknown metric, or one that reads with a network that the checkpoint does not hold.
+    """
+    for network, reader in (("image_encoder", "image_code"), ("captioner", "redescription")):
+        want = [name for name in metrics if reader in get_metric(name).reads]
+        if want and getattr(pipe, network) is None:
+            raise ValueError(f"{', '.join(want)}: the checkpoint {pipe.name} holds no {network}; leave the metric out")
+    return {reader for name in metrics for reader in get_metric(name).reads}
+
+
+@torch.no_grad()
+def evaluate(
+    pipe,
+    captions: int = 2000,
+    seed: int = 100,
+    metrics: Sequence[str] = METRICS,
+    batch: int = 16,
+    level: str = "garden",
+    by_stage: bool = True,
+    judge: str | Path | None = None,
+    sheet: str | Path | None = None,
+    command: str = "",
+    progress: bool = True,
+) -> dict:
+    """Measure a pipeline on captions of the 50 unseen Aviary species.
+
+    Args:
+        pipe: what :func:`dmm.checkpoint.load` gives.
+        captions: how many, one a bird; as many other birds are painted for the Fréchet distance.
+        seed: sample i draws z and eps from seed + i; also orders the wrong and the shuffled captions.
+        metrics: names of the registry.
+        batch: pictures at a time.
+        level: "garden" or "world".
+        by_stage: let the judge read the smaller pictures as well.
+        judge: directory of the judge; the shipped one when left out.
+        sheet: where to write the first 16 generated pictures above the birds of their captions.
+        command: the command line that was typed, to be printed beside the figures.
+        progress: bars on stderr.
+
+    Returns:
+        Plain containers for JSON: protocol, N, seeds and command, and by metric ``generated``, ``ceiling_rendered``, ``floor_shuffled``.
+
+    Raises:
+        ValueError: an unknown metric, one that the checkpoint has no network for, or too few captions.
+    """
+    from dmm.data.aviary import grammar
+    from dmm.data.aviary.species import bird
+
+    began, needed = time.monotonic(), _needed(pipe, metrics)
+    reader = load_judge(judge, pipe.device)
+    birds = [bird(i, 0, level, "test") for i in range(2 * captions if "fid" in metrics else captions)]
+    own, others = birds[:captions], birds[captions:]
+    sentences = [grammar.captions(one, 1)[0] for one in own]
+    classes = torch.tensor([one.species for one in own])
+    shuffle = shuffled(classes, seed)
+    sizes = [image.shape[-1] for image in pipe(sentences[0].text, seed=seed, redescribe=False).images]
+    readers = _readers(pipe, reader, needed, sizes, by_stage)
+    largest = {key: r for key, r in readers.items() if key == ("judge", sizes[-1])}
+    painted, drawn = [], []
+
+    def read(label, which, batches):
+        total = -(-(len(others) if label == "reference" else captions) // batch)
+        return read_pictures(which, tqdm(batches, label, total, unit="batch", disable=not progress))
+
+    study = Study(
+        captions=sentences,
+        classes=classes,
+        shuffle=shuffle,
+        seed=seed,
+        largest=sizes[-1],
+        generated=read("generated", readers, _generated(pipe, [s.text for s in sentences], seed, batch, painted)),
+        rendered=read("rendered", readers, _painted(own, sizes, batch, pipe.device, drawn)),
+        reference=read("reference", largest, _painted(others, sizes[-1:], batch, pipe.device, [])) if others else {},
+        sentences=torch.cat([pipe.encode([s.text for s in chunk])[1].cpu() for chunk in _chunks(sentences, batch)]),
+    )
+    if sheet:
+        rows = [row for i in range(0, len(painted), 8) for row in (painted[i : i + 8], drawn[i : i + 8])]
+        save(grid([picture for row in rows for picture in row], min(8, len(painted))), sheet)
+    return {
+        "checkpoint": pipe.name,
+        "command": command or f"dmm evaluate {pipe.name} --captions {captions} --seed {seed}",
+        "n": captions,
+        "split": f"Aviary {level}, birds 0 to {captions - 1} of the 50 unseen species (data seed 0), the first caption of each",
+        "noise": f"sample i draws z and eps from seed {seed} + i; no truncation",
+        "seed": seed,
+        "judge": _describe(reader),
+        "metrics": {name: get_metric(name).compute(study) for name in metrics},
+        "seconds": round(time.monotonic() - began),
+    }
+
+
+def _describe(judge: Judge) -> dict:
+    """Which judge: a hash of its weights, and what it reaches on rendered birds of unseen species."""
+    digest = hashlib.sha256()
+    for value in judge.state_dict().values():
+        digest.update(value.cpu().numpy().tobytes())
+    return {"weights_sha256": digest.hexdigest()[:16], "unseen_species": judge.card.get("unseen_species")}

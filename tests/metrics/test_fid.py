@@ -1,0 +1,48 @@
+"""The Fréchet distance against Gaussians whose distance is known."""
+
+import math
+
+import pytest
+import torch
+
+from dmm.metrics.fid import frechet_distance, gaussian_distance, moments
+
+
+def test_commuting_gaussians_closed_form():
+    a, b = torch.tensor([1.0, 4.0, 9.0]), torch.tensor([4.0, 1.0, 0.0])
+    rotation = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).Q
+    shift = torch.tensor([3.0, 0.0, 4.0])
+    got = gaussian_distance(
+        torch.zeros(3), rotation @ torch.diag(a.double()) @ rotation.T, shift, rotation @ torch.diag(b.double()) @ rotation.T
+    )
+    assert got["means"] == pytest.approx(25.0)
+    assert got["covariances"] == pytest.approx(1 + 1 + 9, abs=1e-9)  # sum of (sqrt a - sqrt b)^2
+    assert got["distance"] == pytest.approx(36.0, abs=1e-9)
+
+
+def test_covariances_that_do_not_commute():
+    """2 x 2: tr((S1 S2)^1/2) = sqrt(tr(S1 S2) + 2 sqrt(det S1 det S2))."""
+    s1, s2 = torch.tensor([[2.0, 1.0], [1.0, 3.0]]), torch.tensor([[5.0, -2.0], [-2.0, 1.0]])
+    cross = math.sqrt(float((s1 @ s2).trace()) + 2 * math.sqrt(float(torch.det(s1) * torch.det(s2))))
+    zero = torch.zeros(2)
+    assert gaussian_distance(zero, s1, zero, s2)["distance"] == pytest.approx(5 + 6 - 2 * cross, rel=1e-6)
+    assert gaussian_distance(zero, s2, zero, s1)["distance"] == pytest.approx(5 + 6 - 2 * cross, rel=1e-6)
+
+
+def test_equal_sets_are_at_zero_even_when_the_covariance_is_singular():
+    features = torch.randn(5, 40, generator=torch.Generator().manual_seed(1))
+    assert frechet_distance(features, features)["distance"] == pytest.approx(0, abs=1e-5)
+
+
+def test_samples_of_known_gaussians():
+    generator = torch.Generator().manual_seed(2)
+    a = torch.randn(20000, 4, generator=generator)
+    b = 3 * torch.randn(20000, 4, generator=generator) + 2
+    assert frechet_distance(a, b)["distance"] == pytest.approx(4 * 4 + 4 * 4, rel=0.02)
+
+
+def test_moments_refuse_what_is_no_sample():
+    with pytest.raises(ValueError, match="N at least 2"):
+        moments(torch.zeros(1, 3))
+    with pytest.raises(ValueError, match="not finite"):
+        moments(torch.tensor([[1.0], [float("nan")]]))
