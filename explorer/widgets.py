@@ -1,0 +1,126 @@
+"""The explorer in a notebook: words as shaded chips, pictures in a row, a panel for a caption and one for any figure.
+
+Everything shown comes from the functions that the page uses: numbers from :mod:`explorer.words`, colours from :mod:`explorer.overlay`,
+options from :mod:`explorer.controls`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import ipywidgets
+import numpy as np
+from IPython.display import HTML
+from PIL import Image
+
+from explorer import controls, overlay, words
+from explorer.figures import check_options, draw, get_figure, requests
+from explorer.figures.export import render
+from explorer.page import data_uri, text
+from explorer.session import Session
+
+FONT = "font:14px/1.5 system-ui,sans-serif"
+
+
+def chips(trace, stage: int, quantity: str = "writing_gate", region: words.Region | None = None) -> HTML:
+    """The caption's words in order, shaded by their number; the number stands below each word, the legend below all.
+
+    Raises:
+        explorer.words.MissingQuantity: the stage does not have the quantity.
+    """
+    row = words.chips(trace, stage, quantity, region)
+    about = words.QUANTITIES[quantity]
+    limits = overlay.limits([chip.value for chip in row]) if about.places else about.limits
+    cells = []
+    for chip in row:
+        colour = overlay.heat([[chip.value]], limits)[0, 0]
+        cells.append(
+            f'<span style="display:inline-block;text-align:center;margin:2px"><span style="display:block;padding:1px 8px;border-radius:4px;'
+            f'background:#{bytes(colour).hex()};color:{overlay.ink(colour)}">{text(chip.word)}</span><small>{chip.value:.2f}</small></span>'
+        )
+    mark = words.uniform(trace) if about.places else None
+    return HTML(f'<div style="{FONT}">{"".join(cells)}{legend(overlay.legend(about.label, limits, about.unit, mark)).data}</div>')
+
+
+def legend(key: overlay.Legend) -> HTML:
+    """A legend as a bar: quantity and unit, range, and the marked numbers."""
+    low, high = key.limits
+    marks = "".join(f'<i style="position:absolute;left:{at:.1%};width:2px;height:10px;background:#fff"></i>' for at, _ in key.marks)
+    said = "".join(f"; white line: {text(label)}" for _, label in key.marks)
+    return HTML(
+        f'<div style="{FONT};font-size:12px">{text(key.label)}: {text(key.unit)}{said}<br>{low:g} '
+        f'<span style="display:inline-block;position:relative;width:200px;height:10px;background:{key.css}">{marks}</span> {high:g}</div>'
+    )
+
+
+def row(pictures: Mapping[str, np.ndarray], side: int = 256) -> HTML:
+    """Pictures H W 3 uint8 side by side at one size (``side`` in px, their own pixels visible), each with its name below."""
+    cells = [
+        f'<figure style="margin:0"><img src="{data_uri(Image.fromarray(pixels))}" alt="{text(name)}" '
+        f'style="width:{side}px;height:{side}px;image-rendering:pixelated"><figcaption>{text(name)}</figcaption></figure>'
+        for name, pixels in pictures.items()
+    ]
+    return HTML(f'<div style="{FONT};display:flex;flex-wrap:wrap;gap:12px">{"".join(cells)}</div>')
+
+
+def word_row(trace, stage: int, index: int, quantity: str = "addressing", strength: float = 0.6) -> HTML:
+    """A stage's picture, and the map of one word (its position on the T axis) over the grey picture, with the legend."""
+    values = words.word_map(trace, stage, index, quantity)
+    limits, image = overlay.limits(values), trace.stages[stage].image
+    about = words.QUANTITIES[quantity]
+    name = trace.words[0][index]
+    shown = row(
+        {f"{image.shape[-1]} px": overlay.picture(image), f"where “{name}” is read": overlay.overlay(image, values, limits, strength)}
+    )
+    return HTML(shown.data + legend(overlay.legend(about.label, limits, about.unit, words.uniform(trace))).data)
+
+
+def explore(session: Session, caption: str, seed: int = 3, model: str | None = None) -> ipywidgets.Widget:
+    """A caption, its last picture and the map of a word that you choose: type, press Enter, click a word."""
+    said = ipywidgets.Text(caption, description="caption", continuous_update=False, layout=ipywidgets.Layout(width="44em"))
+    noise = ipywidgets.BoundedIntText(seed, min=0, max=2**31 - 1, description="seed")
+    word = ipywidgets.ToggleButtons(description="word", style={"button_width": "auto"})
+    shown = ipywidgets.HTML()
+
+    def paint(_change=None) -> None:
+        try:
+            trace = session.trace(model, said.value, noise.value)
+        except ValueError as error:  # a caption that cannot be painted says why
+            word.options, shown.value = (), text(error)
+            return
+        word.options = [(chip.word, chip.index) for chip in words.chips(trace, -1)]
+        show()
+
+    def show(_change=None) -> None:
+        if word.value is not None:
+            trace = session.trace(model, said.value, noise.value)
+            shown.value = chips(trace, -1).data + word_row(trace, -1, word.value).data
+
+    said.observe(paint, "value")
+    noise.observe(paint, "value")
+    word.observe(show, "value")
+    paint()
+    return ipywidgets.VBox([said, noise, word, shown])
+
+
+def figure_panel(session: Session, name: str, model: str | None = None) -> ipywidgets.Widget:
+    """A figure of the register with its options as widgets; it is drawn when the button is pressed.
+
+    Raises:
+        explorer.figures.FigureError: no such figure.
+    """
+    figure = get_figure(name)
+    inputs = [controls.widget(option) for option in figure.options]
+    button = ipywidgets.Button(description="Draw", button_style="primary")
+    shown, message = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%")), ipywidgets.HTML()
+
+    def press(_button=None) -> None:
+        try:
+            values = check_options(figure, controls.named(figure.options, [field.value for field in inputs]))
+            traces = [session.trace(model, caption, seed) for caption, seed in requests(figure, values)]
+            shown.value, message.value = render(draw(figure, traces, **values), "png"), ""
+        except ValueError as error:  # an option or caption that does not fit says why
+            message.value = text(error)
+
+    button.on_click(press)
+    return ipywidgets.VBox([*inputs, button, message, shown])
