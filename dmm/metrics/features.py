@@ -43,6 +43,8 @@ def _to_cpu(value):
 
 
 def _join(items: list):
+    if not items:
+        return []
     first = items[0]
     if isinstance(first, Tensor):
         return torch.cat(items)

@@ -21,8 +21,10 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from dmm.checkpoint import CheckpointError, assets
+from dmm.data.aviary.cache import AviaryCache
 from dmm.data.aviary.traits import COLOURS, SIZES, WING_PATTERNS, Bird
 from dmm.images import to_float, write_atomic
 from dmm.metrics.attributes import PARTS, agreement
@@ -186,15 +188,11 @@ def train_judge(
     Returns:
         The card: settings, time, and the accuracy on unseen species.
     """
-    from tqdm import tqdm
-
-    from dmm.data.aviary.cache import AviaryCache
-
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     judge = Judge()
-    store = AviaryCache.open(cache, images, 0, level, "train")
-    truth = targets([store.bird(i) for i in range(images)])
+    store = AviaryCache.open(cache, images, 0, level, "train", (judge.input_size,), progress)
+    truth = targets(store.birds(range(images)))
     optimiser = torch.optim.AdamW(judge.parameters(), lr=rate, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.15)
     began, average = time.monotonic(), None
@@ -216,26 +214,29 @@ def train_judge(
         "images_seen": steps * batch,
         "seed": seed,
         "seconds": round(time.monotonic() - began),
-        "unseen_species": examine(judge.eval(), test_images, level),
+        "unseen_species": examine(judge.eval(), test_images, level, cache, progress),
     }
     judge.save(Path(out), card)
     return card
 
 
 @torch.no_grad()
-def examine(judge: Judge, images: int = 1000, level: str = "garden", seed: int = 0, batch: int = 50) -> dict:
+def examine(
+    judge: Judge,
+    images: int = 1000,
+    level: str = "garden",
+    cache: str | Path = ".cache/aviary",
+    progress: bool = False,
+    batch: int = 50,
+) -> dict:
     """How well a judge reads rendered birds of the 50 unseen species: plain accuracy, and agreement with their captions.
 
     Accuracy counts the first choice against the bird's first colour, or against either of two.
     """
-    from dmm.data.aviary.grammar import captions
-    from dmm.data.aviary.painter import paint
-    from dmm.data.aviary.species import bird
-
-    birds = [bird(i, seed, level, "test") for i in range(images)]
-    read = [judge(paint(birds[i : i + batch]) * 2 - 1)["logits"] for i in range(0, images, batch)]
+    birds = AviaryCache.open(cache, images, 0, level, "test", (256,), progress)
+    read = [judge(to_float(birds.images(256, range(i, min(i + batch, images)))))["logits"] for i in range(0, images, batch)]
     logits = {name: torch.cat([r[name] for r in read]) for name in HEADS}
-    truth = targets(birds)
+    truth = targets(birds.birds(range(images)))
     right = {name: truth[name].gather(1, logits[name].argmax(1, keepdim=True)).gt(0).float().mean().item() for name in HEADS}
-    slots = [captions(b, 1)[0].slots for b in birds]
+    slots = [birds.captions(i)[0].slots for i in range(images)]
     return {"images": images, "accuracy": {k: round(v, 4) for k, v in right.items()}, "captioned": agreement(logits, slots)}

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from dmm.images import grid, save
+from dmm.data.aviary.cache import AviaryCache
+from dmm.images import grid, save, to_float
 from dmm.metrics.features import Reader, Readings, read_pictures
 from dmm.metrics.judge import Judge, load_judge
 from dmm.metrics.registry import get_metric
@@ -66,14 +66,13 @@ def _chunks(items: Sequence, batch: int) -> Iterator[Sequence]:
         yield items[start : start + batch]
 
 
-def _painted(birds: Sequence, sizes: Sequence[int], batch: int, device: torch.device, first: list) -> Iterator[dict[int, Tensor]]:
-    """Rendered birds in [-1, 1] at every size; smaller ones are averaged from the largest, as the training pictures are."""
-    from dmm.data.aviary.painter import paint
-
-    for chunk in _chunks(birds, batch):
-        big = paint(chunk, max(sizes), device=device) * 2 - 1
-        first += list(big[: max(0, 16 - len(first))].cpu())
-        yield {size: F.adaptive_avg_pool2d(big, size) for size in sizes}
+def _rendered(
+    birds: AviaryCache, rows: Sequence[int], sizes: Sequence[int], batch: int, device: torch.device, first: list
+) -> Iterator[dict[int, Tensor]]:
+    for chunk in _chunks(rows, batch):
+        images = {size: to_float(birds.images(size, chunk).to(device)) for size in sizes}
+        first += list(images[sizes[-1]][: max(0, 16 - len(first))].cpu())
+        yield images
 
 
 def _generated(pipe, texts: Sequence[str], seed: int, batch: int, first: list) -> Iterator[dict[int, Tensor]]:
@@ -118,6 +117,7 @@ def evaluate(
     level: str = "garden",
     by_stage: bool = True,
     judge: str | Path | None = None,
+    cache: str | Path = ".cache/aviary",
     sheet: str | Path | None = None,
     command: str = "",
     progress: bool = True,
@@ -133,6 +133,7 @@ def evaluate(
         level: "garden" or "world".
         by_stage: let the judge read the smaller pictures as well.
         judge: directory of the judge; the shipped one when left out.
+        cache: where rendered birds are kept; drawn on first use.
         sheet: where to write the first 16 generated pictures above the birds of their captions.
         command: the command line that was typed, to be printed beside the figures.
         progress: bars on stderr.
@@ -143,24 +144,20 @@ def evaluate(
     Raises:
         ValueError: an unknown metric, one that the checkpoint has no network for, or too few captions.
     """
-    from dmm.data.aviary import grammar
-    from dmm.data.aviary.species import bird
-
-    began, needed = time.monotonic(), _needed(pipe, metrics)
+    needed = _needed(pipe, metrics)
     reader = load_judge(judge, pipe.device)
-    birds = [bird(i, 0, level, "test") for i in range(2 * captions if "fid" in metrics else captions)]
-    own, others = birds[:captions], birds[captions:]
-    sentences = [grammar.captions(one, 1)[0] for one in own]
-    classes = torch.tensor([one.species for one in own])
-    shuffle = shuffled(classes, seed)
-    sizes = [image.shape[-1] for image in pipe(sentences[0].text, seed=seed, redescribe=False).images]
+    sizes = [image.shape[-1] for image in pipe("a bird", seed=seed, redescribe=False).images]
+    birds = AviaryCache.open(cache, 2 * captions if "fid" in metrics else captions, 0, level, "test", sizes, progress)
+    sentences = [birds.captions(i)[0] for i in range(captions)]
+    texts = [sentence.text for sentence in sentences]
+    classes = torch.tensor([birds.class_id(i) for i in range(captions)])
+    began, shuffle = time.monotonic(), shuffled(classes, seed)
+    own, others = range(captions), range(captions, len(birds))
     readers = _readers(pipe, reader, needed, sizes, by_stage)
-    largest = {key: r for key, r in readers.items() if key == ("judge", sizes[-1])}
     painted, drawn = [], []
 
     def read(label, which, batches):
-        total = -(-(len(others) if label == "reference" else captions) // batch)
-        return read_pictures(which, tqdm(batches, label, total, unit="batch", disable=not progress))
+        return read_pictures(which, tqdm(batches, label, -(-captions // batch), unit="batch", disable=not progress))
 
     study = Study(
         captions=sentences,
@@ -168,10 +165,10 @@ def evaluate(
         shuffle=shuffle,
         seed=seed,
         largest=sizes[-1],
-        generated=read("generated", readers, _generated(pipe, [s.text for s in sentences], seed, batch, painted)),
-        rendered=read("rendered", readers, _painted(own, sizes, batch, pipe.device, drawn)),
-        reference=read("reference", largest, _painted(others, sizes[-1:], batch, pipe.device, [])) if others else {},
-        sentences=torch.cat([pipe.encode([s.text for s in chunk])[1].cpu() for chunk in _chunks(sentences, batch)]),
+        generated=read("generated", readers, _generated(pipe, texts, seed, batch, painted)),
+        rendered=read("rendered", readers, _rendered(birds, own, sizes, batch, pipe.device, drawn)),
+        reference=read("reference", {("judge", sizes[-1]): reader}, _rendered(birds, others, sizes[-1:], batch, pipe.device, [])),
+        sentences=torch.cat([pipe.encode(chunk)[1].cpu() for chunk in _chunks(texts, batch)]),
     )
     if sheet:
         rows = [row for i in range(0, len(painted), 8) for row in (painted[i : i + 8], drawn[i : i + 8])]

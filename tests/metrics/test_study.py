@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from dmm.checkpoint import CheckpointError
+from dmm.data.aviary.cache import AviaryCache
 from dmm.data.aviary.species import bird
 from dmm.metrics import evaluate, list_metrics
 from dmm.metrics.features import read_pictures
@@ -47,6 +48,14 @@ def judge(tmp_path):
     torch.manual_seed(0)
     Judge(width=4, part_width=3, input_size=32).save(tmp_path, {"unseen_species": {"images": 0}})
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Twenty-four rendered birds, drawn once for this file."""
+    root = tmp_path_factory.mktemp("aviary")
+    AviaryCache.open(root, 24, 0, "garden", "test", (16, 32, 256), progress=False)
+    return root
 
 
 def test_judge_reads_any_size_and_comes_back_from_disk(judge):
@@ -119,9 +128,9 @@ def test_registry():
         register_metric("fid", reads=())(lambda study: {})
 
 
-def test_evaluate_paints_once_and_is_json(judge, tmp_path):
+def test_evaluate_paints_once_and_is_json(judge, cache, tmp_path):
     pipe = ToyPipeline()
-    result = evaluate(pipe, captions=12, seed=5, batch=5, judge=judge, sheet=tmp_path / "sheet.png", progress=False)
+    result = evaluate(pipe, captions=12, seed=5, batch=5, judge=judge, cache=cache, sheet=tmp_path / "sheet.png", progress=False)
     assert json.loads(json.dumps(result)) == result
     assert pipe.painted == 12 + 1  # one more to learn the sizes
     assert (result["n"], result["seed"], set(result["metrics"])) == (12, 5, set(METRICS))
@@ -131,23 +140,23 @@ def test_evaluate_paints_once_and_is_json(judge, tmp_path):
     assert set(result["metrics"]["attributes"]["by_size"]) == {"16"}
     assert result["metrics"]["fid"]["ceiling_rendered"]["distance"] < result["metrics"]["fid"]["generated"]["distance"]
     assert (tmp_path / "sheet.png").stat().st_size > 0
-    again = evaluate(ToyPipeline(), captions=12, seed=5, batch=12, judge=judge, progress=False)
+    again = evaluate(ToyPipeline(), captions=12, seed=5, batch=12, judge=judge, cache=cache, progress=False)
     assert again["metrics"]["attributes"] == result["metrics"]["attributes"]
 
 
-def test_evaluate_says_which_network_is_missing(judge):
+def test_evaluate_says_which_network_is_missing(judge, cache):
     pipe = ToyPipeline()
     pipe.captioner = None
     with pytest.raises(ValueError, match="caption_f1: the checkpoint toy holds no captioner"):
-        evaluate(pipe, captions=12, judge=judge, progress=False)
-    assert set(evaluate(pipe, captions=12, judge=judge, metrics=("attributes",), progress=False)["metrics"]) == {"attributes"}
+        evaluate(pipe, captions=12, judge=judge, cache=cache, progress=False)
+    assert set(evaluate(pipe, captions=12, judge=judge, cache=cache, metrics=("attributes",), progress=False)["metrics"]) == {"attributes"}
 
 
-def test_examine(judge):
-    report = examine(load_judge(judge), images=4, batch=2)
+def test_examine(judge, cache):
+    report = examine(load_judge(judge), images=4, cache=cache, batch=3)
     assert report["images"] == 4 and set(report["accuracy"]) == set(HEADS)
 
 
-def test_the_shipped_judge_reads_rendered_birds():
-    report = examine(load_judge(), images=40, batch=20)
+def test_the_shipped_judge_reads_rendered_birds(cache):
+    report = examine(load_judge(), images=24, cache=cache)
     assert report["captioned"]["mean"] > 0.85
