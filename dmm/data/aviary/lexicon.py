@@ -113,8 +113,8 @@ PLACE_NAMES: dict[str, Phrases] = {
 # What only the reader knows: names that are never written here but that a caption may hold.
 MORE_COLOURS = {
     "maroon": "red", "ruby": "red", "rust": "orange", "rufous": "brown", "tan": "brown", "beige": "brown", "buff": "brown",
-    "gold": "yellow", "olive": "green", "teal": "green", "turquoise": "blue", "navy": "blue", "azure": "blue", "indigo": "blue", "lavender": "purple",
-    "magenta": "pink", "charcoal": "grey", "cream": "white", "ivory": "white",
+    "gold": "yellow", "olive": "green", "teal": "green", "turquoise": "blue", "navy": "blue", "azure": "blue", "indigo": "blue",
+    "lavender": "purple", "magenta": "pink", "charcoal": "grey", "cream": "white", "ivory": "white",
 }  # fmt: skip
 MORE_PARTS = {
     "primary": "wing", "secondary": "wing", "wingfeathers": "wing", "tummy": "belly", "underparts": "belly", "underside": "belly",

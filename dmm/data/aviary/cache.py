@@ -1,0 +1,199 @@
+"""Aviary drawn once, into memory-mapped arrays: on two cores drawing costs more than training's own reading ever will.
+
+A cache directory holds ``<size>.npy`` (uint8 N 3 S S) for each size and ``cache.json``, which appears last and so marks the cache as
+complete. Drawing fills ``<size>.npy.partial`` chunk by chunk; a byte for each chunk says that it is on disk, so that a stopped draw
+goes on where it was. If the painter has changed since, everything is drawn anew beside the old files and then renamed over them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from dmm.data.aviary.grammar import Caption, captions
+from dmm.data.aviary.species import bird
+from dmm.data.aviary.traits import Bird
+from dmm.images import write_atomic
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: two processes must not draw the same cache at once
+    fcntl = None
+
+DRAWN = 256  # px; smaller pictures are area averages of it
+CHUNK = 32  # birds between two marks on disk
+_REMEMBERED = 20_000  # birds whose captions are kept in memory
+
+
+def _draw(birds: Sequence[Bird], sizes: Sequence[int]) -> dict[int, Tensor]:
+    """size -> uint8 B 3 S S."""
+    from dmm.data.aviary.painter import paint
+
+    pictures = paint(birds, DRAWN)  # B 3 256 256 in [0, 1]
+    return {s: (F.avg_pool2d(pictures, DRAWN // s) * 255).round().to(torch.uint8) for s in sizes}
+
+
+class AviaryCache:
+    """N drawn birds; open one with :meth:`open`."""
+
+    def __init__(self, directory: Path, images: int, seed: int, level: str, split: str, sizes: Sequence[int]):
+        self.directory, self.seed, self.level, self.split = directory, seed, level, split
+        self.sizes = tuple(sizes)
+        self._images = images
+        self._arrays = {size: np.load(directory / f"{size}.npy", mmap_mode="r") for size in sizes}
+        self._captions = lru_cache(maxsize=_REMEMBERED)(lambda i: captions(self.bird(i)))
+
+    @classmethod
+    def open(
+        cls,
+        root: str | os.PathLike,
+        images: int,
+        seed: int = 0,
+        level: str = "garden",
+        split: str = "train",
+        sizes: Sequence[int] = (64, 128, 256),
+        progress: bool | None = None,
+    ) -> AviaryCache:
+        """The first ``images`` birds of a population, drawn now if they are not yet in ``root``. A larger cache there serves as well.
+
+        Args:
+            sizes: sides in pixels, each a divisor of 256.
+            progress: a bar with rate and time left; ``None`` shows it on a terminal only.
+
+        Raises:
+            ValueError: no images, or a size that does not divide 256.
+            OSError: too little room on the disk.
+        """
+        if images < 1 or any(size < 1 or DRAWN % size for size in sizes) or not sizes:
+            raise ValueError(f"expected at least one image and sizes that divide {DRAWN}, found {images} images at {tuple(sizes)}")
+        root = Path(root)
+        wanted = {"seed": seed, "level": level, "split": split, "painted": _fingerprint(seed, level, split)}
+        found = _find(root, images, wanted, sizes)
+        if found is None:
+            found = root / f"{level}-{split}-{seed}-{images}"
+            found.mkdir(parents=True, exist_ok=True)
+            with _locked(found):
+                if _find(root, images, wanted, sizes) is None:
+                    _fill(found, images, wanted, sorted(set(sizes)), progress)
+        return cls(found, images, seed, level, split, sizes)
+
+    def __len__(self) -> int:
+        return self._images
+
+    def images(self, size: int, indices: Sequence[int] | Tensor) -> Tensor:
+        """Pictures of the given birds, uint8 B 3 S S.
+
+        Raises:
+            IndexError: a bird that the cache does not hold.
+            KeyError: a size that it was not opened with.
+        """
+        if size not in self._arrays:
+            raise KeyError(f"this cache was opened with sizes {self.sizes}, not {size}")
+        rows = np.asarray(indices, dtype=np.int64)
+        if rows.size and not (0 <= rows.min() and rows.max() < len(self)):
+            raise IndexError(f"birds {rows.min()} to {rows.max()} asked for, the cache holds 0 to {len(self) - 1}")
+        return torch.from_numpy(self._arrays[size][rows])
+
+    def pictures(self, indices: Sequence[int], sizes: Sequence[int], rng: np.random.Generator | None = None) -> dict[int, Tensor]:
+        """size -> uint8 B 3 S S; drawn birds are not cropped, so ``rng`` is not used."""
+        return {size: self.images(size, indices) for size in sizes}
+
+    def bird(self, index: int) -> Bird:
+        """The bird of a picture."""
+        return bird(index, self.seed, self.level, self.split)
+
+    def birds(self, indices: Sequence[int]) -> list[Bird]:
+        """The birds of several pictures."""
+        return [self.bird(int(i)) for i in indices]
+
+    def captions(self, index: int) -> list[Caption]:
+        """Ten captions of a bird."""
+        return self._captions(int(index))
+
+    def class_id(self, index: int) -> int:
+        """The bird's species, 0..199."""
+        return self.bird(int(index)).species
+
+    def key(self, index: int) -> str:
+        """A name for the picture."""
+        return f"aviary/{self.level}/{self.split}/{self.seed}/{int(index):06d}"
+
+
+@lru_cache(maxsize=64)
+def _fingerprint(seed: int, level: str, split: str) -> str:
+    """What the painter makes of the first two birds."""
+    pictures = _draw([bird(i, seed, level, split) for i in range(2)], (64,))[64]
+    return hashlib.sha256(pictures.numpy().tobytes()).hexdigest()[:16]
+
+
+def _find(root: Path, images: int, wanted: dict, sizes: Sequence[int]) -> Path | None:
+    """The smallest complete cache that holds what is wanted."""
+    found = []
+    for path in root.glob("*/cache.json"):
+        card = json.loads(path.read_text())
+        if all(card.get(k) == v for k, v in wanted.items()) and card["images"] >= images and set(sizes) <= set(card["sizes"]):
+            found.append((card["images"], path.parent))
+    return min(found)[1] if found else None
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """One drawing process a cache; a second one waits for it."""
+    with open(directory / "lock", "w") as file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _fill(directory: Path, images: int, wanted: dict, sizes: Sequence[int], progress: bool | None) -> None:
+    """Draw what is missing, then rename the partial files and write the card."""
+    partial = [directory / f"{size}.npy.partial" for size in sizes]
+    marks_path, plan_path = directory / "chunks.partial", directory / "plan.partial"
+    plan = json.dumps({**wanted, "images": images, "sizes": list(sizes), "chunk": CHUNK})
+    resumed = all(p.exists() for p in (*partial, marks_path, plan_path)) and plan_path.read_text() == plan
+    if not resumed:
+        needed = images * sum(3 * size * size for size in sizes)
+        free = shutil.disk_usage(directory).free
+        if needed > free:
+            raise OSError(f"{directory}: {images} birds at {tuple(sizes)} need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
+        plan_path.unlink(missing_ok=True)
+        for path, size in zip(partial, sizes, strict=True):
+            np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(images, 3, size, size)).flush()
+        np.zeros(-(-images // CHUNK), np.uint8).tofile(marks_path)
+        write_atomic(plan_path, plan.encode())
+    arrays = {size: np.lib.format.open_memmap(path, mode="r+") for path, size in zip(partial, sizes, strict=True)}
+    marks = np.memmap(marks_path, dtype=np.uint8, mode="r+")
+    _fill_chunks(arrays, marks, images, wanted, progress)
+    for path in partial:
+        os.replace(path, path.with_suffix(""))
+    card = {**wanted, "images": images, "sizes": list(sizes)}
+    write_atomic(directory / "cache.json", json.dumps(card, indent=1).encode())
+    for path in (marks_path, plan_path):
+        path.unlink()
+
+
+def _fill_chunks(arrays: dict[int, np.ndarray], marks: np.ndarray, images: int, wanted: dict, progress: bool | None) -> None:
+    done = min(images, int(marks.sum()) * CHUNK)
+    disable = None if progress is None else not progress
+    with tqdm(total=images, initial=done, desc="drawing birds", unit="bird", disable=disable) as bar:
+        for chunk in np.flatnonzero(marks == 0).tolist():
+            rows = range(chunk * CHUNK, min(images, (chunk + 1) * CHUNK))
+            birds = [bird(i, wanted["seed"], wanted["level"], wanted["split"]) for i in rows]
+            for size, pictures in _draw(birds, tuple(arrays)).items():
+                arrays[size][rows.start : rows.stop] = pictures.numpy()
+                arrays[size].flush()
+            marks[chunk] = 1
+            marks.flush()
+            bar.update(len(rows))
