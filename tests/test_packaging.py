@@ -20,7 +20,7 @@ MEBIBYTE = 1 << 20
 #: Import name -> distribution, where the two differ.
 DISTRIBUTION = {"PIL": "pillow", "yaml": "pyyaml"}
 #: The one file that may import a package of an extra when it is imported.
-NOTEBOOK_ONLY = {"explorer/widgets.py": {"ipywidgets"}}
+NOTEBOOK_ONLY = {"explorer/widgets.py": {"ipywidgets", "IPython"}}
 
 
 @pytest.fixture(scope="module")
