@@ -23,13 +23,14 @@ DIVERGING = "RdBu_r"  # differences: blue = less, white = equal, red = more
 Limits = tuple[float, float]
 
 
-def limits(*maps, symmetric: bool = False) -> Limits:
+def limits(*maps, symmetric: bool = False, uniform: float = 0.0) -> Limits:
     """One range for maps that are compared: (0, largest) rounded up to two digits; symmetric about 0 for differences.
 
     Args:
         maps: arrays or tensors of any shape, finite.
+        uniform: the value 1/T that would mean "even"; the range reaches at least twice as far, so that even reading never looks like much.
     """
-    largest = max((float(np.abs(_array(m)).max()) for m in maps), default=0.0)
+    largest = max([2 * uniform, *(float(np.abs(_array(m)).max()) for m in maps)])
     if largest == 0:
         largest = 1.0
     unit = 10.0 ** (np.floor(np.log10(largest)) - 1)

@@ -30,7 +30,8 @@ def chips(trace, stage: int, quantity: str = "writing_gate", region: words.Regio
     """
     row = words.chips(trace, stage, quantity, region)
     about = words.QUANTITIES[quantity]
-    limits = overlay.limits([chip.value for chip in row]) if about.places else about.limits
+    mark = words.uniform(trace) if about.places else None
+    limits = overlay.limits([chip.value for chip in row], uniform=mark) if about.places else about.limits
     cells = []
     for chip in row:
         colour = overlay.heat([[chip.value]], limits)[0, 0]
@@ -38,7 +39,6 @@ def chips(trace, stage: int, quantity: str = "writing_gate", region: words.Regio
             f'<span style="display:inline-block;text-align:center;margin:2px"><span style="display:block;padding:1px 8px;border-radius:4px;'
             f'background:#{bytes(colour).hex()};color:{overlay.ink(colour)}">{text(chip.word)}</span><small>{chip.value:.2f}</small></span>'
         )
-    mark = words.uniform(trace) if about.places else None
     return HTML(f'<div style="{FONT}">{"".join(cells)}{legend(overlay.legend(about.label, limits, about.unit, mark)).data}</div>')
 
 
@@ -66,13 +66,13 @@ def row(pictures: Mapping[str, np.ndarray], side: int = 256) -> HTML:
 def word_row(trace, stage: int, index: int, quantity: str = "addressing", strength: float = 0.6) -> HTML:
     """A stage's picture, and the map of one word (its position on the T axis) over the grey picture, with the legend."""
     values = words.word_map(trace, stage, index, quantity)
-    limits, image = overlay.limits(values), trace.stages[stage].image
-    about = words.QUANTITIES[quantity]
-    name = trace.words[0][index]
+    even, image = words.uniform(trace), trace.stages[stage].image
+    limits = overlay.limits(values, uniform=even)
+    about, name = words.QUANTITIES[quantity], trace.words[0][index]
     shown = row(
         {f"{image.shape[-1]} px": overlay.picture(image), f"where “{name}” is read": overlay.overlay(image, values, limits, strength)}
     )
-    return HTML(shown.data + legend(overlay.legend(about.label, limits, about.unit, words.uniform(trace))).data)
+    return HTML(shown.data + legend(overlay.legend(about.label, limits, about.unit, even)).data)
 
 
 def explore(session: Session, caption: str, seed: int = 3, model: str | None = None) -> ipywidgets.Widget:

@@ -138,7 +138,7 @@ def top_words(traces: Sequence[Trace], top: int = 5, strength: float = 0.6) -> R
     ranked = {(i, quantity): words.top_words(trace, i, quantity, top) for i in numbers for quantity in RANKED}
     maps = [words.word_map(trace, i, chip.index) for (i, _), chips in ranked.items() for chip in chips]
     addressing = words.QUANTITIES["addressing"]
-    scale = legend(addressing.label, limits(*maps), addressing.unit, words.uniform(trace))
+    scale = legend(addressing.label, limits(*maps, uniform=words.uniform(trace)), addressing.unit, words.uniform(trace))
     heading = style.wrap(f"“{trace.captions[0]}”", WIDTH - 2 * MARGIN, style.LARGE)
     head = style.text_height(heading, style.LARGE) + 0.14
     row = _thumb(top) + 0.71

@@ -79,6 +79,11 @@ def test_limits_round_up_and_are_shared():
     assert overlay.limits(np.zeros(3)) == (0, 1)
 
 
+def test_even_reading_never_looks_like_much():
+    assert overlay.limits(np.full((4, 4), 0.1), uniform=0.1) == pytest.approx((0, 0.2))
+    assert overlay.limits(np.full((4, 4), 0.7), uniform=0.1) == pytest.approx((0, 0.7))
+
+
 def test_legend_marks_uniform_only_inside():
     legend = overlay.legend("key addressing", (0, 0.4), uniform=0.1)
     assert legend.marks[0][0] == pytest.approx(0.25) and "1/T" in legend.marks[0][1]

@@ -1,0 +1,161 @@
+"""Every registered figure draws, twice the same, without overlapping text; the two of the DM-GAN paper show the numbers of the trace."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import itertools
+import sys
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+
+from explorer import figures, words
+from explorer.figures import FigureError, Option
+from explorer.figures.export import FORMATS, export, render
+from tests.explorer.handmade import make_trace
+
+NAMES = [figure.name for figure in figures.list_figures()]
+LONG = "this particular bird has a belly that is yellow and brown with " + "exceedingly " * 8 + "long $legs_and$ feet"
+
+
+def traces_of(name: str, **values):
+    return [make_trace(caption, seed) for caption, seed in figures.requests(figures.get_figure(name), values)]
+
+
+def boxes(figure) -> list[tuple[str, object]]:
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    texts = [t for t in [*figure.texts, *(t for axes in figure.axes for t in axes.texts)] if t.get_text().strip()]
+    return [(t.get_text(), t.get_window_extent(renderer)) for t in texts]
+
+
+def test_the_two_figures_are_there():
+    assert {"dmgan-fig4", "dmgan-fig6b"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_figure_says_what_it_is(name):
+    figure = figures.get_figure(name)
+    assert figure.title and "Fig." in figure.source
+    assert all(option.help for option in figure.options)
+    assert figures.check_options(figure, {}) == {option.name: option.default for option in figure.options}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_figure_draws_the_same_file_twice_and_leaves_its_traces_alone(name, tmp_path):
+    traces = traces_of(name)
+    before = [stage.image.clone() for trace in traces for stage in trace.stages]
+    first = export(figures.draw(name, traces), tmp_path / "one", name, FORMATS)
+    second = export(figures.draw(name, traces), tmp_path / "two", name, FORMATS)
+    for one, two in zip(first, second, strict=True):
+        assert one.read_bytes() == two.read_bytes() and one.stat().st_size > 100
+    after = [stage.image for trace in traces for stage in trace.stages]
+    assert all((a == b).all() for a, b in zip(before, after, strict=True))
+    assert Image.open(tmp_path / "one" / f"{name}.png").width > 1500
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("caption", [None, LONG])
+def test_texts_do_not_overlap_and_stay_on_the_sheet(name, caption):
+    captions = {"dmgan-fig4": {"captions": (caption,) * 6}, "dmgan-fig6b": {"caption": caption}}[name] if caption else {}
+    drawing = figures.draw(name, traces_of(name, **captions)).figure
+    found = boxes(drawing)
+    width, height = drawing.get_size_inches() * drawing.dpi
+    for said, box in found:
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width + 1 and box.y1 <= height, said
+    for (one, a), (two, b) in itertools.combinations(found, 2):
+        assert a.x1 <= b.x0 + 0.5 or b.x1 <= a.x0 + 0.5 or a.y1 <= b.y0 + 0.5 or b.y1 <= a.y0 + 0.5, (one, two)
+
+
+def test_no_window_toolkit_is_touched():
+    figures.draw("dmgan-fig4", traces_of("dmgan-fig4"))
+    assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+
+
+def test_fig4_rows_are_captions_times_stages():
+    result = figures.draw("dmgan-fig4", traces_of("dmgan-fig4", captions=["a small bird", "a zeppelin"], seed=5))
+    assert [(r["caption"], r["size_px"], r["seed"]) for r in result.rows] == [
+        (caption, size, 5) for caption in ("a small bird", "a zeppelin") for size in (64, 128, 256)
+    ]
+    assert result.rows[3]["not_in_vocabulary"] == "zeppelin"
+    assert len(result.figure.axes) == 6
+
+
+def test_fig4_breaks_into_bands():
+    captions = tuple(f"bird {i}" for i in range(5))
+    drawing = figures.draw("dmgan-fig4", traces_of("dmgan-fig4", captions=captions), columns=2).figure
+    assert len(drawing.axes) == 15
+    assert len({round(axes.get_position().x0, 3) for axes in drawing.axes}) == 2
+
+
+def test_fig6b_rows_are_the_numbers_of_the_trace():
+    trace = make_trace()
+    rows = figures.draw("dmgan-fig6b", [trace], top=3).rows
+    assert len(rows) == 2 * 2 * 3
+    for stage, quantity in itertools.product((1, 2), ("writing_gate", "addressing")):
+        shown = [(r["word"], r["position"], r["value"]) for r in rows if r["stage"] == stage and r["quantity"] == quantity]
+        assert shown == [(c.word, c.index, c.value) for c in words.top_words(trace, stage, quantity, 3)]
+    assert {r["uniform"] for r in rows if r["quantity"] == "addressing"} == {1 / 7}
+
+
+def test_fig6b_marks_the_uniform_value_and_names_the_quantity():
+    said = [t.get_text() for t in figures.draw("dmgan-fig6b", [make_trace()]).figure.texts]
+    assert "line: 1/T = 0.14" in said and any("probability that a place reads" in text for text in said)
+
+
+def test_a_quantity_that_is_missing_is_said():
+    trace = make_trace()
+    bare = dataclasses.replace(trace, stages=[dataclasses.replace(s, writing_gate=None) for s in trace.stages])
+    with pytest.raises(FigureError, match="writing gate, which this system does not have"):
+        figures.draw("dmgan-fig6b", [bare])
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: figures.get_figure("dmgan-fig5"), "did you mean 'dmgan-fig"),
+        (lambda: figures.draw("dmgan-fig4", []), "at least one trace"),
+        (lambda: figures.draw("dmgan-fig6b", [make_trace()] * 2), "one caption"),
+        (lambda: figures.draw("dmgan-fig6b", [make_trace()], topp=3), "did you mean 'top'"),
+        (lambda: figures.draw("dmgan-fig6b", [make_trace()], top=0), "1 to 8"),
+        (lambda: figures.draw("dmgan-fig6b", [make_trace()], top="many"), "expected int"),
+        (lambda: render(figures.draw("dmgan-fig6b", [make_trace()]), "jpg"), "none of png"),
+    ],
+)
+def test_mistakes_are_answered_with_what_was_expected(call, said):
+    with pytest.raises(FigureError, match=said):
+        call()
+
+
+def test_options_are_checked():
+    assert Option("x", "captions", (), "h").check(" one \n\n two ") == ("one", "two")
+    assert Option("x", "int", 1, "h").check(2.0) == 2
+    with pytest.raises(FigureError):
+        Option("x", "int", 1, "h").check(2.5)
+    with pytest.raises(FigureError):
+        Option("x", "choice", "a", "h", choices=("a", "b")).check("c")
+    with pytest.raises(FigureError):
+        Option("x", "captions", (), "h").check("\n")
+    with pytest.raises(ValueError, match="none of"):
+        Option("x", "colour", 1, "h")
+
+
+def test_a_name_is_registered_once():
+    with pytest.raises(ValueError, match="twice"):
+        figures.register_figure("dmgan-fig4", title="t", source="s")(lambda traces: None)
+
+
+def test_csv_reads_back(tmp_path):
+    result = figures.draw("dmgan-fig6b", [make_trace('a "quoted", caption')])
+    (path,) = export(result, tmp_path, "x", ["csv"])
+    rows = list(csv.DictReader(path.open(encoding="utf-8")))
+    assert len(rows) == len(result.rows) and rows[0]["caption"] == 'a "quoted", caption'
+    assert float(rows[0]["value"]) == result.rows[0]["value"]
+
+
+def test_nothing_is_written_if_a_format_is_unknown(tmp_path):
+    with pytest.raises(FigureError):
+        export(figures.draw("dmgan-fig6b", [make_trace()]), tmp_path, "x", ["csv", "bmp"])
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,56 @@
+"""The notebook's surface, without a notebook."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("ipywidgets")
+
+from explorer import overlay, widgets, words  # noqa: E402
+from explorer.session import Session  # noqa: E402
+from tests.explorer.toy import CAPTION, toy_pipeline  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def session():
+    pipe = toy_pipeline()
+    return Session("toy", load=lambda name: pipe)
+
+
+def test_chips_show_the_numbers_and_the_colours_of_the_overlay(trace):
+    shown = widgets.chips(trace, 1).data
+    for chip in words.chips(trace, 1):
+        assert f">{chip.word}</span><small>{chip.value:.2f}<" in shown
+    assert bytes(overlay.heat([[0.8]])[0, 0]).hex() in shown
+    assert "<start>" not in shown and "&lt;start" not in shown
+    assert "1/T" in widgets.chips(trace, 1, "addressing").data and "1/T" not in shown
+
+
+def test_words_are_escaped(trace):
+    trace.words[0][2] = "<b>"
+    assert "&lt;b&gt;" in widgets.chips(trace, 1).data
+
+
+def test_explore_follows_the_caption(session):
+    panel = widgets.explore(session, CAPTION)
+    said, _, word, shown = panel.children
+    assert [label for label, _ in word.options] == CAPTION.split() and "where “a” is read" in shown.value
+    word.value = 3
+    assert "where “red” is read" in shown.value
+    said.value = "a blue bird"
+    assert [label for label, _ in word.options] == ["a", "blue", "bird"]
+    said.value = "zeppelin"
+    assert "vocabulary" in shown.value and word.options == ()
+    said.value = "a red bird"
+    assert "where" in shown.value
+
+
+def test_figure_panel_draws_and_explains(session):
+    panel = widgets.figure_panel(session, "dmgan-fig6b")
+    caption, *_, button, message, shown = panel.children
+    caption.value = CAPTION
+    button.click()
+    assert shown.value.startswith(b"\x89PNG") and message.value == ""
+    caption.value = "zeppelin"
+    button.click()
+    assert "vocabulary" in message.value
