@@ -11,8 +11,12 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train, use and measure DMM-GAN and its family.")
-train_app = typer.Typer(no_args_is_help=True, help="Train: match (DAMSM encoders), caption (STREAM), gan (the generator), judge (the attribute judge).")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train, use and measure DMM-GAN and its family."
+)
+train_app = typer.Typer(
+    no_args_is_help=True, help="Train: match (DAMSM encoders), caption (STREAM), gan (the generator), judge (the attribute judge)."
+)
 data_app = typer.Typer(no_args_is_help=True, help="Draw and look at data.")
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")
@@ -39,7 +43,7 @@ def _readable(command: Callable) -> Callable:
         except TrainingError as error:
             typer.echo(f"dmm: {error}", err=True)
             raise typer.Exit(1 if "not finite" in str(error) else 2) from error
-        except (ConfigError, CheckpointError, CaptionError, OSError) as error:
+        except (ConfigError, CheckpointError, CaptionError, ValueError, OSError) as error:
             typer.echo(f"dmm: {error}", err=True)
             raise typer.Exit(2) from error
 
@@ -65,7 +69,9 @@ def _command() -> str:
 
 @train_app.command("match")
 @_readable
-def train_match(recipe: Recipe = "aviary", out: Out = None, resume: Resume = False, minutes: Minutes = None, overrides: Overrides = None) -> None:
+def train_match(
+    recipe: Recipe = "aviary", out: Out = None, resume: Resume = False, minutes: Minutes = None, overrides: Overrides = None
+) -> None:
     """Train the text encoder and the image encoder to find each other (DAMSM).
 
     Example: dmm train match --recipe aviary
@@ -158,7 +164,8 @@ def list_all(as_json: Annotated[bool, typer.Option("--json", help="For programs.
     from dmm.recipes import describe, names
 
     shipped = sorted(p.parent.name for p in (assets() / "checkpoints").glob(f"*/{FILE}"))
-    found = {"systems": list(list_models()), "recipes": {n: describe(n) for n in names()}, "checkpoints": shipped}
+    systems = {entry.name: f"{entry.paper}; adds {entry.adds}" for entry in list_models()}
+    found = {"systems": systems, "recipes": {n: describe(n) for n in names()}, "checkpoints": shipped}
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -166,3 +173,113 @@ def list_all(as_json: Annotated[bool, typer.Option("--json", help="For programs.
         typer.echo(f"{section}:")
         for entry in entries:
             typer.echo(f"  {entry}" + (f"  {entries[entry]}" if isinstance(entries, dict) else ""))
+
+
+@train_app.command("judge")
+@_readable
+def train_judge(
+    out: Annotated[Path, typer.Option(help="Directory for judge.safetensors.")] = Path("runs/aviary-judge"),
+    images: Annotated[int, typer.Option(help="Rendered training birds.")] = 10000,
+    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 900,
+    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
+) -> None:
+    """Train the judge that reads attributes from pictures, on rendered birds only.
+
+    Example: dmm train judge --out runs/aviary-judge
+    """
+    from dmm.metrics.judge import train_judge as train
+
+    card = train(out, images, steps, seed, command=_command(), progress=sys.stderr.isatty())
+    typer.echo(json.dumps(card["unseen_species"], indent=1))
+
+
+@app.command()
+@_readable
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A shipped name or a run directory.")] = "dmmgan-aviary",
+    captions: Annotated[int, typer.Option(help="Captions of the 50 unseen species.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Sample i draws its noise from seed + i.")] = 100,
+    metrics: Annotated[str | None, typer.Option(help="Comma-separated names; all by default.")] = None,
+    judge: Annotated[Path | None, typer.Option(help="Directory of the judge; the shipped one by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON here.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Write the first 16 pictures here.")] = None,
+) -> None:
+    """Measure a model on Aviary: attribute agreement, Fréchet distance, R-precision, caption F1, each with ceiling and floor.
+
+    Example: dmm evaluate dmmgan-aviary --captions 2000 --out assets/results/dmmgan-aviary.json
+    """
+    from dmm.checkpoint import load
+    from dmm.images import write_atomic
+    from dmm.metrics import METRICS
+    from dmm.metrics import evaluate as measure
+
+    chosen = tuple(metrics.split(",")) if metrics else METRICS
+    result = measure(load(model), captions, seed, chosen, judge=judge, sheet=sheet, command=_command(), progress=sys.stderr.isatty())
+    text = json.dumps(result, indent=1)
+    if out:
+        write_atomic(out, text.encode() + b"\n")
+    typer.echo(text)
+
+
+@data_app.command("aviary")
+@_readable
+def data_aviary(
+    images: Annotated[int, typer.Option(help="Pictures over all 200 species.")],
+    out: Annotated[Path, typer.Option(help="The data set's directory.")],
+    size: Annotated[int, typer.Option(help="Side of a picture, px.")] = 304,
+    seed: Annotated[int, typer.Option(help="Same seed, same birds.")] = 0,
+    level: Annotated[str, typer.Option(help="garden (perched songbirds) or world (all shapes, poses and places).")] = "garden",
+) -> None:
+    """Write Aviary to disk in the layout of CUB-200-2011, with part masks and captions. Stopped runs go on where they were.
+
+    Example: dmm data aviary --images 2000 --out data/aviary
+    """
+    from dmm.data.aviary.disk import write
+
+    typer.echo(f"{write(out, images, size, seed, level)}: {images} pictures")
+
+
+@data_app.command("sheet")
+@_readable
+def data_sheet(
+    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("aviary-sheet.png"),
+    count: Annotated[int, typer.Option(help="Birds.")] = 24,
+    columns: Annotated[int, typer.Option(help="Birds in a row.")] = 6,
+    size: Annotated[int, typer.Option(help="Side of a bird's picture, px.")] = 256,
+    seed: Annotated[int, typer.Option(help="Same seed, same birds.")] = 0,
+    level: Annotated[str, typer.Option(help="garden or world.")] = "garden",
+    split: Annotated[str, typer.Option(help="train (150 species) or test (the other 50).")] = "train",
+) -> None:
+    """Draw a contact sheet: birds with their captions.
+
+    Example: dmm data sheet --level world --out sheet.png
+    """
+    from dmm.data.aviary.sheet import sheet
+    from dmm.images import save
+
+    save(sheet(count, columns, size, seed, level, split), out)
+    typer.echo(str(out))
+
+
+@app.command()
+@_readable
+def bench(
+    only: Annotated[str, typer.Option(help="What to time: aviary.")] = "aviary",
+    seconds: Annotated[float, typer.Option(help="Time for each row.")] = 10.0,
+    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON here.")] = None,
+) -> None:
+    """Time the parts on this machine.
+
+    Example: dmm bench --only aviary
+    """
+    from dmm.config import ConfigError
+    from dmm.images import write_atomic
+    from dmm.training.bench import BENCHES
+
+    if only not in BENCHES:
+        raise ConfigError(f"--only: expected one of {', '.join(BENCHES)}, found {only!r}")
+    result = BENCHES[only](seconds) | {"command": _command()}
+    for row in result["rows"]:
+        typer.echo("  ".join(f"{key} {value}" for key, value in row.items()))
+    if out:
+        write_atomic(out, json.dumps(result, indent=1).encode() + b"\n")

@@ -85,6 +85,7 @@ class TrainConfig:
     gamma2: float = 5.0  # DAMSM, sharpness of the sum over words
     gamma3: float = 10.0  # DAMSM, sharpness of the softmax over the batch
     reconstruct: float = 0.0  # matching only: weight of re-writing the caption from the sentence feature; not in the paper
+    text_batch: int = 0  # matching only: further captions a step that are re-written, without pictures; not in the paper
     clip: float = 0.0  # largest gradient norm, 0 = off
     precision: str = "auto"  # "fp32", "bf16" (autocast) or "auto": bf16 where the processor multiplies it natively
     sample_every: int = 500  # steps between sample grids
@@ -117,7 +118,9 @@ def from_dict(cls, values: Mapping, where: str = "config"):
     if unknown:
         name = sorted(unknown)[0]
         near = difflib.get_close_matches(name, hints, n=1)
-        raise ConfigError(f"{where}: unknown key {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(hints)}"))
+        raise ConfigError(
+            f"{where}: unknown key {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(hints)}")
+        )
     return cls(**{name: _coerce(hints[name], value, f"{where}.{name}") for name, value in values.items()})
 
 

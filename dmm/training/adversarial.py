@@ -1,7 +1,7 @@
 """The adversarial step: the discriminators of each stage, then the generator (DM-GAN Eqs. 10-13, with DMM-GAN's redescription term).
 
-Order as published: the generator paints once; each discriminator is updated on those pictures; the generator's loss goes through the updated
-discriminators. The run may begin with the 64 px stage alone (``initial_steps``) and then let it rest while the refinements start
+Order as published: the generator paints once; each discriminator is updated on those pictures; the generator's loss goes through the
+updated discriminators. The run may begin with the 64 px stage alone (``initial_steps``) and then let it rest while the refinements start
 (``frozen_steps``); both are 0 in the published settings.
 """
 
@@ -53,8 +53,9 @@ class GanStep:
         captioner, captioned, _ = load_parts(caption, ("captioner",))
         for name in TEXT_FIELDS:
             for where, other in ((match, trained), (caption, captioned)):
-                if getattr(other, name) != getattr(model, name):
-                    raise CheckpointError(f"{where}: model.{name} is {getattr(other, name)}, the recipe says {getattr(model, name)}; train both with one recipe")
+                found, expected = getattr(other, name), getattr(model, name)
+                if found != expected:
+                    raise CheckpointError(f"{where}: model.{name} is {found}, the recipe says {expected}; train both with one recipe")
         self.feed = Feed(config, vocab)
         self.text_encoder = frozen["text_encoder"].requires_grad_(False)
         self.image_encoder = frozen["image_encoder"].requires_grad_(False)
@@ -66,7 +67,8 @@ class GanStep:
         betas = (settings.beta1, settings.beta2)
         self.generator_optimiser = torch.optim.Adam(self.generator.parameters(), settings.generator_rate, betas, fused=True)
         self.discriminator_optimisers = [
-            torch.optim.Adam([p for p in d.parameters() if p.requires_grad], settings.discriminator_rate, betas, fused=True) for d in self.discriminators
+            torch.optim.Adam([p for p in d.parameters() if p.requires_grad], settings.discriminator_rate, betas, fused=True)
+            for d in self.discriminators
         ]
 
     # -- the schedule
@@ -137,7 +139,9 @@ class GanStep:
         half = len(sentence) // 2
         return torch.cat([near[:half], sentence.roll(1, 0)[half:]])
 
-    def _update_discriminators(self, batch: Batch, trace: Trace, sentence: Tensor, wrong: Tensor | None, stages: list[int]) -> dict[str, float]:
+    def _update_discriminators(
+        self, batch: Batch, trace: Trace, sentence: Tensor, wrong: Tensor | None, stages: list[int]
+    ) -> dict[str, float]:
         values = {}
         for stage in stages:
             network, optimiser = self.discriminators[stage], self.discriminator_optimisers[stage]
@@ -164,7 +168,9 @@ class GanStep:
 
     def _optimisers(self) -> list[tuple[torch.optim.Optimizer, float]]:
         settings = self.config.train
-        return [(self.generator_optimiser, settings.generator_rate)] + [(o, settings.discriminator_rate) for o in self.discriminator_optimisers]
+        return [(self.generator_optimiser, settings.generator_rate)] + [
+            (o, settings.discriminator_rate) for o in self.discriminator_optimisers
+        ]
 
     def _adopt_average(self) -> None:
         """Go on from the averaged 64 px stage, with statistics of its own."""
@@ -183,7 +189,9 @@ class GanStep:
     def pipeline(self, card: dict | None = None) -> Pipeline:
         """The averaged generator with statistics of its own, and the networks that the explorer needs."""
         self._reestimate(3)
-        return Pipeline(self.config.model, self.feed.vocab, self.average.network, self.text_encoder, self.image_encoder, self.captioner, card=card)
+        return Pipeline(
+            self.config.model, self.feed.vocab, self.average.network, self.text_encoder, self.image_encoder, self.captioner, card=card
+        )
 
     def sample(self, directory: Path, index: int) -> None:
         """Fixed captions, one column each; rows are the stages trained so far, enlarged to one size."""
@@ -197,7 +205,12 @@ class GanStep:
     def export(self, directory: Path, card: dict) -> None:
         """Write the averaged generator with everything the explorer needs."""
         pipe = self.pipeline(card)
-        networks = {"generator": pipe.generator, "text_encoder": pipe.text_encoder, "image_encoder": pipe.image_encoder, "captioner": pipe.captioner}
+        networks = {
+            "generator": pipe.generator,
+            "text_encoder": pipe.text_encoder,
+            "image_encoder": pipe.image_encoder,
+            "captioner": pipe.captioner,
+        }
         write(directory, networks, dataclasses.replace(self.config.model), pipe.vocab, card)
 
     def state_dict(self) -> dict:

@@ -53,7 +53,15 @@ class Step(Protocol):
         """The inverse."""
 
 
-def run(step: Step, config: Config, directory: Path, resume: bool = False, command: str = "", minutes: float | None = None, say: Callable[[str], None] = print) -> int:
+def run(
+    step: Step,
+    config: Config,
+    directory: Path,
+    resume: bool = False,
+    command: str = "",
+    minutes: float | None = None,
+    say: Callable[[str], None] = print,
+) -> int:
     """Train until ``config.train.steps``, the time budget, or Ctrl-C; each leaves a usable checkpoint.
 
     Args:
@@ -80,7 +88,14 @@ def run(step: Step, config: Config, directory: Path, resume: bool = False, comma
     def card() -> dict:
         seconds = spent + time.monotonic() - began
         seen = step.images_seen(done)
-        return {"command": command, "steps": done, "images_seen": seen, "seconds": round(seconds), "seed": settings.seed, "machine": machine()}
+        return {
+            "command": command,
+            "steps": done,
+            "images_seen": seen,
+            "seconds": round(seconds),
+            "seed": settings.seed,
+            "machine": machine(),
+        }
 
     def keep() -> None:
         _write(directory / "last.pt", {"step": done, "seconds": spent + time.monotonic() - began, "state": step.state_dict()})
@@ -95,7 +110,8 @@ def run(step: Step, config: Config, directory: Path, resume: bool = False, comma
             bad = [name for name, value in values.items() if value != value or abs(value) == float("inf")]
             if bad:
                 raise TrainingError(
-                    f"step {done}: {', '.join(bad)} is not finite; the last checkpoint in {directory} is whole (step {saved}). Lower the learning rates, then --resume"
+                    f"step {done}: {', '.join(bad)} is not finite; the last checkpoint in {directory} is whole (step {saved}). "
+                    "Lower the learning rates, then --resume"
                 )
             log.add(values)
             if done % settings.log_every == 0:

@@ -137,9 +137,16 @@ class MatchStep(EncoderStep):
             terms["cloze"] = settings.cloze * read["total"]
             self.seen["cloze_accuracy"] = read["accuracy"].item()
         if settings.reconstruct:
-            logits = self.networks["rewriter"](sentence, batch.captions, batch.lengths)
-            terms["reconstruct"] = settings.reconstruct * caption_loss(logits, batch.captions, batch.lengths)
+            terms["reconstruct"] = settings.reconstruct * self._rewrite(sentence, batch)
+            if settings.text_batch:
+                more = self.feed.batch(index, settings.text_batch, ())
+                _, sentence = self.networks["text_encoder"](more.captions, more.lengths)
+                terms["reconstruct"] = (terms["reconstruct"] + settings.reconstruct * self._rewrite(sentence, more)) / 2
         return terms
+
+    def _rewrite(self, sentence: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy of the captions given their sentence features B D alone."""
+        return caption_loss(self.networks["rewriter"](sentence, batch.captions, batch.lengths), batch.captions, batch.lengths)
 
 
 class CaptionStep(EncoderStep):

@@ -50,7 +50,9 @@ class TextLosses:
             regions, code = self.image_encoder(picture)
         if settings.damsm:
             gammas = settings.gamma1, settings.gamma2, settings.gamma3
-            terms["damsm"] = settings.damsm * matching_losses(regions, code, words, sentence, batch.lengths, batch.class_ids, *gammas)["total"]
+            terms["damsm"] = (
+                settings.damsm * matching_losses(regions, code, words, sentence, batch.lengths, batch.class_ids, *gammas)["total"]
+            )
         if settings.stream:
             terms["stream"] = settings.stream * stream_loss(self.captioner, picture, batch.captions, batch.lengths)["total"]
         if self.cloze is not None:

@@ -1,0 +1,132 @@
+"""Checkpoints: what is written comes back, and what cannot be used is named."""
+
+import json
+import os
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from dmm.checkpoint import FILE, PARTS, CheckpointError, build, load, load_parts, locate, read, write
+from dmm.config import ModelConfig
+from dmm.data.vocab import Vocabulary
+from dmm.pipeline import CaptionError
+
+SMALL = ModelConfig(
+    widths=(4, 4, 4),
+    noise_dim=4,
+    condition_dim=6,
+    text_dim=16,
+    embedding_dim=8,
+    encoder_width=4,
+    encoder_size=32,
+    caption_embedding=16,
+    caption_hidden=8,
+)
+WORDS = ("a", "small", "red", "bird", "with", "black", "wings")
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    path = tmp_path_factory.mktemp("small")
+    torch.manual_seed(0)
+    vocab = Vocabulary(WORDS)
+    write(path, {part: build(part, SMALL, vocab) for part in PARTS}, SMALL, vocab, {"steps": 3})
+    return path
+
+
+def test_what_is_written_comes_back(directory):
+    pipe = load(directory)
+    assert pipe.config == SMALL and pipe.vocab == Vocabulary(WORDS) and pipe.card == {"steps": 3} and pipe.name == directory.name
+    half = load_file(directory / FILE)
+    assert half["generator.conditioning.linear.weight"].dtype == torch.float16
+    torch.testing.assert_close(pipe.generator.conditioning.linear.weight, half["generator.conditioning.linear.weight"].float())
+
+
+def test_a_batch_equals_one_at_a_time(directory):
+    pipe = load(directory)
+    captions = ["a small red bird", "a bird with black wings and a small red bird", "bird"]
+    together = pipe(captions, seed=[3, 4, 5])
+    for index, caption in enumerate(captions):
+        alone = pipe(caption, seed=3 + index)
+        for stage, one in zip(together.stages, alone.stages, strict=True):
+            torch.testing.assert_close(stage.image[index], one.image[0], rtol=0, atol=1e-5)
+            assert stage.image.shape[-1] == one.size
+
+
+def test_same_caption_and_seed_same_picture_other_seed_other_picture(directory):
+    pipe = load(directory)
+    first, second, third = pipe("a red bird", seed=3), pipe("a red bird", seed=3), pipe("a red bird", seed=4)
+    assert torch.equal(first.stages[2].image, second.stages[2].image)
+    assert not torch.equal(first.stages[2].image, third.stages[2].image)
+    assert first.words[0] == ["<start>", "a", "red", "bird", "<end>"] and first.mask[0].tolist() == [True, False, False, False, True]
+
+
+@pytest.mark.parametrize("caption", ["", "  ", "zebra xylophone", "!!!"])
+def test_captions_that_cannot_be_painted_are_refused_kindly(directory, caption):
+    with pytest.raises(CaptionError, match="Try:"):
+        load(directory)(caption)
+
+
+def test_a_caption_that_is_too_long_is_refused(directory):
+    with pytest.raises(CaptionError, match="at most 60"):
+        load(directory)("red " * 61)
+
+
+def test_as_many_seeds_as_captions(directory):
+    with pytest.raises(ValueError, match="expected one number or 2"):
+        load(directory)(["a bird", "a red bird"], seed=[1])
+
+
+def test_a_missing_checkpoint_names_the_shipped_ones(tmp_path):
+    with pytest.raises(CheckpointError, match="no checkpoint there"):
+        locate(tmp_path / "nothing")
+
+
+def test_missing_unknown_and_misshapen_keys_are_named(directory, tmp_path):
+    tensors, _, _, _ = read(directory)
+    del tensors["generator.heads.0.conv.weight"]
+    tensors["generator.extra"] = torch.zeros(1)
+    tensors["generator.heads.1.conv.weight"] = torch.zeros(3, 5, 3, 3)
+    from safetensors import safe_open
+
+    with safe_open(directory / FILE, "pt") as file:
+        metadata = file.metadata()
+    save_file(tensors, tmp_path / FILE, metadata)
+    with pytest.raises(CheckpointError, match="missing heads.0.conv.weight; unknown extra; misshapen heads.1.conv.weight"):
+        load(tmp_path)
+
+
+def test_a_part_that_is_not_held_is_named(directory):
+    with pytest.raises(CheckpointError, match="expected cloze, found"):
+        load_parts(directory, ("cloze",))
+
+
+def test_foreign_files_are_refused(tmp_path):
+    save_file({"x": torch.zeros(1)}, tmp_path / FILE, {"format": "other"})
+    with pytest.raises(CheckpointError, match="expected a checkpoint of format"):
+        read(tmp_path)
+    os.unlink(tmp_path / FILE)
+    save_file({"x": torch.zeros(1)}, tmp_path / FILE, {"format": "dmm-gan-explorer/1", "config": json.dumps({"widths": [1], "colour": 3})})
+    with pytest.raises(CheckpointError, match="unknown key 'colour'"):
+        read(tmp_path)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_damaged_files_give_one_error_and_never_run(directory, tmp_path_factory, data):
+    whole = (directory / FILE).read_bytes()
+    kind = data.draw(st.sampled_from(["cut", "flip header"]))
+    if kind == "cut":
+        damaged = whole[: data.draw(st.integers(0, len(whole) - 1))]
+    else:
+        place = data.draw(st.integers(0, 200))
+        damaged = whole[:place] + bytes([whole[place] ^ data.draw(st.integers(1, 255))]) + whole[place + 1 :]
+    path = tmp_path_factory.mktemp("damaged")
+    (path / FILE).write_bytes(damaged)
+    try:
+        read(path)
+    except CheckpointError as error:
+        assert str(path) in str(error)

@@ -1,0 +1,45 @@
+"""The command line says what is wrong in one line, exits with 2, and writes nothing then."""
+
+import json
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from dmm.cli import app
+
+
+@pytest.fixture
+def cli():
+    return CliRunner()
+
+
+def test_list_names_systems_recipes_and_checkpoints(cli):
+    result = cli.invoke(app, ["list", "--json"])
+    found = json.loads(result.output)
+    assert result.exit_code == 0 and "dmmgan" in found["systems"] and "dmmgan-aviary" in found["recipes"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "match", "--recipe", "avary"], "did you mean 'aviary'"),
+        (["train", "match", "--set", "batchs=3"], "did you mean 'batch'"),
+        (["train", "match", "--set", "batch"], "expected key=value"),
+        (["train", "match", "--set", "batch=many"], "expected int"),
+        (["train", "match", "--set", "precision=fp8", "--set", "images=2"], "expected fp32, bf16 or auto"),
+        (["train", "gan", "--match", "nowhere"], "nowhere: no checkpoint there"),
+        (["generate", "a red bird", "--model", "nowhere"], "nowhere: no checkpoint there"),
+        (["bench", "--only", "everything"], "expected one of aviary"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(cli, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    result = cli.invoke(app, arguments)
+    assert result.exit_code == 2 and said in result.output.replace("\n", " ")
+    assert not (tmp_path / "runs").exists() and not (tmp_path / "generated").exists()
+
+
+def test_a_contact_sheet(cli, tmp_path):
+    result = cli.invoke(app, ["data", "sheet", "--out", str(tmp_path / "s.png"), "--count", "2", "--columns", "2", "--size", "64"])
+    assert result.exit_code == 0 and Image.open(tmp_path / "s.png").width >= 128

@@ -1,0 +1,67 @@
+"""A trainer small enough for tests: eight birds, narrow networks, two steps."""
+
+import pytest
+
+from dmm.config import override
+from dmm.recipes import recipe
+
+TOY = {
+    "widths": "4,4,4",
+    "discriminator_width": "2",
+    "noise_dim": "4",
+    "condition_dim": "6",
+    "text_dim": "16",
+    "embedding_dim": "8",
+    "encoder_width": "4",
+    "encoder_size": "32",
+    "caption_embedding": "16",
+    "caption_hidden": "8",
+    "images": "8",
+    "batch": "4",
+    "steps": "4",
+    "log_every": "1",
+    "sample_every": "100",
+    "save_every": "2",
+}
+
+
+@pytest.fixture(scope="session")
+def toy_cache(tmp_path_factory):
+    """One drawn cache for every test of the session."""
+    return tmp_path_factory.mktemp("aviary")
+
+
+@pytest.fixture
+def toy(toy_cache):
+    """Build a toy config: ``toy("gan", steps=2)``."""
+
+    def build(step: str, **changes):
+        name = "dmmgan-aviary" if step == "gan" else "aviary"
+        return override(recipe(name, step), {**TOY, "cache": str(toy_cache), **{k: str(v) for k, v in changes.items()}})
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def readers(toy_cache, tmp_path_factory):
+    """Checkpoints of toy matching and captioning runs: (match, caption)."""
+    from dmm.training.loop import run
+    from dmm.training.steps import CaptionStep, MatchStep
+
+    directory = tmp_path_factory.mktemp("readers")
+    settings = {**TOY, "cache": str(toy_cache), "steps": "2"}
+    match = override(recipe("aviary", "match"), settings)
+    run(MatchStep(match), match, directory / "match", say=lambda text: None)
+    caption = override(recipe("aviary", "caption"), settings)
+    run(CaptionStep(caption, directory / "match"), caption, directory / "caption", say=lambda text: None)
+    return directory / "match", directory / "caption"
+
+
+@pytest.fixture
+def toy_options(toy_cache):
+    """The toy settings as command-line options: ``toy_options(steps=2)``."""
+
+    def build(**changes):
+        return [part for key, value in {**TOY, "cache": toy_cache, **changes}.items() for part in ("--set", f"{key}={value}")]
+
+    return build

@@ -1,0 +1,125 @@
+"""Runs at toy size: they train, log, resume to the same weights, stop well, and refuse what they cannot do."""
+
+import json
+
+import pytest
+import torch
+
+from dmm.checkpoint import CheckpointError, load, read
+from dmm.training.adversarial import GanStep
+from dmm.training.loop import TrainingError, run
+from dmm.training.steps import CaptionStep, MatchStep, rate_at
+
+
+def quiet(text):
+    """Say nothing."""
+
+
+@pytest.mark.parametrize("kind", ["match", "caption"])
+def test_resumed_encoders_equal_uninterrupted_ones(toy, tmp_path, kind):
+    make = {"match": MatchStep, "caption": CaptionStep}[kind]
+    whole, half = toy(kind), toy(kind, steps=2, final_rate=1.0)
+    whole = toy(kind, final_rate=1.0)
+    run(make(whole), whole, tmp_path / "whole", say=quiet)
+    run(make(half), half, tmp_path / "parts", say=quiet)
+    run(make(whole), whole, tmp_path / "parts", resume=True, say=quiet)
+    once, twice = read(tmp_path / "whole")[0], read(tmp_path / "parts")[0]
+    assert once.keys() == twice.keys()
+    assert all(torch.equal(once[key], twice[key]) for key in once)
+
+
+def test_a_run_leaves_log_config_and_card(toy, tmp_path):
+    config = toy("match")
+    run(MatchStep(config), config, tmp_path / "run", command="dmm train match", say=quiet)
+    rows = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4] and rows[-1]["images"] == 16
+    card = read(tmp_path / "run")[3]
+    assert card["steps"] == 4 and card["images_seen"] == 16 and card["command"] == "dmm train match"
+
+
+def test_resumed_gan_equals_uninterrupted_one(toy, tmp_path, readers):
+    changes = {"initial_steps": 2, "initial_batch": 4, "frozen_steps": 1, "final_rate": 1.0}
+    whole, part = toy("gan", **changes), toy("gan", **{**changes, "steps": 3})
+    run(GanStep(whole, *readers), whole, tmp_path / "whole", say=quiet)
+    run(GanStep(part, *readers), part, tmp_path / "parts", say=quiet)
+    run(GanStep(whole, *readers), whole, tmp_path / "parts", resume=True, say=quiet)
+    once, twice = (torch.load(tmp_path / name / "last.pt", weights_only=True)["state"]["generator"] for name in ("whole", "parts"))
+    assert all(torch.equal(once[key], twice[key]) for key in once)
+    pipe = load(tmp_path / "parts")
+    trace = pipe("a small red bird", seed=3)
+    assert [stage.image.shape[-1] for stage in trace.stages] == [64, 128, 256]
+    assert trace.stages[0].redescription is not None
+
+
+def test_the_schedule_trains_what_it_says(toy, readers):
+    config = toy("gan", initial_steps=1, initial_batch=3, frozen_steps=1, average=0.5, warm_average=False)
+    step = GanStep(config, *readers)
+    weights = {name: p.detach().clone() for name, p in step.generator.named_parameters()}
+
+    def moved(prefix):
+        return any(not torch.equal(p, weights[n]) for n, p in step.generator.named_parameters() if n.startswith(prefix))
+
+    step.update(0)
+    assert moved("initial") and not moved("refinements")
+    weights = {name: p.detach().clone() for name, p in step.generator.named_parameters()}
+    step._adopt_average()
+    adopted = {name: p.detach().clone() for name, p in step.generator.named_parameters()}
+    weights = adopted
+    step.config = config
+    values = step.update(2)
+    assert moved("initial") and moved("refinements.1")
+    assert {"d64", "d128", "d256", "damsm", "stream", "cloze", "kl"} <= values.keys()
+    assert step.images_seen(3) == 3 + 2 * config.train.batch
+
+
+def test_a_frozen_initial_stage_stays(toy, readers):
+    config = toy("gan", initial_steps=0, frozen_steps=2)
+    step = GanStep(config, *readers)
+    before = step.generator.initial.linear.weight.detach().clone()
+    values = step.update(0)
+    assert torch.equal(step.generator.initial.linear.weight, before) and "d64" not in values
+
+
+def test_readers_of_another_recipe_are_refused(toy, readers):
+    with pytest.raises(CheckpointError, match="text_dim is 16, the recipe says 32"):
+        GanStep(toy("gan", text_dim=32), *readers)
+
+
+def test_interrupt_leaves_a_usable_checkpoint(toy, tmp_path):
+    config = toy("match")
+    step = MatchStep(config)
+    update = step.update
+
+    def interrupted(index):
+        if index == 3:
+            raise KeyboardInterrupt
+        return update(index)
+
+    step.update = interrupted
+    assert run(step, config, tmp_path / "run", say=quiet) == 3
+    assert read(tmp_path / "run")[3]["steps"] == 3
+
+
+def test_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(toy, tmp_path):
+    config = toy("match")
+    step = MatchStep(config)
+    update = step.update
+    step.update = lambda index: {"loss": float("nan")} if index == 2 else update(index)
+    with pytest.raises(TrainingError, match="step 3: loss is not finite.*step 2"):
+        run(step, config, tmp_path / "run", say=quiet)
+    assert read(tmp_path / "run")[3]["steps"] == 2
+
+
+def test_a_second_run_in_the_same_place_and_resuming_nothing_are_refused(toy, tmp_path):
+    config = toy("match", steps=1)
+    with pytest.raises(TrainingError, match="nothing to resume"):
+        run(MatchStep(config), config, tmp_path / "run", resume=True, say=quiet)
+    run(MatchStep(config), config, tmp_path / "run", say=quiet)
+    with pytest.raises(TrainingError, match="--resume"):
+        run(MatchStep(config), config, tmp_path / "run", say=quiet)
+
+
+def test_learning_rate_line():
+    assert rate_at(1.0, 0.2, 0, 10) == 1.0
+    assert rate_at(1.0, 0.2, 5, 10) == pytest.approx(0.6)
+    assert rate_at(1.0, 0.2, 20, 10) == pytest.approx(0.2)
