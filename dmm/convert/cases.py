@@ -1,8 +1,8 @@
 """Replay a reference case: published weights and inputs through this project's own networks, losses and optimisation step.
 
-A case is one ``.safetensors`` file with ``weights/``, ``in/``, ``out/`` and ``mid/`` tensors and its hyper-parameters as metadata. Each kind
-of case has one function here that returns what this project computes, under the file's names; :func:`replay` compares. A system plugs in
-as one row of :data:`SYSTEMS`, a kind of case as one row of :data:`KINDS`.
+A case is one ``.safetensors`` file with ``weights/``, ``in/``, ``out/`` and ``mid/`` tensors and its hyper-parameters as metadata. Each
+kind of case has one function here that returns what this project computes, under the file's names; :func:`replay` compares. A system
+plugs in as one row of :data:`SYSTEMS`, a kind of case as one row of :data:`KINDS`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dmm.losses.adversarial import discriminator_loss, generator_loss
 from dmm.losses.damsm import damsm_loss
 from dmm.losses.kl import kl_loss
 from dmm.losses.stream import caption_loss, stream_loss
-from dmm.matching import both_ways, mask_same_class, matching_losses, region_attention, sentence_scores, word_scores
+from dmm.matching import mask_same_class, matching_losses, region_attention, sentence_scores, word_scores
 from dmm.models.captioner import CaptionDecoder, Captioner
 from dmm.models.discriminators import SIZES, Discriminator
 from dmm.models.dmmgan import DMMGAN
@@ -298,8 +298,10 @@ def _discriminator_pass(case: Case, train: bool) -> Tensors:
     for size, net in _discriminators(case).items():
         net.train(train)
         features = net.features(case.real(size))
-        cond, uncond = net.conditional(features, case["sent_emb"]), net.unconditional(features)
-        out = {"features": features, "cond_logit": cond, "cond_prob": cond.sigmoid(), "uncond_logit": uncond, "uncond_prob": uncond.sigmoid()}
+        logits = {"cond": net.conditional(features, case["sent_emb"]), "uncond": net.unconditional(features)}
+        out = {"features": features}
+        for head, logit in logits.items():
+            out |= {f"{head}_logit": logit, f"{head}_prob": logit.sigmoid()}
         if train:
             out |= _under("after", _upstream_state(net, case.below(f"weights/D{size}/"), table(size)))
         produced |= _under(f"out/{mode}/D{size}", out)
@@ -466,7 +468,7 @@ def difference(found: Tensor | None, expected: Tensor) -> float:
     if not len(expected.flatten()):
         return 0.0
     gap = torch.where(found == expected, torch.zeros_like(expected), (found - expected).abs())  # equal infinities agree
-    gap = gap.nan_to_num(nan=float("inf"))
+    gap = gap.nan_to_num(nan=float("inf"), posinf=float("inf"))
     finite = expected[expected.isfinite()].abs()
     return float(gap.max()) / max(1.0, float(finite.max()) if len(finite) else 0.0)
 

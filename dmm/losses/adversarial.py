@@ -50,7 +50,7 @@ def discriminator_loss(
         together: pass real and painted pictures through the trunk, and all three kinds of pairs through the joint layer, in one call each:
             faster, and the same numbers but for one power iteration a call of the spectral norm instead of two or three. Not for
             discriminators with batch norm, whose statistics it would mix.
-        wrong: B D, sentences that do not fit the real pictures, instead of the shifted ones; only with ``together``.
+        wrong: B D, sentences that do not fit the real pictures, instead of the shifted ones.
 
     Returns:
         scalars ``real``, ``fake``, ``cond_real``, ``cond_fake``, ``cond_wrong``, ``total``.
@@ -61,28 +61,28 @@ def discriminator_loss(
     if len(real) < 2:
         raise ValueError("the mismatch loss needs a batch of at least 2")
     fake, sentence = fake.detach(), sentence.detach()
-    logits = _together(discriminator, real, fake, sentence, wrong) if together else _one_by_one(discriminator, real, fake, sentence)
+    wrong = sentence[1:] if wrong is None else wrong.detach()
+    logits = (_together if together else _one_by_one)(discriminator, real, fake, sentence, wrong)
     parts = {name: (is_real if name.endswith("real") else is_fake)(value, kind) for name, value in logits.items()}
     for_real = (parts["real"] + parts["cond_real"]) / 2
     for_fake = (parts["fake"] + parts["cond_fake"] + parts["cond_wrong"]) / 3
     return parts | {"total": for_real + for_fake}
 
 
-def _one_by_one(discriminator, real, fake, sentence) -> dict[str, Tensor]:
+def _one_by_one(discriminator, real, fake, sentence, wrong) -> dict[str, Tensor]:
     """The published order of calls, which the power iterations depend on."""
     seen_real, seen_fake = discriminator.features(real), discriminator.features(fake)
     return {
         "cond_real": discriminator.conditional(seen_real, sentence),
         "cond_fake": discriminator.conditional(seen_fake, sentence),
-        "cond_wrong": discriminator.conditional(seen_real[:-1], sentence[1:]),
+        "cond_wrong": discriminator.conditional(seen_real[: len(wrong)], wrong),
         "real": discriminator.unconditional(seen_real),
         "fake": discriminator.unconditional(seen_fake),
     }
 
 
-def _together(discriminator, real, fake, sentence, wrong=None) -> dict[str, Tensor]:
+def _together(discriminator, real, fake, sentence, wrong) -> dict[str, Tensor]:
     batch = len(real)
-    wrong = sentence[1:] if wrong is None else wrong
     seen = discriminator.features(torch.cat((real, fake)))
     pairs = discriminator.conditional(torch.cat((seen, seen[: len(wrong)])), torch.cat((sentence, sentence, wrong)))
     cond_real, cond_fake, cond_wrong = pairs.split((batch, batch, len(wrong)))

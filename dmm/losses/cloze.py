@@ -21,7 +21,13 @@ class MaskedCaptions:
 
 
 def mask_words(
-    captions: Tensor, lengths: Tensor, allowed: Tensor, mask_id: int, variants: int = 1, words: int = 1, generator: torch.Generator | None = None
+    captions: Tensor,
+    lengths: Tensor,
+    allowed: Tensor,
+    mask_id: int,
+    variants: int = 1,
+    words: int = 1,
+    generator: torch.Generator | None = None,
 ) -> MaskedCaptions:
     """Take words out at random.
 
@@ -47,15 +53,15 @@ def mask_words(
     return MaskedCaptions(rows.masked_fill(masked, mask_id), lengths[image], masked, rows[masked], image)
 
 
-def cloze_loss(reader, images: Tensor, batch: MaskedCaptions) -> dict[str, Tensor]:
+def cloze_loss(head, regions: Tensor, batch: MaskedCaptions) -> dict[str, Tensor]:
     """Scalars ``total`` (mean cross-entropy of the missing words; 0 if none is missing) and ``accuracy`` in [0, 1].
 
     Args:
-        reader: ``(images, captions, lengths, masked, image) -> logits M V``.
-        images: B 3 S S in [-1, 1], passed through the image encoder once.
+        head: ``(regions, captions, lengths, masked, image) -> logits M V``.
+        regions: B D H W features of the pictures; all variants of a caption share them.
         batch: from :func:`mask_words`.
     """
-    logits = reader(images, batch.captions, batch.lengths, batch.masked, batch.image)
+    logits = head(regions, batch.captions, batch.lengths, batch.masked, batch.image)
     if not len(batch.targets):
         zero = logits.sum()
         return {"total": zero, "accuracy": zero.detach()}

@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
 FOLD_FROM = 8  # px; on a smaller map, building the 16 sums costs more than the multiplications they save
 
 

@@ -56,21 +56,3 @@ class ClozeHead(nn.Module):
         weights = torch.einsum("ma,mra->mr", self.query(context), key[picture]).div(key.shape[2] ** 0.5).softmax(1)
         seen = torch.einsum("mr,mra->ma", weights, value[picture])
         return self.answer(torch.cat((context, seen), dim=1))
-
-
-class ClozeReader(nn.Module):
-    """An image encoder and the head that reads its regions.
-
-    Args:
-        encoder: pictures -> (regions, code).
-        head: of the regions' width.
-    """
-
-    def __init__(self, encoder: nn.Module, head: ClozeHead):
-        super().__init__()
-        self.encoder = encoder
-        self.head = head
-
-    def forward(self, images: Tensor, captions: Tensor, lengths: Tensor, masked: Tensor, image: Tensor | None = None) -> Tensor:
-        """Pictures B 3 S S (one pass) and N masked captions -> logits M V; see :meth:`ClozeHead.forward`."""
-        return self.head(self.encoder(images)[0], captions, lengths, masked, image)

@@ -46,7 +46,13 @@ class Discriminator(nn.Module):
     """
 
     def __init__(
-        self, size: int = 64, width: int = 32, text_dim: int = 256, norm: str = "spectral", unconditional: bool = True, text_first: bool = False
+        self,
+        size: int = 64,
+        width: int = 32,
+        text_dim: int = 256,
+        norm: str = "spectral",
+        unconditional: bool = True,
+        text_first: bool = False,
     ):
         super().__init__()
         if size not in SIZES:

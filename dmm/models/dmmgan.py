@@ -71,7 +71,14 @@ class MemoryStage(nn.Module):
     """
 
     def __init__(
-        self, text_dim: int, condition_dim: int, width: int, outputs: int, residuals: int = 2, global_memory: bool = True, mask_pairing: str = "right"
+        self,
+        text_dim: int,
+        condition_dim: int,
+        width: int,
+        outputs: int,
+        residuals: int = 2,
+        global_memory: bool = True,
+        mask_pairing: str = "right",
     ):
         super().__init__()
         self.writing_gate = WritingGate(text_dim, width)
@@ -152,7 +159,11 @@ class DMMGAN(MultiStage):
         super().__init__(text_dim, condition_dim, noise_dim, widths, refinements)
 
 
-@register_model("dmmgan", paper="F. Lynggaard, DMM-GAN, master's thesis, 2020", adds="a global memory, a three-way response gate, and STREAM redescription")
+@register_model(
+    "dmmgan",
+    paper="F. Lynggaard, DMM-GAN, master's thesis, 2020",
+    adds="a global memory, a three-way response gate and redescription (STREAM)",
+)
 def dmmgan(config: ModelConfig) -> DMMGAN:
     """DMM-GAN as a config describes it."""
     return DMMGAN(

@@ -1,8 +1,8 @@
 """Region and picture features for the matching losses (DAMSM), from a small residual network trained from scratch.
 
-The published systems take them from Inception-v3. The small encoder reads 64 px and keeps track of *where* things are: its 8x8 regions carry
-a learned position, and the code of the whole picture is a linear map of a 4x4 grid of features rather than of their average, since in nearly
-aligned pictures the place of a colour says which part has it.
+The published systems take them from Inception-v3. The small encoder reads 64 px and keeps track of *where* things are: its 8x8 regions
+carry a learned position, and the code of the whole picture is a linear map of a 4x4 grid of features rather than of their average, since in
+nearly aligned pictures the place of a colour says which part has it.
 """
 
 from __future__ import annotations
