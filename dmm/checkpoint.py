@@ -68,7 +68,9 @@ def build(part: str, config: ModelConfig, vocab: Vocabulary) -> nn.Module:
     return Captioner(encoder, CaptionDecoder(len(vocab), config.caption_embedding, config.caption_hidden))
 
 
-def write(path: str | os.PathLike, networks: dict[str, nn.Module], config: ModelConfig, vocab: Vocabulary, card: dict, half: bool = True) -> None:
+def write(
+    path: str | os.PathLike, networks: dict[str, nn.Module], config: ModelConfig, vocab: Vocabulary, card: dict, half: bool = True
+) -> None:
     """Write networks as ``path/model.safetensors``, atomically; floats as fp16 if ``half``."""
     tensors: dict[str, Tensor] = {}
     for part, network in networks.items():
@@ -122,9 +124,17 @@ def fill(network: nn.Module, tensors: dict[str, Tensor], part: str, where: str |
     own = {key.removeprefix(part + "."): value for key, value in tensors.items() if key.startswith(part + ".")}
     expected = network.state_dict()
     missing, unknown = sorted(expected.keys() - own.keys()), sorted(own.keys() - expected.keys())
-    wrong = [f"{k} {tuple(own[k].shape)} instead of {tuple(expected[k].shape)}" for k in expected.keys() & own.keys() if own[k].shape != expected[k].shape]
+    wrong = [
+        f"{k} {tuple(own[k].shape)} instead of {tuple(expected[k].shape)}"
+        for k in expected.keys() & own.keys()
+        if own[k].shape != expected[k].shape
+    ]
     if missing or unknown or wrong:
-        found = [f"{label} {', '.join(keys[:5])}" for label, keys in (("missing", missing), ("unknown", unknown), ("misshapen", sorted(wrong))) if keys]
+        found = [
+            f"{label} {', '.join(keys[:5])}"
+            for label, keys in (("missing", missing), ("unknown", unknown), ("misshapen", sorted(wrong)))
+            if keys
+        ]
         raise CheckpointError(f"{where}: the weights of {part} do not fit its config: {'; '.join(found)}")
     network.load_state_dict(own)
     return network

@@ -87,7 +87,9 @@ class Pipeline(nn.Module):
     def _tokens(self, caption: str) -> list[int]:
         known = [word for word, index in self.vocab.known(caption) if index is not None]
         if not known:
-            said = "The caption is empty." if not caption.strip() else f"None of the words of “{caption.strip()[:80]}” is in the vocabulary."
+            said = (
+                "The caption is empty." if not caption.strip() else f"None of the words of “{caption.strip()[:80]}” is in the vocabulary."
+            )
             raise CaptionError(f"{said} Try: this small bird has a yellow crown and a white belly")
         if len(known) > MOST_WORDS:
             raise CaptionError(f"The caption has {len(known)} known words; at most {MOST_WORDS} can be painted. Shorten it.")
