@@ -122,7 +122,7 @@ def train_gan(
     Example: dmm train gan --recipe dmmgan-aviary --match runs/aviary-match --caption runs/aviary-caption
     """
     from dmm.training.loop import run
-    from dmm.training.steps import GanStep
+    from dmm.training.adversarial import GanStep
 
     config = _config(recipe, "gan", overrides)
     directory = out or Path("runs") / f"{recipe}-gan"
