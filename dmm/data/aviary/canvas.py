@@ -1,98 +1,152 @@
-"""A canvas that is painted back to front, in windows no larger than what is being painted.
+"""A canvas for a flock, painted back to front, in windows no larger than what is being painted.
 
-The bird lives in its own frame: x to the right, y down, the picture's half width = 1 / scale, turned and moved by the pose. A
-:class:`Window` is a box of that frame cut out of the picture, with the maps of the frame's coordinates at its pixels. Painting there
-blends a colour into the picture and, where it covers more than half a pixel, writes the part's number into the label map; so what is
-painted later hides what was painted before, in the picture and in the masks alike.
+Each bird lives in its own frame: x to the right, y down, the picture's half width = 1 / scale, turned and moved by its pose. A
+:class:`Window` is a box of that frame, cut out of the picture of every bird, with the maps of the frame's coordinates at its pixels.
+Painting there blends a colour into the picture and, where it covers more than half a pixel, writes the part's number into the label
+map; so what is painted later hides what was painted before, in the picture and in the masks alike.
+
+The same bird gets the same pixels to the last bit in any batch: maps are as wide as whole registers, no operation mixes birds.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from dmm.data.aviary.shapes import Number
 from dmm.data.aviary.traits import CUB_PARTS
 
-Colour = tuple[float, float, float]
 NOTHING = 0  # label of background and of plumage that is no named part; part k of CUB_PARTS is k + 1
+_LANES = 16  # a map's width is a multiple of it, so that vector units leave no rest that would be rounded otherwise
+_BORDER = 16  # pixels around the picture, so that windows may reach out of it
+_SHADE = (0.16, 0.15, 0.20)
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Where the bird stands in the picture."""
+    """Where one bird stands in its picture."""
 
     scale: float = 1.0
     angle: float = 0.0  # radians, clockwise as seen
     shift: tuple[float, float] = (0.0, 0.0)  # in half picture widths
 
 
+def colour_of(colour, like: Tensor) -> Tensor:
+    """A triple, or B triples, to go beside maps B H W: B 3 1 1."""
+    return torch.from_numpy(np.asarray(colour, dtype=np.float32).reshape(-1, 3, 1, 1)).to(like.device)
+
+
+def flat(colour, like: Tensor) -> Tensor:
+    """A flat colour as maps B 3 H W that may be painted on."""
+    batch, height, width = like.shape
+    return colour_of(colour, like).expand(batch, 3, height, width).clone()
+
+
+def blend(colours: Tensor, colour, weight: Tensor) -> Tensor:
+    """Blend a colour (triples, or a map B 3 H W) into maps B 3 H W by a weight B H W, in place."""
+    return colours.lerp_(colour if isinstance(colour, Tensor) else colour_of(colour, weight), weight.unsqueeze(1))
+
+
 @dataclass
 class Window:
-    """A box of the canvas: coordinates in the bird's frame (H W) and views into the picture (3 H W) and the labels (H W)."""
+    """A box of every bird's picture: coordinates in the bird's frame (B H W), the pixels (B 3 H W) and their labels (B H W)."""
 
     x: Tensor
     y: Tensor
-    pixel: float  # width of a pixel in the frame's unit
+    pixel: np.ndarray  # B: width of a pixel in the frame's unit
     image: Tensor
     labels: Tensor
+    _home: list[tuple[Tensor, Tensor]]  # where the pixels and labels go back to when the window closes
 
-    def paint(self, colour: Colour | Tensor, alpha: Tensor, part: str | None = None, hide: bool = False) -> None:
-        """Blend ``colour`` (a triple or a map 3 H W) by ``alpha`` (H W); label it as ``part``, or as nothing when it should ``hide``."""
-        if not isinstance(colour, Tensor):
-            colour = torch.tensor(colour, dtype=alpha.dtype, device=alpha.device).view(3, 1, 1)
-        self.image.lerp_(colour, alpha)
+    def __enter__(self) -> Window:
+        return self
+
+    def __exit__(self, *failure) -> None:
+        for image, labels, (picture, numbers) in zip(self.image, self.labels, self._home, strict=True):
+            picture.copy_(image)
+            numbers.copy_(labels)
+
+    def one(self, b: int) -> Window:
+        """The same window of one bird alone (its changes show here)."""
+        i = slice(b, b + 1)
+        return Window(self.x[i], self.y[i], self.pixel[i], self.image[i], self.labels[i], self._home[i])
+
+    def paint(self, colour, alpha: Tensor, part: str | None = None, hide: bool = False) -> None:
+        """Blend ``colour`` (triples or a map) by ``alpha`` B H W; label it as ``part``, or as no part when it should ``hide``."""
+        blend(self.image, colour, alpha)
         if part is not None or hide:
             self.mark(alpha, part)
+
+    def paint_lit(self, colours: Tensor, tone: Tensor, alpha: Tensor, part: str | None = None) -> None:
+        """Blend a map of colours B 3 H W under a light B H W."""
+        self.paint(colours.mul_(tone.unsqueeze(1)).clamp_(0.0, 1.0), alpha, part)
 
     def mark(self, alpha: Tensor, part: str | None) -> None:
         """Write the label of ``part`` (None: no part) where ``alpha`` covers more than half a pixel."""
         self.labels.masked_fill_(alpha > 0.5, NOTHING if part is None else CUB_PARTS.index(part) + 1)
 
     def shade(self, amount: Tensor) -> None:
-        """Darken by ``amount`` in [0, 1] (H W), to a cool shade."""
-        tint = torch.tensor((0.16, 0.15, 0.20), dtype=amount.dtype, device=amount.device).view(3, 1, 1)
-        self.image.lerp_(self.image * tint, amount)
+        """Darken by ``amount`` in [0, 1], B H W, to a cool shade."""
+        blend(self.image, self.image * colour_of(_SHADE, amount), amount)
 
 
 class Canvas:
-    """A square picture of ``size`` pixels with its label map, seen through the ``frame`` of one bird."""
+    """B square pictures of ``size`` pixels with their label maps, each seen through the frame of its bird."""
 
-    def __init__(self, size: int, device: torch.device | str, frame: Frame):
-        self.size, self.frame = size, frame
-        self.image = torch.zeros(3, size, size, device=device)
-        self.labels = torch.zeros(size, size, dtype=torch.uint8, device=device)
-        self.pixel = 2.0 / size / frame.scale
-        axis = (torch.arange(size, device=device, dtype=torch.float32) + 0.5) * (2.0 / size) - 1.0
-        c, s = math.cos(frame.angle) / frame.scale, math.sin(frame.angle) / frame.scale
-        right, down = axis - frame.shift[0], axis - frame.shift[1]
-        self._rows = (down * s, down * c)  # what a row adds to x and y
-        self._columns = (right * c, right * -s)
+    def __init__(self, size: int, device: torch.device | str, frames: list[Frame]):
+        self.size, self.batch = size, len(frames)
+        self.side = -(-(size + 2 * _BORDER) // _LANES) * _LANES
+        self.image = torch.zeros(self.batch, 3, self.side, self.side, device=device)
+        self.labels = torch.zeros(self.batch, self.side, self.side, dtype=torch.uint8, device=device)
+        self.scale = np.array([frame.scale for frame in frames])
+        self.pixel = 2.0 / size / self.scale
+        angles = np.array([frame.angle for frame in frames])
+        self._cos, self._sin = np.cos(angles), np.sin(angles)
+        self._shift = np.array([frame.shift for frame in frames]).T  # 2 B
 
-    def to_picture(self, x: float, y: float) -> tuple[float, float]:
-        """A point of the bird's frame, in picture coordinates [-1, 1]."""
-        c, s, k = math.cos(self.frame.angle), math.sin(self.frame.angle), self.frame.scale
-        return k * (c * x - s * y) + self.frame.shift[0], k * (s * x + c * y) + self.frame.shift[1]
+    def picture(self) -> tuple[Tensor, Tensor]:
+        """The pictures without their border, B 3 S S, and the labels, B S S."""
+        inside = slice(_BORDER, _BORDER + self.size)
+        return self.image[..., inside, inside], self.labels[..., inside, inside]
 
-    def window(self, left: float, top: float, right: float, bottom: float) -> Window:
-        """The pixels that cover a box of the bird's frame (clipped to the picture, at least 4 x 4 pixels)."""
+    def to_picture(self, x: Number, y: Number) -> tuple[np.ndarray, np.ndarray]:
+        """A point of each bird's frame, in picture coordinates [-1, 1]."""
+        k, (right, down) = self.scale, self._shift
+        return k * (self._cos * x - self._sin * y) + right, k * (self._sin * x + self._cos * y) + down
+
+    def window(self, left: Number, top: Number, right: Number, bottom: Number) -> Window:
+        """The pixels that cover a box of the birds' frames. Use it in a ``with``: its changes are kept when it closes."""
         corners = [self.to_picture(x, y) for x in (left, right) for y in (top, bottom)]
-        x0, x1 = self._span([x for x, _ in corners])
-        y0, y1 = self._span([y for _, y in corners])
-        rows, columns = slice(y0, y1), slice(x0, x1)
-        x = self._rows[0][rows, None] + self._columns[0][columns]
-        y = self._rows[1][rows, None] + self._columns[1][columns]
-        return Window(x, y, self.pixel, self.image[:, rows, columns], self.labels[rows, columns])
+        x0, width = self._span(np.stack([x for x, _ in corners]))
+        y0, height = self._span(np.stack([y for _, y in corners]))
+        x, y = self._coordinates(x0, y0, width, height)
+        boxes = [(slice(r, r + height), slice(c, c + width)) for r, c in zip(y0, x0, strict=True)]
+        home = [(self.image[b][:, rows, columns], self.labels[b][rows, columns]) for b, (rows, columns) in enumerate(boxes)]
+        return Window(x, y, self.pixel, torch.stack([p for p, _ in home]), torch.stack([n for _, n in home]), home)
 
-    def around(self, *points: tuple[float, float], margin: float) -> Window:
-        """The window around some points of the bird's frame."""
+    def around(self, *points: tuple[Number, Number], margin: Number) -> Window:
+        """The window around some points of the birds' frames."""
         xs, ys = [x for x, _ in points], [y for _, y in points]
-        return self.window(min(xs) - margin, min(ys) - margin, max(xs) + margin, max(ys) + margin)
+        low, high = np.minimum.reduce, np.maximum.reduce
+        return self.window(low(xs) - margin, low(ys) - margin, high(xs) + margin, high(ys) + margin)
 
-    def _span(self, values: list[float]) -> tuple[int, int]:
-        low = math.floor((min(values) + 1) * self.size / 2) - 2
-        high = math.ceil((max(values) + 1) * self.size / 2) + 2
-        low = max(0, min(low, self.size - 4))
-        return low, min(self.size, max(high, low + 4))
+    def _span(self, values: np.ndarray) -> tuple[np.ndarray, int]:
+        """First pixel for each bird, and how many for all, to cover the values 4 B of one picture axis."""
+        pixels = (values + 1.0) * (self.size / 2) + _BORDER
+        low, high = np.floor(pixels.min(0)).astype(int) - 2, np.ceil(pixels.max(0)).astype(int) + 2
+        low, high = np.clip(low, 0, self.side), np.clip(high, 0, self.side)
+        count = min(self.side, -(-max(int((high - low).max()), 1) // _LANES) * _LANES)
+        return np.clip(low, 0, self.side - count), count
+
+    def _coordinates(self, x0: np.ndarray, y0: np.ndarray, width: int, height: int) -> tuple[Tensor, Tensor]:
+        """x and y of the frame at the pixels of each bird's box, B H W."""
+        unit, device = 2.0 / self.size, self.image.device
+        right = ((x0[:, None] + np.arange(width) + 0.5 - _BORDER) * unit - 1.0 - self._shift[0][:, None]) / self.scale[:, None]
+        down = ((y0[:, None] + np.arange(height) + 0.5 - _BORDER) * unit - 1.0 - self._shift[1][:, None]) / self.scale[:, None]
+        c, s = self._cos[:, None], self._sin[:, None]
+        rows = [torch.from_numpy(a.astype(np.float32)).to(device).unsqueeze(2) for a in (down * s, down * c)]
+        columns = [torch.from_numpy(a.astype(np.float32)).to(device).unsqueeze(1) for a in (right * c, -right * s)]
+        return rows[0] + columns[0], rows[1] + columns[1]

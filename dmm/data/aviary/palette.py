@@ -5,6 +5,8 @@ Colours are sRGB triples in [0, 1]. They stay apart under the painter's light an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dmm.data.aviary.traits import COLOURS, Bird
@@ -37,48 +39,53 @@ def lab(rgb: np.ndarray) -> np.ndarray:
 
 
 def nearest(rgb: np.ndarray) -> str:
-    """The name of a painted colour: the nearest in Lab of all eleven paints, each in deep shade, in half shade and in full light."""
+    """The name of a painted colour: the nearest in Lab of all eleven paints, each from deep shade to a bright rim."""
     target = lab(np.asarray(rgb))
-    shades = np.array([0.72, 0.86, 1.0])
+    shades = np.array([0.72, 0.86, 1.0, 1.13])
     paints = np.array([PAINT[name] for name in COLOURS])  # 11 3
-    distance = ((lab(shades[:, None, None] * paints) - target) ** 2).sum(-1).min(0)
+    distance = ((lab((shades[:, None, None] * paints).clip(max=1.0)) - target) ** 2).sum(-1).min(0)
     return COLOURS[int(distance.argmin())]
 
 
 class Coat:
-    """The paints of one bird: every named colour of every part, each a little off its name, always in the same way for the same bird."""
+    """The paints of a flock: every named colour a little off its name, always in the same way for the same bird."""
 
-    def __init__(self, bird: Bird):
-        self.bird = bird
-        self._offsets: dict[str, np.ndarray] = {}
+    def __init__(self, birds: Sequence[Bird]):
+        self.birds = birds
+        self._mixed: dict[tuple[int, str], np.ndarray] = {}
 
-    def paint(self, name: str) -> RGB:
-        """The triple of a colour name on this bird; the same name is the same paint all over the bird."""
-        if name not in self._offsets:
-            rng = self.bird.rng(f"paint {name}")
-            self._offsets[name] = rng.uniform(0.94, 1.05) * rng.uniform(0.965, 1.035, 3)
-        red, green, blue = np.clip(np.array(PAINT[name]) * self._offsets[name], 0.0, 1.0)
-        return float(red), float(green), float(blue)
+    def paint(self, name: str, b: int) -> np.ndarray:
+        """The triple of a colour name on bird ``b``; the same name is the same paint all over a bird."""
+        if (b, name) not in self._mixed:
+            rng = self.birds[b].rng(f"paint {name}")
+            offset = rng.uniform(0.94, 1.05) * rng.uniform(0.965, 1.035, 3)
+            self._mixed[b, name] = np.clip(np.array(PAINT[name]) * offset, 0.0, 1.0)
+        return self._mixed[b, name]
 
-    def first(self, part: str) -> RGB:
-        """The main colour of a part."""
-        return self.paint(self._names(part)[0])
+    def first(self, part: str) -> np.ndarray:
+        """The main colours of a part, B 3."""
+        return np.stack([self.paint(self._names(part, b)[0], b) for b in range(len(self.birds))])
 
-    def second(self, part: str) -> RGB | None:
-        """The second colour of a part of two colours, else None."""
-        names = self._names(part)
-        return self.paint(names[1]) if len(names) > 1 else None
+    def second(self, part: str, b: int) -> np.ndarray:
+        """The second colour of a part of bird ``b``; if it has none, the colour of the part's pattern."""
+        names = self._names(part, b)
+        return self.paint(names[1], b) if len(names) > 1 else self.pattern(part, b)
 
-    def pattern(self, part: str) -> RGB:
-        """The colour of a part's bars, spots or streaks: the one the bird names, else its second colour, else black or white."""
-        names = self._names(part)
-        name = self.bird.pattern_colours.get(part) or (names[1] if len(names) > 1 else None)
-        if name is None or name == names[0]:
-            name = "white" if sum(PAINT[names[0]]) < 1.2 else "black"
-        return self.paint(name)
+    def two_coloured(self, part: str, b: int) -> bool:
+        """Whether bird ``b`` shows two colours on a part, without bars, spots or streaks."""
+        kind = getattr(self.birds[b], f"{part}_pattern", "solid")
+        return kind == "multi-colored" or (kind == "solid" and len(self._names(part, b)) > 1)
 
-    def _names(self, part: str) -> tuple[str, ...]:
-        names = self.bird.colours.get(part)
+    def pattern(self, part: str, b: int) -> np.ndarray:
+        """The colour of bars, spots or streaks: the one that the bird names, else the part's second colour, else black or white."""
+        names = self._names(part, b)
+        name = self.birds[b].pattern_colours.get(part) or (names[1] if len(names) > 1 else names[0])
+        if name == names[0]:
+            name = "white" if sum(PAINT[name]) < 1.2 else "black"
+        return self.paint(name, b)
+
+    def _names(self, part: str, b: int) -> tuple[str, ...]:
+        names = self.birds[b].colours.get(part)
         if not names:
-            raise ValueError(f"bird {self.bird.index} has no colour for its {part}; Bird.colours must name one for each of COLOURED_PARTS")
+            raise ValueError(f"bird {self.birds[b].index} has no colour for its {part}; Bird.colours names one for each of COLOURED_PARTS")
         return names

@@ -1,0 +1,181 @@
+"""What is under the bird and about it: branch and leaves, ground and grass, trunk, snow, reeds, water."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dmm.data.aviary.anatomy import Anatomy, tip
+from dmm.data.aviary.canvas import Canvas, blend, colour_of, flat
+from dmm.data.aviary.dice import Dice
+from dmm.data.aviary.shapes import Point, along, capsule, coverage, ellipse, ramp, spread, strip
+from dmm.data.aviary.traits import Bird
+
+BARK = ((0.40, 0.31, 0.25), (0.35, 0.30, 0.27), (0.46, 0.40, 0.33), (0.33, 0.26, 0.22))
+LEAVES = ((0.42, 0.53, 0.29), (0.35, 0.46, 0.27), (0.52, 0.58, 0.34), (0.63, 0.50, 0.28))
+GROUNDS = ((0.58, 0.52, 0.42), (0.52, 0.53, 0.40), (0.62, 0.58, 0.50), (0.47, 0.43, 0.37))
+MOSS = (0.47, 0.52, 0.36)
+SNOW = (0.93, 0.95, 0.97)
+FAR = 9.0  # beyond any picture
+
+
+def stand(a: Anatomy) -> np.ndarray:
+    """The height at which the feet stand, B."""
+    return 0.5 * (a.far_foot[1] + a.near_foot[1]) + 0.014
+
+
+def paint_branch(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, snowy: bool = False) -> None:
+    """The branch under the feet, as thick in the picture for a small bird as for a large one."""
+    dice, foot = Dice(birds, "branch"), stand(a)
+    thick = dice.uniform(0.052, 0.078) / canvas.scale
+    slope, bend, phase = dice.uniform(-0.06, 0.06), dice.uniform(-0.04, 0.04), dice.uniform(0, 6.28)
+    with canvas.window(-FAR, foot - 0.24, FAR, foot + 0.36) as window:
+        x = window.x
+        axis = torch.sin(5.0 * x + spread(phase, x)).mul_(0.010).add_(spread(foot + thick, x))
+        axis.add_(x * spread(slope, x)).add_(x * x * spread(bend, x))
+        v = (window.y - axis).mul_(spread(1.0 / thick, x))  # -1 top .. 1 bottom
+        bark = dice.texture(x, v, 0.20, 0.22)
+        half = torch.sin(3.1 * x + spread(2 * phase, x)).mul_(0.09).add_(1.0).add_(x, alpha=0.10).add_(bark, alpha=0.05)
+        alpha = coverage((v.abs() - half).mul_(spread(thick, x)), window.pixel)
+        tone = 1.04 - 0.28 * v - 0.16 * v * v + 0.13 * bark
+        tone.sub_(ramp(dice.texture(x, v, 0.42, 0.12), 0.35, 0.85), alpha=0.20)  # cracks along the bark
+        colours = flat(dice.pick(BARK), x)
+        moss = ramp(dice.texture(x, v, 0.16, 1.2).sub_(v, alpha=0.5), 0.45, 0.9)
+        blend(colours, MOSS, moss.mul_(spread(dice.uniform(0.0, 0.55), x)))
+        window.paint_lit(colours, tone, alpha)
+        shadow = ramp(ellipse(x, window.y, (a.body[0] + 0.03, foot + 0.02), (0.30, 0.11)), 0.05, -0.05)
+        window.shade(shadow.mul_(alpha).mul_(0.30))
+        if snowy:
+            cap = v + half + 0.35 * dice.texture(x, v * 0.0, 0.10, 1.0)
+            window.paint(SNOW, coverage((cap - 0.55).mul_(spread(thick, x)), window.pixel).mul_(ramp(v, -2.2, -1.4)))
+
+
+def paint_leaves(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
+    """Up to three leaves on the branch on either side of the bird."""
+    dice = Dice(birds, "leaves")
+    colour = dice.pick(LEAVES)
+    for side in (-1, 1):
+        stem = (side * dice.uniform(0.62, 0.85) / canvas.scale, stand(a) + 0.02)
+        count = dice.integers(0, 4)
+        for k in range(3):
+            angle = dice.uniform(-0.9, 0.9) + (0.0 if side > 0 else np.pi)
+            _leaf(canvas, stem, angle, dice.uniform(0.15, 0.24) / canvas.scale, colour * dice.uniform(0.85, 1.15)[:, None], k < count)
+
+
+def _leaf(canvas: Canvas, stem: Point, angle: np.ndarray, length: np.ndarray, colour: np.ndarray, present: np.ndarray) -> None:
+    """A pointed leaf with a midrib, lit on its upper half."""
+    if not present.any():
+        return
+    with canvas.around(stem, tip(stem, angle, length), margin=0.26 * length + 0.01) as window:
+        u, v = along(window.x, window.y, stem, angle)
+        t = (u * spread(1.0 / length, u)).clamp_(0.0, 1.0)
+        half = (t * (1.0 - t)).mul_(1.6 - 0.6 * t).mul_(spread(0.80 * length, u))
+        alpha = coverage(strip(u, v, length, half, half), window.pixel).mul_(spread(present.astype(float), u))
+        up = spread(np.sign(np.cos(angle)), u)
+        tone = 1.0 - ramp(v / (half + 0.01), -0.1, 0.1).mul_(up * 0.17) - 0.04 * (u * 150.0 - v.abs() * 110.0).sin_()
+        tone.add_(ramp(v.abs_(), 0.007, 0.002), alpha=0.16)
+        window.paint_lit(flat(colour, u), tone, alpha)
+
+
+def paint_ground(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, snowy: bool = False) -> None:
+    """Earth or snow that fades into the distance, the bird's shadow on it, pebbles or tracks of the wind."""
+    dice, foot = Dice(birds, "ground"), stand(a) + 0.006
+    with canvas.window(-FAR, foot - 0.28, FAR, FAR) as window:
+        x, y = window.x, window.y
+        depth = y - spread(foot, y)
+        grain = dice.texture(x, depth, *((0.30, 0.05) if snowy else (0.10, 0.035)))
+        tone = 1.06 - (0.08 if snowy else 0.22) * depth + (0.02 if snowy else 0.05) * grain
+        tone.add_(dice.texture(x, depth, 0.42, 0.16), alpha=0.02 if snowy else 0.06)
+        edge = dice.uniform(-0.10, -0.05)
+        soft = ramp(dice.texture(x, depth * 0.0, 0.25, 1.0, 24).mul_(0.02).add_(depth), edge - 0.10, edge + 0.05)
+        window.paint_lit(flat(np.tile(SNOW, (len(birds), 1)) if snowy else dice.pick(GROUNDS), x), tone, soft)
+        reach = 1.05 * a.body_radii[0]
+        shadow = ramp(ellipse(x, y, (a.body[0] - 0.02, foot + 0.045), (reach, 0.075)), 0.07, -0.05)
+        window.shade(shadow.mul_(0.26 if snowy else 0.42))
+    count = dice.integers(3, 9) * (0 if snowy else 1)
+    for k in range(int(count.max())):
+        _pebble(canvas, dice, (dice.uniform(-1.1, 1.1), foot + dice.uniform(0.03, 0.42)), dice.uniform(0.02, 0.055), k < count)
+
+
+def _pebble(canvas: Canvas, dice: Dice, centre: Point, radius: np.ndarray, present: np.ndarray) -> None:
+    angle, grey = dice.uniform(-0.3, 0.3), dice.uniform(0.8, 1.15)
+    with canvas.around(centre, margin=2.0 * radius + 0.01) as window:
+        x, y = window.x, window.y
+        here = spread(present.astype(float), x)
+        shadow = ellipse(x, y, (centre[0] + 0.2 * radius, centre[1] + 0.5 * radius), (1.5 * radius, 0.7 * radius))
+        window.shade(ramp(shadow, 0.02, -0.02).mul_(0.35).mul_(here))
+        d = ellipse(x, y, centre, (1.35 * radius, 0.8 * radius), angle)
+        tone = 1.0 - (y - spread(centre[1], y)).mul_(spread(0.25 / radius, y))
+        window.paint_lit(flat(grey[:, None] * (0.58, 0.56, 0.53), x), tone, coverage(d, window.pixel.clip(min=0.012)).mul_(here))
+
+
+def paint_grass(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, reeds: bool = False) -> None:
+    """Blades of grass, or tall reeds, at the two sides."""
+    dice, foot = Dice(birds, "grass"), stand(a)
+    colour, count = dice.pick(LEAVES), dice.integers(5, 12)
+    for k in range(int(count.max())):
+        side = np.where(dice.uniform(0, 1) < 0.5, -1.0, 1.0)
+        root = (side * dice.uniform(0.45, 1.05), foot + dice.uniform(0.02, 0.35))
+        height, lean = dice.uniform(0.14, 0.36) * (3.2 if reeds else 1.0), dice.uniform(-0.35, 0.35) * (0.5 if reeds else 1.0)
+        wide = 1.5 if reeds else 1.0
+        middle = (root[0] + 0.3 * lean * height, root[1] - 0.6 * height)
+        top = (root[0] + lean * height, root[1] - height)
+        blade = colour * dice.uniform(0.85, 1.2)[:, None]
+        with canvas.around(root, middle, top, margin=0.025) as window:
+            x, y = window.x, window.y
+            d = torch.minimum(capsule(x, y, root, middle, 0.014 * wide, 0.010 * wide), capsule(x, y, middle, top, 0.010 * wide, 0.002))
+            alpha = coverage(d, window.pixel.clip(min=0.012))
+            window.paint(blade, alpha.mul_(spread(0.9 * (k < count), x)))
+
+
+def paint_trunk(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
+    """The trunk that a woodpecker clings to, at its breast."""
+    dice = Dice(birds, "branch")
+    edge, lean = trunk_edge(a), dice.uniform(-0.04, 0.04)
+    with canvas.window(edge - 0.14, -FAR, edge + 0.72, FAR) as window:
+        x, y = window.x, window.y
+        u = x - spread(edge, x) - y * spread(lean, x)  # 0 at the near edge
+        bark = dice.texture(u, y, 0.05, 0.22)
+        wide = dice.uniform(0.42, 0.56)
+        d = torch.maximum(-u, u - spread(wide, u)).add_(bark, alpha=0.008)
+        s = u * spread(1.0 / wide, u)
+        tone = 0.86 + 0.75 * s - 0.80 * s * s + 0.12 * bark
+        tone.sub_(ramp(dice.texture(u, y, 0.035, 0.40), 0.30, 0.85), alpha=0.26)
+        colours = flat(dice.pick(BARK), x)
+        blend(colours, MOSS, ramp(dice.texture(u, y, 0.20, 0.30), 0.5, 0.9).mul_(0.45))
+        window.paint_lit(colours, tone, coverage(d, window.pixel))
+
+
+def trunk_edge(a: Anatomy) -> np.ndarray:
+    """Where the trunk begins, right of the bird's breast, B."""
+    return a.near_foot[0] - 0.02
+
+
+def paint_water(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
+    """The surface that a swimming bird lies in: it hides what is under water and carries ripples and a reflection."""
+    dice = Dice(birds, "water")
+    level = a.body[1] + 0.52 * a.body_radii[1]
+    colour = np.where(np.array([bird.place == "reeds" for bird in birds])[:, None], (0.47, 0.50, 0.42), (0.46, 0.59, 0.67))
+    with canvas.window(-FAR, level - 0.05, FAR, FAR) as window:
+        x, y = window.x, window.y
+        ripple = dice.texture(x, y, 0.30, 0.030)
+        depth = (y - spread(level, y)).add_(torch.sin(x * 9.0 + 1.5 * ripple), alpha=0.008)
+        near = ramp(ellipse(x, y, (a.body[0], level + 0.05), (1.25 * a.body_radii[0], 0.26)), 0.14, -0.14)
+        alpha = coverage(-depth, window.pixel).mul_((0.90 - 0.20 * near).mul_(ramp(depth, -0.02, 0.02)))
+        tone = 1.02 + 0.10 * ripple - 0.12 * depth
+        colours = flat(colour, x)
+        _reflect(colours, window.image, near, ripple)
+        window.paint_lit(colours, tone, alpha, None)
+        window.mark(coverage(-depth, window.pixel), None)
+        ring = (near - 0.35).abs_()
+        window.paint((0.93, 0.96, 0.97), ramp(ring, 0.10, 0.0).mul_(ramp(ripple, 0.1, 0.7)).mul_(ramp(depth, 0.0, 0.03)).mul_(0.6))
+        line = ramp(depth.abs_(), 0.014, 0.0).mul_(near)
+        window.paint((0.93, 0.96, 0.97), line.mul_(0.45))
+
+
+def _reflect(colours: Tensor, image: Tensor, near: Tensor, ripple: Tensor) -> None:
+    """Some of what lies under the surface shows through, broken by ripples."""
+    blend(colours, image * colour_of((0.62, 0.66, 0.70), near), near.mul(0.45).mul_(ramp(ripple, -0.9, 0.5)))
