@@ -140,8 +140,10 @@ def _maps_of(trace: Trace, index: int) -> str | None:
     return next((name for name, quantity in QUANTITIES.items() if quantity.places and has(trace, index, name)), None)
 
 
-def _tiles(trace: Trace, index: int, maps: str) -> list[np.ndarray]:
-    return [word_map(trace, index, i, maps) for i in word_indices(trace)]
+def _tiles(trace: Trace, index: int, maps: str) -> tuple[list[np.ndarray], overlay.Limits]:
+    """The maps of all words and the range they share: it reaches at least 2/T, so that even reading lies in the middle of the colours."""
+    tiles = [word_map(trace, index, i, maps) for i in word_indices(trace)]
+    return tiles, overlay.limits(*tiles, np.float32(2 * uniform(trace)))
 
 
 def _picture(trace: Trace, index: int, maps: str | None) -> str:
@@ -150,8 +152,7 @@ def _picture(trace: Trace, index: int, maps: str | None) -> str:
     image = f'<img class="ex-image" src="{data_uri(to_pil(stage.image[0]))}" width="{stage.size}" height="{stage.size}" alt="{alt}">'
     if maps is None:
         return f'<div class="ex-picture">{image}</div>'
-    tiles = _tiles(trace, index, maps)
-    limits = overlay.limits(*tiles)
+    tiles, limits = _tiles(trace, index, maps)
     height, width = tiles[0].shape
     return (
         f'<div class="ex-picture" data-top="{limits[1]:.6g}">{image}'
@@ -206,7 +207,7 @@ def _legend(legend: overlay.Legend) -> str:
     spoken = text(f"{legend.label}, {legend.unit}: from {low} to {high}" + "".join(f"; {label}" for _, label in legend.marks))
     return (
         f'<div class="ex-legend" role="img" aria-label="{spoken}" title="{text(legend.unit)}">'
-        f"<span>{low}</span><span class=\"ex-bar\" style=\"background:{legend.css}\">{marks}</span><span>{high}</span></div>"
+        f'<span>{low}</span><span class="ex-bar" style="background:{legend.css}">{marks}</span><span>{high}</span></div>'
     )
 
 
@@ -222,7 +223,7 @@ def _named(quantity: str) -> str:
 
 def _addressing(trace: Trace, index: int, maps: str) -> str:
     quantity = QUANTITIES[maps]
-    legend = overlay.legend(quantity.label, overlay.limits(*_tiles(trace, index, maps)), quantity.unit, uniform(trace))
+    legend = overlay.legend(quantity.label, _tiles(trace, index, maps)[1], quantity.unit, uniform(trace))
     return f'<div class="ex-row">{_heading("Where a word is read", _named(maps))}{_legend(legend)}</div>'
 
 

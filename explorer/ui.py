@@ -42,20 +42,16 @@ HINTS = (
     "Point at a word to see where it was read; click to keep it, Esc to let go.",
     "See who answered at each place: the image itself, the words, or the whole sentence.",
 )
+BROKEN = "That did not work, and not because of your caption. The terminal that runs the explorer says more; it may just be busy."
+SETTLE = "() => { window.explorerPage.settle(); return []; }"
 SHOW_HINTS = "window.explorerPage.hint();"
 MOUNT = "const mount = () => window.explorerPage.mount(element); mount(); watch('value', mount);"
-#: The query of the address bar as inputs of the load event; no caption in it means: keep the finished example.
-READ_LINK = """() => {
-  const query = new URLSearchParams(window.location.search);
-  return [query.get("caption"), query.get("seed"), query.get("model")];
-}"""
 
 
 def hints() -> str:
     """Three numbered hints; the browser shows them until they have been dismissed once."""
     items = "".join(
-        f'<li data-hint="{i}"><b>{i}</b><span>{page.text(hint)}</span>'
-        f'<button type="button" aria-label="Dismiss hint {i}">×</button></li>'
+        f'<li data-hint="{i}"><b>{i}</b><span>{page.text(hint)}</span><button type="button" aria-label="Dismiss hint {i}">×</button></li>'
         for i, hint in enumerate(HINTS, start=1)
     )
     return f'<ol class="ex-hints" aria-label="Hints">{items}</ol>'
@@ -108,12 +104,14 @@ def build(session: Session) -> gr.Blocks:
         seed = random.randrange(10**6)
         return seed, *answer(caption, seed, model)
 
-    def follow_link(caption, seed, model):
-        if caption is None:
+    def follow_link(request: gr.Request):
+        """What the address bar asks for; no caption in it means: keep the finished example."""
+        asked = dict(request.query_params)
+        if "caption" not in asked:
             return [gr.skip()] * 5
-        message, result = answer(caption, seed, model)
-        shown = seed if seed and seed.isdigit() else FIRST_SEED
-        return caption, int(shown), model if model in session.models else session.models[0], message, result
+        caption, seed, model = asked["caption"], asked.get("seed", FIRST_SEED), asked.get("model")
+        shown = [caption, gr.skip() if not str(seed).isdigit() else int(seed), model if model in session.models else gr.skip()]
+        return *shown, *answer(caption, seed, model)
 
     with gr.Blocks(title="DMM-GAN explorer", analytics_enabled=False, fill_width=True) as app:
         gr.HTML(HEADER, apply_default_css=False, js_on_load=None)
@@ -121,7 +119,7 @@ def build(session: Session) -> gr.Blocks:
             caption = gr.Textbox(EXAMPLES[0], label="Caption", lines=1, max_lines=3, elem_id="caption", scale=8, max_length=LONGEST)
             names = list(session.models)
             model = gr.Dropdown(names, value=names[0], label="Model", elem_id="model", visible=len(names) > 1, scale=2)
-            seed = gr.Number(FIRST_SEED, label="Seed", precision=0, minimum=0, maximum=SEEDS - 1, elem_id="seed", min_width=96, scale=1)
+            seed = gr.Number(FIRST_SEED, label="Seed", precision=0, elem_id="seed", min_width=96, scale=1)
             again = gr.Button("Re-roll", elem_id="reroll", min_width=92, scale=0)
             go = gr.Button("Paint", variant="primary", elem_id="paint", min_width=96, scale=0)
         with gr.Row(elem_id="examples"):
@@ -142,9 +140,10 @@ def build(session: Session) -> gr.Blocks:
         events.append(again.click(reroll, [caption, model], [seed, *outputs], **asked))
         for text, button in zip(EXAMPLES, buttons, strict=True):
             events.append(button.click(partial(example, text), [seed, model], [caption, *outputs], **asked))
-        app.load(follow_link, inputs, [caption, seed, model, *outputs], js=READ_LINK, **asked)
+        events.append(app.load(follow_link, None, [caption, seed, model, *outputs], **asked))
         for event in events:
-            event.then(None, js="() => window.explorerPage.settle()")
+            event.success(None, js=SETTLE)
+            event.failure(lambda: page.notice(BROKEN), None, message, js=SETTLE, show_progress="hidden", api_visibility="private")
     return app.queue(max_size=WAITING, default_concurrency_limit=1, api_open=False)
 
 

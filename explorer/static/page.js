@@ -13,6 +13,8 @@ window.explorerPage = (() => {
   let page = null;
   let kept = null;
   let preview = null;
+  let asked = false; // the reader has painted something: the address bar follows from now on
+  let opened = false; // the link in the address bar, if any, has been followed
   let levels = new Map(); // colour -> position 0..255 in the colour map
   const shown = () => preview || kept;
 
@@ -121,9 +123,8 @@ window.explorerPage = (() => {
   // --- a new page came from the server -------------------------------------------------------------------------------------
   const mount = (root) => {
     const next = root.querySelector(".ex");
-    if (!next || next === page) return;
+    if (!next) return;
     if (!root.dataset.listening) { root.dataset.listening = "yes"; listen(root); }
-    const first = page === null;
     page = next;
     preview = null;
     levels = new Map();
@@ -135,12 +136,13 @@ window.explorerPage = (() => {
       const again = all(".ex-chip", page).find((chip) => chip.dataset.word === kept.word);
       kept = again ? chosenBy(again) : null;
     }
-    if (!first) link();
-    settle();
+    if (asked) link();
+    waiting(!opened && linked());
     hint();
     show();
   };
 
+  const linked = () => new URLSearchParams(window.location.search).has("caption");
   const link = () => {
     const query = new URLSearchParams(window.location.search);
     ["caption", "seed", "model"].forEach((name) => query.set(name, page.dataset[name]));
@@ -148,7 +150,8 @@ window.explorerPage = (() => {
   };
 
   const waiting = (yes) => all("#result").forEach((result) => result.classList.toggle("is-painting", yes));
-  const settle = () => waiting(false);
+  const ask = () => { asked = true; waiting(true); };
+  const settle = () => { opened = true; waiting(false); if (asked && page) link(); };
 
   // --- quiet tools ----------------------------------------------------------------------------------------------------------
   const theme = (name) => document.body.classList.toggle("dark", name === "dark");
@@ -187,11 +190,11 @@ window.explorerPage = (() => {
       if (all(".ex-hints li").every((item) => item.hidden)) store.set("explorer-hints", "off");
       hint();
     }
-    if (event.target.closest("#paint, #reroll, .ex-example")) waiting(true);
+    if (event.target.closest("#paint, #reroll, .ex-example")) ask();
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && shown()) { kept = null; preview = null; show(); say(); }
-    if (event.key === "Enter" && !event.shiftKey && event.target.closest && event.target.closest("#caption, #seed")) waiting(true);
+    if (event.key === "Enter" && !event.shiftKey && event.target.closest && event.target.closest("#caption, #seed")) ask();
   });
 
   if (store.get("explorer-theme")) theme(store.get("explorer-theme"));

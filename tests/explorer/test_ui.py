@@ -1,0 +1,157 @@
+"""The page as text: what is escaped, what is refused, what is said of a system that lacks a quantity."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import re
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+from explorer import overlay, page, ui
+from explorer.session import Session
+from explorer.words import Spoken, word_indices, word_map
+from tests.explorer.handmade import make_trace
+from tests.explorer.toy import CAPTION, toy_pipeline
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    return Session(["toy", "dm"], load=lambda name: toy_pipeline(global_memory=name == "toy"))
+
+
+def render(trace, caption="a small bird with a yellow crown") -> str:
+    return page.render(trace, [Spoken(word, True) for word in caption.split()], "toy", 12)
+
+
+def without(trace, *fields):
+    trace.stages = [dataclasses.replace(stage, **dict.fromkeys(fields)) for stage in trace.stages]
+    return trace
+
+
+def decode(uri: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,"))))
+
+
+def test_the_page_of_a_caption(session):
+    html = ui.paint(session, CAPTION, 3, None)
+    assert re.findall(r'<section class="ex-stage" data-stage="(\d)"', html) == ["0", "1", "2"]
+    assert html.count('class="ex-chip"') == 2 * len(CAPTION.split())
+    assert html.count('class="ex-path"') == 2 * 3
+    assert "softmax over channels, not over places" in html
+    assert "Eq. 7: its image term is equal for all words" in html
+    assert "1/T = .12" in html
+    assert "No captioner (STREAM)" in html
+
+
+def test_the_same_caption_and_seed_give_the_same_page(session):
+    first = ui.paint(session, CAPTION, 3, None)
+    session.clear()
+    assert ui.paint(session, CAPTION, 3, None) == first
+    assert ui.paint(session, CAPTION, 4, None) != first
+
+
+def test_a_page_is_small(session):
+    assert len(ui.paint(session, CAPTION, 3, None)) < 800_000
+
+
+def test_unknown_words_are_struck_through_with_a_note(session):
+    html = ui.paint(session, "a small zorp bird, Zorp & co", 3, None)
+    assert html.count('<s class="ex-unknown"') == 3 * 3  # said above and in both rows
+    assert "“zorp”, “co” are not among the 13 words that toy knows; they were left out." in html
+    assert html.count('class="ex-chip"') == 2 * 3
+
+
+@pytest.mark.parametrize(
+    ("caption", "said"),
+    [("", "empty"), ("  ", "empty"), (None, "empty"), ("zorp glub", "vocabulary"), ("bird " * 70, "60"), ("b" * 700, "700 characters")],
+)
+def test_captions_that_cannot_be_painted_are_refused_kindly(session, caption, said):
+    with pytest.raises(ui.Refusal, match=said):
+        ui.paint(session, caption, 3, None)
+
+
+@pytest.mark.parametrize("seed", ["abc", -1, 2**31, float("nan"), float("inf"), "1e3"])
+def test_a_seed_that_is_none_is_refused(session, seed):
+    with pytest.raises(ui.Refusal, match="whole number"):
+        ui.paint(session, CAPTION, seed, None)
+
+
+def test_an_unknown_model_is_refused(session):
+    with pytest.raises(ui.Refusal, match="toy, dm"):
+        ui.paint(session, CAPTION, 3, "../secret")
+
+
+def test_typed_text_is_escaped_for_html_and_for_templates(session):
+    caption = 'a bird <img src=x onerror="alert(1)"> ${alert(2)} {{#each}} `'
+    html = ui.paint(session, caption, 3, None)
+    for raw in ("<img src=x", "${", "{{", "`", 'onerror="'):
+        assert raw not in html
+    assert page.text("<&\"'${}`") == "&lt;&amp;&quot;&#x27;&#36;&#123;&#125;&#96;"
+    assert "<b>" not in page.notice("<b>")
+
+
+def test_the_strip_holds_each_words_map_in_the_colours_of_the_overlay():
+    trace = make_trace()
+    html = render(trace)
+    strip = decode(re.search(r'class="ex-strip" hidden alt="" src="([^"]+)"', html).group(1)).convert("RGB")
+    maps = [word_map(trace, 1, i) for i in word_indices(trace)]
+    top = float(re.search(r'data-top="([^"]+)"', html).group(1))
+    expected = overlay.heat(np.concatenate(maps), (0, top))
+    assert strip.size == (64, 64 * 7)
+    assert np.abs(np.asarray(strip).astype(int) - expected).max() <= 1
+
+
+def test_even_reading_lies_inside_the_range():
+    trace = make_trace()
+    trace.stages[1].addressing[:, 1:-1] = 1 / 7
+    assert float(re.search(r'data-top="([^"]+)"', render(trace)).group(1)) == pytest.approx(2 / 7, abs=0.01)
+
+
+def test_agreeing_words_are_marked():
+    html = render(make_trace())
+    assert '<mark data-word="yellow">yellow</mark> <mark data-word="crown">crown</mark>' in html
+    assert '<span data-word="red">red</span>' in html
+    assert "3 of 5 claims agree" in html  # little = small, yellow and crown; not red, not wings
+
+
+def test_what_a_system_lacks_is_said(session):
+    assert "No global memory" in ui.paint(session, CAPTION, 3, "dm")
+    assert "No response gate" in render(without(make_trace(), "response_gate"))
+    ungated = render(without(make_trace(), "writing_gate"))
+    assert "No writing gate" in ungated and 'class="ex-chip"' in ungated
+    assert "No captioner" in render(without(make_trace(), "redescription"))
+    blind = render(without(make_trace(), "addressing", "writing_gate", "response_gate"))
+    assert "No stage of this system reads single words" in blind and "ex-chip" not in blind
+
+
+def test_a_path_map_says_its_share():
+    html = render(make_trace())
+    assert 'aria-label="words, .30 of the answer on average"' in html
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.0834, ".083"), (0.63, ".63"), (1.0, "1.00"), (0.1, ".10"), (0.0, ".00"), (0.0996, ".10")])
+def test_numbers_have_two_significant_digits(value, shown):
+    assert page.number(value) == shown
+
+
+def test_the_app_stays_on_this_machine(session):
+    options = ui.launch_options(port=0)
+    assert options["server_name"] == "127.0.0.1" and options["share"] is False and options["allowed_paths"] == []
+    assert "http" not in options["head"]
+    css = (ui.STATIC / "page.css").read_text(encoding="utf-8")
+    assert "http" not in css and "@import" not in css and "url(" not in css
+    assert options["theme"]._stylesheets == [] and options["theme"]._font_css == []  # system fonts only
+
+
+def test_the_queue_is_bounded_and_painting_takes_turns(session):
+    app = ui.build(session)
+    assert isinstance(app, gr.Blocks)
+    assert app.analytics_enabled is False
+    assert app._queue.max_size == ui.WAITING
+    painting = [fn for fn in app.fns.values() if fn.fn is not None and not fn.trigger_only_on_failure]
+    assert painting and all(fn.concurrency_limit == 1 and fn.concurrency_id == "paint" for fn in painting)
