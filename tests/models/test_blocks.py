@@ -16,6 +16,14 @@ def test_glu_by_hand():
     torch.testing.assert_close(GLU()(x), torch.tensor([[1.0, 3.0]]))
 
 
+def test_glu_keeps_the_order_of_memory_both_ways():
+    x = torch.randn(2, 8, 6, 6).to(memory_format=torch.channels_last).requires_grad_()
+    y = GLU()(x)
+    y.backward(torch.ones_like(y))
+    torch.testing.assert_close(y, F.glu(x, dim=1))
+    assert y.is_contiguous(memory_format=torch.channels_last) and x.grad.is_contiguous(memory_format=torch.channels_last)
+
+
 @given(st.integers(1, 5), st.integers(1, 5), st.integers(FOLD_FROM, FOLD_FROM + 5), st.integers(1, 9), st.integers(0, 99))
 def test_folded_upsampling_equals_the_plain_one(inputs, outputs, width, height, seed):
     torch.manual_seed(seed)
