@@ -89,6 +89,7 @@ def explore(session: Session, caption: str, seed: int = 3, model: str | None = N
             word.options, shown.value = (), text(error)
             return
         word.options = [(chip.word, chip.index) for chip in words.chips(trace, -1)]
+        word.value = words.top_words(trace, -1, k=1)[0].index
         show()
 
     def show(_change=None) -> None:
