@@ -70,7 +70,12 @@ def _command() -> str:
 @train_app.command("match")
 @_readable
 def train_match(
-    recipe: Recipe = "aviary", out: Out = None, resume: Resume = False, minutes: Minutes = None, overrides: Overrides = None
+    recipe: Recipe = "aviary",
+    out: Out = None,
+    start: Annotated[Path | None, typer.Option("--from", help="Go on from the networks of this earlier run.")] = None,
+    resume: Resume = False,
+    minutes: Minutes = None,
+    overrides: Overrides = None,
 ) -> None:
     """Train the text encoder and the image encoder to find each other (DAMSM).
 
@@ -81,7 +86,7 @@ def train_match(
 
     config = _config(recipe, "match", overrides)
     directory = out or Path("runs") / f"{recipe}-match"
-    run(MatchStep(config), config, directory, resume, _command(), minutes, typer.echo)
+    run(MatchStep(config, start), config, directory, resume, _command(), minutes, typer.echo)
 
 
 @train_app.command("caption")
@@ -121,8 +126,8 @@ def train_gan(
 
     Example: dmm train gan --recipe dmmgan-aviary --match runs/aviary-match --caption runs/aviary-caption
     """
-    from dmm.training.loop import run
     from dmm.training.adversarial import GanStep
+    from dmm.training.loop import run
 
     config = _config(recipe, "gan", overrides)
     directory = out or Path("runs") / f"{recipe}-gan"

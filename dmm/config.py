@@ -75,6 +75,7 @@ class TrainConfig:
     final_rate: float = 1.0  # learning rates fall linearly to this share over the run; published: 1
     kl: float = 1.0  # weight of the conditioning KL
     damsm: float = 0.0  # weight of the DAMSM terms
+    calibrate: bool = False  # scale the conditioning layer so that codes start with unit variance over captions; not in the paper
     stream: float = 20.0  # weight of the redescription (caption) loss
     cloze: float = 0.0  # weight of the masked-word loss; not in the paper
     cloze_variants: int = 3  # words masked, one at a time, in each caption
@@ -85,6 +86,8 @@ class TrainConfig:
     gamma2: float = 5.0  # DAMSM, sharpness of the sum over words
     gamma3: float = 10.0  # DAMSM, sharpness of the softmax over the batch
     reconstruct: float = 0.0  # matching only: weight of re-writing the caption from the sentence feature; not in the paper
+    recall: float = 0.0  # matching only: weight of naming masked words from the sentence feature alone; not in the paper
+    frozen_encoder: bool = False  # matching and captioning: keep the image encoder of an earlier matching run as it is
     text_batch: int = 0  # matching only: further captions a step that are re-written, without pictures; not in the paper
     clip: float = 0.0  # largest gradient norm, 0 = off
     precision: str = "auto"  # "fp32", "bf16" (autocast) or "auto": bf16 where the processor multiplies it natively

@@ -62,6 +62,8 @@ class GanStep:
         self.captioner = captioner["captioner"].requires_grad_(False)
         self.text_losses = TextLosses(settings, self.feed, self.image_encoder, self.captioner, frozen.get("cloze"))
         self.generator = layout(build("generator", model, vocab), self.dtype)
+        if settings.calibrate:
+            self._calibrate()
         self.discriminators = layout(create_discriminators(model), self.dtype)
         self.average = Average(self.generator, settings.average, settings.warm_average)
         betas = (settings.beta1, settings.beta2)
@@ -70,6 +72,20 @@ class GanStep:
             torch.optim.Adam([p for p in d.parameters() if p.requires_grad], settings.discriminator_rate, betas, fused=True)
             for d in self.discriminators
         ]
+
+    @torch.no_grad()
+    def _calibrate(self, captions: int = 512) -> None:
+        """Scale the conditioning layer so that the mean code has unit variance over captions and the noise a fifth of it.
+
+        Sentence features of a trained encoder can be a tenth as large as the noise that conditioning augmentation adds; a generator then
+        learns for a long time that captions say nothing.
+        """
+        _, sentence, _ = self._text(self.feed.batch(2_000_000, captions, ()))
+        linear, size = self.generator.conditioning.linear, self.config.model.condition_dim
+        spread = linear(sentence)[:, :size].std(0)  # K
+        linear.weight[:size] *= 2 / spread[:, None]  # GLU halves it again: sigmoid(0) = 1/2
+        linear.bias[:size] = -linear(sentence)[:, :size].mean(0)
+        linear.bias[size : 2 * size] = -6.0  # log variance -3
 
     # -- the schedule
 

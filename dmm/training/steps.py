@@ -51,7 +51,7 @@ class EncoderStep:
         self.config, self.feed, self.shipped = config, feed, shipped
         self.dtype = resolve(config.train.precision, torch.device("cpu"))
         self.networks = {name: layout(network, self.dtype) for name, network in networks.items()}
-        self.parameters = [p for network in networks.values() for p in network.parameters()]
+        self.parameters = [p for network in networks.values() for p in network.parameters() if p.requires_grad]
         settings = config.train
         self.optimiser = torch.optim.Adam(self.parameters, settings.generator_rate, (settings.beta1, settings.beta2), fused=True)
         self.seen: dict[str, float] = {}  # values to log beside the terms
@@ -107,26 +107,41 @@ class EncoderStep:
 
 
 class MatchStep(EncoderStep):
-    """DAMSM, with two optional aids: filling in masked words, and re-writing the caption from the sentence feature alone."""
+    """DAMSM, with three optional aids.
+
+    ``cloze`` names masked words from the picture; ``recall`` names them from the sentence feature, and ``reconstruct`` re-writes the whole
+    caption from it: both make the feature hold what the caption says, not only what tells it from the other captions of a batch.
+
+    Args:
+        config: the run.
+        start: checkpoint of an earlier matching run to go on from.
+    """
 
     label = "match"
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, start: str | Path | None = None):
         torch.manual_seed(config.train.seed)
-        feed = Feed(config)
-        networks = {part: build(part, config.model, feed.vocab) for part in ("text_encoder", "image_encoder")}
-        shipped = ("text_encoder", "image_encoder")
-        if config.train.cloze:
-            networks["cloze"] = build("cloze", config.model, feed.vocab)
-            shipped = (*shipped, "cloze")
-        if config.train.reconstruct:
-            networks["rewriter"] = CaptionDecoder(len(feed.vocab), config.model.text_dim, config.model.caption_hidden)
-        super().__init__(config, feed, networks, shipped)
+        settings, model = config.train, config.model
+        names = ("text_encoder", "image_encoder") + (("cloze",) if settings.cloze else ())
+        if start is not None:
+            networks, _, vocab = load_parts(start, names)
+            feed = Feed(config, vocab)
+        else:
+            feed = Feed(config)
+            networks = {part: build(part, model, feed.vocab) for part in names}
+        networks["image_encoder"].requires_grad_(not settings.frozen_encoder)
+        if settings.recall:
+            networks["recaller"] = build("cloze", model, feed.vocab)
+        if settings.reconstruct:
+            networks["rewriter"] = CaptionDecoder(len(feed.vocab), model.text_dim, model.caption_hidden)
+        super().__init__(config, feed, networks, names)
 
     def losses(self, batch: Batch, images: Tensor, index: int) -> dict[str, Tensor]:
         """Four matching terms; the masked-word and re-writing terms if asked for."""
         settings = self.config.train
         words, sentence = self.networks["text_encoder"](batch.captions, batch.lengths)
+        if settings.frozen_encoder:
+            self.networks["image_encoder"].eval()
         regions, code = self.networks["image_encoder"](images)
         gammas = settings.gamma1, settings.gamma2, settings.gamma3
         terms = matching_losses(regions, code, words, sentence, batch.lengths, batch.class_ids, *gammas)
@@ -136,17 +151,27 @@ class MatchStep(EncoderStep):
             read = cloze_loss(self.networks["cloze"], regions, chosen)
             terms["cloze"] = settings.cloze * read["total"]
             self.seen["cloze_accuracy"] = read["accuracy"].item()
-        if settings.reconstruct:
-            terms["reconstruct"] = settings.reconstruct * self._rewrite(sentence, batch)
-            if settings.text_batch:
-                more = self.feed.batch(index, settings.text_batch, ())
-                _, sentence = self.networks["text_encoder"](more.captions, more.lengths)
-                terms["reconstruct"] = (terms["reconstruct"] + settings.reconstruct * self._rewrite(sentence, more)) / 2
-        return terms
+        return terms | self._aids(batch, sentence, index)
 
-    def _rewrite(self, sentence: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy of the captions given their sentence features B D alone."""
-        return caption_loss(self.networks["rewriter"](sentence, batch.captions, batch.lengths), batch.captions, batch.lengths)
+    def _aids(self, batch: Batch, sentence: Tensor, index: int) -> dict[str, Tensor]:
+        """What the sentence features of this batch, and of ``text_batch`` further captions, can say by themselves."""
+        settings = self.config.train
+        heard = [(batch, sentence)]
+        if settings.text_batch and (settings.reconstruct or settings.recall):
+            more = self.feed.batch(index, settings.text_batch, ())
+            heard.append((more, self.networks["text_encoder"](more.captions, more.lengths)[1]))
+        terms: dict[str, Tensor] = {}
+        for number, (captions, feature) in enumerate(heard):
+            if settings.reconstruct:
+                logits = self.networks["rewriter"](feature, captions.captions, captions.lengths)
+                loss = caption_loss(logits, captions.captions, captions.lengths)
+                terms["reconstruct"] = terms.get("reconstruct", 0) + settings.reconstruct * loss / len(heard)
+            if settings.recall:
+                chosen = self.feed.mask_words(captions, 2, stream_of(settings.seed, index, 2 + number))
+                read = cloze_loss(self.networks["recaller"], feature[:, :, None, None], chosen)
+                terms["recall"] = terms.get("recall", 0) + settings.recall * read["total"] / len(heard)
+                self.seen["recall_accuracy"] = read["accuracy"].item()
+        return terms
 
 
 class CaptionStep(EncoderStep):
@@ -169,8 +194,11 @@ class CaptionStep(EncoderStep):
         else:
             feed = Feed(config)
             captioner = build("captioner", config.model, feed.vocab)
+        captioner.encoder.requires_grad_(not config.train.frozen_encoder)
         super().__init__(config, feed, {"captioner": captioner}, ("captioner",))
 
     def losses(self, batch: Batch, images: Tensor, index: int) -> dict[str, Tensor]:
         """Cross-entropy of the caption given the picture."""
+        if self.config.train.frozen_encoder:
+            self.networks["captioner"].encoder.eval()
         return {"caption": stream_loss(self.networks["captioner"], images, batch.captions, batch.lengths)["total"]}
