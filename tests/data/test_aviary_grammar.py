@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmm.data.aviary.grammar import _FIELD, AVIARY_VOCABULARY, PATTERNS, captions, read_slots
+from dmm.data.aviary.grammar import _FIELD, AVIARY_VOCABULARY, PATTERNS, _in_sight, captions, read_slots
 from dmm.data.aviary.reading import MARKS, PATTERNED
 from dmm.data.aviary.species import bird
 from dmm.data.aviary.traits import COLOURED_PARTS
 from dmm.data.vocab import Vocabulary, tokenise
 
 EXAMPLES = Path(__file__).parent / "captions"
-PLUMAGE = ("belly", "wing", "breast", "tail", "crown")
+PLUMAGE = ("belly", "wing", "breast", "tail", "crown", "back", "nape", "throat", "forehead")
 
 birds = st.builds(
     bird,
@@ -38,7 +38,8 @@ def untrue(one, slots) -> list[str]:
             right = all(values == one.colours[part] for part in ("crown", "forehead", "nape"))
         elif slot == "body":
             back = one.colours["back"]
-            right = values[: len(back)] == back and all(v in {one.colours[p][0] for p in PLUMAGE} for v in values[len(back) :])
+            right = values[: len(back)] == back and all(any(v in one.colours[p] for p in PLUMAGE) for v in values)
+            right = right and sum(_in_sight(one)[colour] for colour in back) >= 0.25
         elif slot.endswith("_pattern_colour"):
             right = values == (one.pattern_colours[slot.split("_")[0]],)
         else:

@@ -144,6 +144,11 @@ _TOLD = {
 _TOLD_MARK, _TOLD_PATTERN = 0.6, 0.4
 _SHARABLE = ("head", "crown", "throat", "breast", "belly", "nape", "back", "wing", "tail", "leg", "bill")
 _HEAD = ("crown", "forehead", "nape")
+# Share of the plumage in sight, measured on the garden's part masks. Nobody calls a bird by a colour that hardly shows.
+_IN_SIGHT = {
+    "wing": 0.30, "back": 0.13, "belly": 0.13, "tail": 0.12, "breast": 0.08, "nape": 0.08, "crown": 0.07, "throat": 0.06, "forehead": 0.03,
+}  # fmt: skip
+_LEAST_IN_SIGHT = 0.25  # of the body's colour, to be called the bird's
 _WITH = (("with", 70), ("with some", 8), ("with touches of", 3), ("with hints of", 3), ("with patches of", 2), ("with bits of", 2))
 _FIELD = re.compile(r"\{(\w+)\}|\[([^\]]+)\]")
 _VOWEL = re.compile(r"\ba(?= [aeiou])")
@@ -169,6 +174,16 @@ def _join(parts: list[str], comma: bool = False) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])}{',' if comma else ''} and {parts[-1]}"
 
 
+def _in_sight(bird: Bird) -> dict[str, float]:
+    """Colour -> share of the plumage in sight; of two colours of a part, the second counts less."""
+    shares: dict[str, float] = {}
+    for part, share in _IN_SIGHT.items():
+        colours = bird.colours[part]
+        for colour, much in zip(colours, (1.0,) if len(colours) == 1 else (0.6, 0.4), strict=True):
+            shares[colour] = shares.get(colour, 0.0) + share * much
+    return shares
+
+
 class _Writer:
     """Fills one sentence about one bird."""
 
@@ -176,6 +191,7 @@ class _Writer:
         self.bird, self.rng = bird, rng
         self.slots: Slots = {}
         self.room = 0  # things that may still be added beside the pattern's own
+        self.in_sight = _in_sight(bird)
         alike = all(bird.colours[part] == bird.colours["crown"] for part in _HEAD)
         self.untold = {part: weight for part, weight in _TOLD.items() if part != "head" or alike}
         self.untold |= dict.fromkeys(bird.marks, _TOLD_MARK)
@@ -346,10 +362,9 @@ class _Writer:
         return self.names(self.say("body", self.bird.colours["back"]))
 
     def seconds(self) -> list[str]:
-        """Colours of the plumage beside the body's, larger parts first."""
-        parts = ("belly", "wing", "breast", "tail", "crown")
-        colours = dict.fromkeys(self.bird.colours[part][0] for part in parts)
-        return [colour for colour in colours if colour not in self.bird.colours["back"]]
+        """Colours of the plumage beside the body's, those that show most first."""
+        others = [colour for colour in self.in_sight if colour not in self.bird.colours["back"]]
+        return sorted(others, key=self.in_sight.__getitem__, reverse=True)
 
     def body2(self) -> str:
         others = self.seconds()[: 2 if self.chance(0.15) else 1]
@@ -420,10 +435,13 @@ def captions(bird: Bird, n: int = 10) -> list[Caption]:
     """
     rng = bird.rng("captions")
     found: dict[str, Caption] = {}
-    for _ in range(20 * n + 20):
+    called_by_colour = sum(_in_sight(bird)[colour] for colour in bird.colours["back"]) >= _LEAST_IN_SIGHT
+    for _ in range(30 * n + 30):
         if len(found) == n:
             break
         pattern = PATTERNS[bisect(_edges(_PATTERN_WEIGHTS), rng.random())][1]
+        if "{body" in pattern and not called_by_colour:
+            continue
         caption = _Writer(bird, rng).sentence(pattern)
         found.setdefault(caption.text.rstrip("."), caption)
     if len(found) < n:
