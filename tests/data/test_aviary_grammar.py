@@ -49,7 +49,7 @@ def untrue(one, slots) -> list[str]:
 
 
 @given(one=birds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_said_is_true_and_enough(one):
     written = captions(one)
     assert len({c.text for c in written}) == 10 and captions(one) == written and captions(one, 3) == written[:3]
@@ -124,7 +124,6 @@ def test_sentences_by_hand(text, slots):
 
 
 @given(words=st.lists(st.sampled_from(AVIARY_VOCABULARY()), max_size=25))
-@settings(deadline=None)
 def test_any_words_are_read_without_an_error(words):
     for slot, values in read_slots(" ".join(words)).items():
         assert isinstance(slot, str) and values and all(isinstance(value, str) for value in values)

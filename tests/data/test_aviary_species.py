@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dmm.data.aviary.species import SPECIES, TEST_SPECIES, TRAIN_SPECIES, bird
@@ -47,7 +47,6 @@ def test_a_known_bird():
 
 
 @given(one=anyone)
-@settings(deadline=None)
 def test_every_bird_is_complete_and_consistent(one):
     assert one == bird(one.index, one.seed, one.level, SPECIES[one.species].split)
     assert set(one.colours) == set(COLOURED_PARTS)

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dmm.data.vocab import Vocabulary, read_captions_pickle, tokenise
@@ -45,7 +45,6 @@ def test_unknown_words_are_named():
 
 @pytest.mark.parametrize("convention", ["dmm", "pad0"])
 @given(text=text, limit=st.integers(3, 12), seed=st.integers(0, 99))
-@settings(deadline=None)
 def test_long_captions_keep_a_subset_in_order(convention, text, limit, seed):
     vocab = Vocabulary(WORDS, convention)
     full, first = vocab.encode(text), vocab.encode(text, limit)
@@ -58,7 +57,6 @@ def test_long_captions_keep_a_subset_in_order(convention, text, limit, seed):
 
 @pytest.mark.parametrize("convention", ["dmm", "pad0"])
 @given(texts=st.lists(text, min_size=1, max_size=5))
-@settings(deadline=None)
 def test_mask_marks_exactly_what_is_no_word(convention, texts):
     vocab = Vocabulary(WORDS, convention)
     captions, lengths = vocab.batch([vocab.encode(t) for t in texts])
