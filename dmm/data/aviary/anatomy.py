@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -73,9 +73,9 @@ PROPORTIONS = {
         tail=(0.30, 0.105), shoulder=(0.52, -0.28), wing=(0.72, 0.160), hips=0.05, leg=0.085, leg_width=0.030, bill=(0.62, 1.0), eye=0.072,
         breast=(0.40, 0.36), belly=(0.10, -0.05), middle=0.0, scale=0.98),
     "woodpecker": Proportions(
-        tilt=-1.14, body=(0.420, 0.228), head=(0.185, -0.465), head_radius=0.196, neck=(0.14, 0.13), tail_angle=math.pi - 1.38,
-        tail=(0.36, 0.078), shoulder=(0.55, -0.10), wing=(0.74, 0.135), hips=0.10, leg=0.05, leg_width=0.021, bill=(0.86, 0.85), eye=0.045,
-        breast=(0.52, 0.46), belly=(0.24, 0.15), middle=-0.02, scale=1.0),
+        tilt=-1.50, body=(0.410, 0.225), head=(0.105, -0.470), head_radius=0.196, neck=(0.14, 0.13), tail_angle=math.pi - 1.72,
+        tail=(0.34, 0.078), shoulder=(0.55, -0.16), wing=(0.70, 0.130), hips=0.10, leg=0.05, leg_width=0.021, bill=(0.74, 0.85), eye=0.045,
+        breast=(0.50, 0.50), belly=(0.22, 0.22), middle=-0.02, scale=0.98),
 }  # fmt: skip
 
 
@@ -121,7 +121,7 @@ class Anatomy:
 
 def build(bird: Bird) -> tuple[Anatomy, Frame]:
     """The anatomy of one bird and where it stands in its picture."""
-    p = PROPORTIONS[bird.shape]
+    p = _airborne(PROPORTIONS[bird.shape], bird.shape) if bird.pose == "flying" else PROPORTIONS[bird.shape]
     species, pose = np.random.default_rng([bird.species, 77]), bird.rng("pose")
 
     def vary(species_range: float, own_range: float) -> float:
@@ -154,11 +154,39 @@ def build(bird: Bird) -> tuple[Anatomy, Frame]:
         far_foot=(x + 0.06 + reach, belly + leg), near_foot=(x - 0.06 + reach, belly + leg + 0.012), leg_width=p.leg_width * vary(0.1, 0.0),
         breast=(p.breast[0], p.breast[1]), belly=p.belly,
     )  # fmt: skip
+    if bird.shape == "woodpecker" and bird.pose == "perched":
+        anatomy = _clinging(anatomy)
+    if bird.shape == "owl":
+        anatomy = _facing_us(anatomy)
     scale = p.scale * SCALE[bird.size] * (1.0 + 0.02 * pose.uniform(-1, 1))
     tail_end = rump[0] + anatomy.tail_length * math.cos(anatomy.tail_angle)
     middle = 0.5 * (tail_end + anatomy.bill[0] + length)  # the bird is centred from the tip of its tail to the tip of its bill
     shift = (0.05 * pose.uniform(-1, 1) - middle * scale, 0.05 * pose.uniform(-1, 1) + p.middle * scale)
     return anatomy, Frame(scale=scale, angle=0.06 * pose.uniform(-1, 1), shift=shift)
+
+
+def _airborne(p: Proportions, shape: str) -> Proportions:
+    """The proportions of a shape in flight: stretched out and level; a hummingbird hovers as it perches."""
+    if shape == "hummingbird":
+        return replace(p, middle=0.20)
+    return replace(
+        p, tilt=-0.16, head=(0.90 * p.body[0], -0.66 * p.body[1]), tail_angle=math.pi - 0.10, breast=(0.74, 0.18), belly=(0.62, 0.0),
+        middle=0.24, scale=0.90 * p.scale,
+    )  # fmt: skip
+
+
+def _clinging(a: Anatomy) -> Anatomy:
+    """A woodpecker holds on to a trunk before it."""
+    trunk, (x, y) = a.body[0] + a.body_radii[1] + 0.085, a.body
+    near, far = (trunk + 0.03, y + 0.15), (trunk + 0.035, y - 0.04)
+    return replace(a, near_hip=(x + 0.16, y + 0.20), near_foot=near, far_hip=(x + 0.18, y + 0.01), far_foot=far)
+
+
+def _facing_us(a: Anatomy) -> Anatomy:
+    """An owl turns its face: both eyes and the bill between them are seen."""
+    (hx, hy), r = a.head, a.head_radius
+    bill = (hx + 0.30 * r, hy + 0.04 * r)
+    return replace(a, eye=(hx - 0.14 * r, hy - 0.02 * r), bill=bill, bill_angle=1.40, bill_length=0.8 * a.bill_length)
 
 
 def flock(anatomies: Sequence[Anatomy]) -> Anatomy:

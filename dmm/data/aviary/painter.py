@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from dmm.data.aviary import anatomy, background, parts, places, plumage
+from dmm.data.aviary import anatomy, background, flight, parts, places, plumage
 from dmm.data.aviary.canvas import Canvas
 from dmm.data.aviary.palette import Coat
 from dmm.data.aviary.traits import CUB_PARTS, Bird
@@ -95,20 +95,27 @@ def _paint_flock(birds: Sequence[Bird], size: int, device: torch.device | str) -
     a, coat = anatomy.flock([b for b, _ in builds]), Coat(birds)
     canvas = Canvas(size, device, [frame for _, frame in builds])
     background.paint_distance(canvas, birds)
-    if birds[0].place == "ground":
-        places.paint_ground(canvas, birds, a)
-        places.paint_grass(canvas, birds, a)
-    else:
-        places.paint_branch(canvas, birds, a)
-        places.paint_leaves(canvas, birds, a)
+    places.paint_perch(canvas, birds, a)
+    flies, owl, on_feet = birds[0].pose == "flying", birds[0].shape == "owl", birds[0].pose in ("perched", "standing")
+    if flies:
+        flight.paint_spread_wing(canvas, birds, a, coat, side=0)
     parts.paint_tail(canvas, birds, a, coat)
-    for side in (0, 1):
+    for side in (0, 1) if on_feet else ():
         parts.paint_leg(canvas, a, coat, side)
-    parts.paint_bill(canvas, birds, a, coat)
+    if not owl:
+        parts.paint_bill(canvas, birds, a, coat)
     plumage.paint_crest(canvas, birds, a, coat)
     plumage.Body(canvas, birds, a, coat).paint()
-    parts.paint_wing(canvas, birds, a, coat)
-    parts.paint_eye(canvas, birds, a, coat)
-    for side in (0, 1):
+    if flies:
+        flight.paint_spread_wing(canvas, birds, a, coat, side=1)
+    else:
+        parts.paint_wing(canvas, birds, a, coat)
+    if owl:
+        parts.paint_owl_face(canvas, birds, a, coat)
+        parts.paint_bill(canvas, birds, a, coat)
+    else:
+        parts.paint_eye(canvas, birds, a, coat)
+    for side in (0, 1) if on_feet else ():
         parts.paint_toes(canvas, a, coat, side)
+    places.paint_before(canvas, birds, a)
     return canvas

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from dmm.data.aviary.canvas import Canvas, Window, blend, flat
 from dmm.data.aviary.dice import Dice
 from dmm.data.aviary.palette import Coat
 from dmm.data.aviary.plumage import markings
-from dmm.data.aviary.shapes import along, capsule, coverage, disc, feathers, fraction, ramp, spread, strip
+from dmm.data.aviary.shapes import along, capsule, coverage, disc, ellipse, feathers, fraction, ramp, spread, strip
 from dmm.data.aviary.traits import Bird
 
 LEGS = ("left leg", "right leg")  # far, near: the bird looks to the right, so its right side is seen
@@ -119,13 +120,29 @@ def paint_toes(canvas: Canvas, a: Anatomy, coat: Coat, side: int) -> None:
         window.paint_lit(flat(coat.first("leg"), x), tone, coverage(d, window.pixel), LEGS[side])
 
 
-def paint_eye(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, coat: Coat) -> None:
+def paint_owl_face(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, coat: Coat) -> None:
+    """A facial disc about two eyes that look at us."""
+    (hx, hy), r = a.head, a.head_radius
+    far = (hx + 0.70 * r, hy - 0.02 * r)
+    with canvas.around((hx, hy), margin=1.12 * r) as window:
+        x, y = window.x, window.y
+        for eye, wide in ((a.eye, 0.46 * r), (far, 0.36 * r)):
+            d = ellipse(x, y, (eye[0], eye[1] + 0.02), (wide, 1.16 * wide))
+            window.paint((1.0, 0.98, 0.94), coverage(d, 0.12 * r).mul_(0.22))
+            window.shade(ramp(d.abs(), 0.10 * r, 0.0).mul_(0.17))
+            rays = torch.atan2(y - spread(eye[1], y), x - spread(eye[0], x)).mul_(26.0).sin_()
+            window.shade(ramp(d, 0.01, -0.02).mul_(ramp(rays, 0.2, 1.0)).mul_(0.08))
+    paint_eye(canvas, birds, replace(a, eye=far, eye_radius=0.92 * a.eye_radius), coat, part="left eye")
+    paint_eye(canvas, birds, a, coat)
+
+
+def paint_eye(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, coat: Coat, part: str = "right eye") -> None:
     """Lore, eyering, iris, pupil and the highlight that makes it alive."""
     r, (ex, ey) = a.eye_radius, a.eye
     with canvas.around(a.eye, margin=r * 2.4 + 0.03) as window:
         x, y = window.x, window.y
         d = disc(x, y, a.eye, 0.0)
-        bare = np.array([0.0 if "mask" in bird.marks else 1.0 for bird in birds])
+        bare = np.array([0.0 if "mask" in bird.marks or bird.shape == "owl" else 1.0 for bird in birds])
         lore = capsule(x, y, a.eye, (ex + 2.3 * r, ey + 0.55 * r), 0.25 * r)
         window.shade(ramp(lore, 0.022, -0.01).mul_(spread(0.22 * bare, x)))
         cheek = disc(x, y, (ex - 0.4 * r, ey - 0.2 * r), 2.05 * r).abs_()
@@ -139,7 +156,7 @@ def paint_eye(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, coat: Coat) -> 
             one.paint(coat.paint(birds[b].marks["eyering"], b), coverage(own - 1.55 * r[b], one.pixel.clip(min=0.012)), hide=True)
             one.shade(ramp((own - 1.05 * r[b]).abs_(), 0.014, 0.0).mul_(0.45))
         tone = ramp(y - spread(ey, y), -r, r).mul_(0.30).add_(0.88)
-        window.paint_lit(flat(coat.first("eye"), d), tone, coverage(d - spread(r, d), window.pixel), "right eye")
+        window.paint_lit(flat(coat.first("eye"), d), tone, coverage(d - spread(r, d), window.pixel), part)
         window.paint((0.03, 0.03, 0.035), coverage(d - spread(0.60 * r, d), window.pixel))
         glint = disc(x, y, (ex + 0.28 * r, ey - 0.36 * r), 0.25 * r)
         window.paint((1.0, 1.0, 1.0), coverage(glint, window.pixel).mul_(0.95))

@@ -11,12 +11,13 @@ from torch import Tensor
 from dmm.data.aviary.anatomy import Anatomy, tip
 from dmm.data.aviary.canvas import Canvas, blend, colour_of, flat
 from dmm.data.aviary.dice import Dice
-from dmm.data.aviary.shapes import Point, along, capsule, coverage, ellipse, ramp, spread, strip
+from dmm.data.aviary.shapes import Point, along, capsule, coverage, ellipse, length, ramp, spread, strip
 from dmm.data.aviary.traits import Bird
 
 BARK = ((0.40, 0.31, 0.25), (0.35, 0.30, 0.27), (0.46, 0.40, 0.33), (0.33, 0.26, 0.22))
 LEAVES = ((0.42, 0.53, 0.29), (0.35, 0.46, 0.27), (0.52, 0.58, 0.34), (0.63, 0.50, 0.28))
 GROUNDS = ((0.58, 0.52, 0.42), (0.52, 0.53, 0.40), (0.62, 0.58, 0.50), (0.47, 0.43, 0.37))
+SANDS = ((0.74, 0.69, 0.58), (0.66, 0.62, 0.55))
 MOSS = (0.47, 0.52, 0.36)
 SNOW = (0.93, 0.95, 0.97)
 FAR = 9.0  # beyond any picture
@@ -49,7 +50,7 @@ def paint_branch(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, snowy: bool 
         shadow = ramp(ellipse(x, window.y, (a.body[0] + 0.03, foot + 0.02), (0.30, 0.11)), 0.05, -0.05)
         window.shade(shadow.mul_(alpha).mul_(0.30))
         if snowy:
-            cap = v + half + 0.35 * dice.texture(x, v * 0.0, 0.10, 1.0)
+            cap = v + half + 0.22 * dice.texture(x, v * 0.0, 0.16, 1.0)
             window.paint(SNOW, coverage((cap - 0.55).mul_(spread(thick, x)), window.pixel).mul_(ramp(v, -2.2, -1.4)))
 
 
@@ -65,24 +66,25 @@ def paint_leaves(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
             _leaf(canvas, stem, angle, dice.uniform(0.15, 0.24) / canvas.scale, colour * dice.uniform(0.85, 1.15)[:, None], k < count)
 
 
-def _leaf(canvas: Canvas, stem: Point, angle: np.ndarray, length: np.ndarray, colour: np.ndarray, present: np.ndarray) -> None:
+def _leaf(canvas: Canvas, stem: Point, angle: np.ndarray, size: np.ndarray, colour: np.ndarray, present: np.ndarray) -> None:
     """A pointed leaf with a midrib, lit on its upper half."""
     if not present.any():
         return
-    with canvas.around(stem, tip(stem, angle, length), margin=0.26 * length + 0.01) as window:
+    with canvas.around(stem, tip(stem, angle, size), margin=0.26 * size + 0.01) as window:
         u, v = along(window.x, window.y, stem, angle)
-        t = (u * spread(1.0 / length, u)).clamp_(0.0, 1.0)
-        half = (t * (1.0 - t)).mul_(1.6 - 0.6 * t).mul_(spread(0.80 * length, u))
-        alpha = coverage(strip(u, v, length, half, half), window.pixel).mul_(spread(present.astype(float), u))
+        t = (u * spread(1.0 / size, u)).clamp_(0.0, 1.0)
+        half = (t * (1.0 - t)).mul_(1.6 - 0.6 * t).mul_(spread(0.80 * size, u))
+        alpha = coverage(strip(u, v, size, half, half), window.pixel).mul_(spread(present.astype(float), u))
         up = spread(np.sign(np.cos(angle)), u)
         tone = 1.0 - ramp(v / (half + 0.01), -0.1, 0.1).mul_(up * 0.17) - 0.04 * (u * 150.0 - v.abs() * 110.0).sin_()
         tone.add_(ramp(v.abs_(), 0.007, 0.002), alpha=0.16)
         window.paint_lit(flat(colour, u), tone, alpha)
 
 
-def paint_ground(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, snowy: bool = False) -> None:
-    """Earth or snow that fades into the distance, the bird's shadow on it, pebbles or tracks of the wind."""
-    dice, foot = Dice(birds, "ground"), stand(a) + 0.006
+def paint_ground(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
+    """Earth, sand or snow that fades into the distance, the bird's shadow on it, pebbles or tracks of the wind."""
+    dice, foot, snowy = Dice(birds, "ground"), stand(a) + 0.006, birds[0].place == "snow"
+    earths = {"snow": (SNOW,), "sea": SANDS}.get(birds[0].place, GROUNDS)
     with canvas.window(-FAR, foot - 0.28, FAR, FAR) as window:
         x, y = window.x, window.y
         depth = y - spread(foot, y)
@@ -91,7 +93,7 @@ def paint_ground(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, snowy: bool 
         tone.add_(dice.texture(x, depth, 0.42, 0.16), alpha=0.02 if snowy else 0.06)
         edge = dice.uniform(-0.10, -0.05)
         soft = ramp(dice.texture(x, depth * 0.0, 0.25, 1.0, 24).mul_(0.02).add_(depth), edge - 0.10, edge + 0.05)
-        window.paint_lit(flat(np.tile(SNOW, (len(birds), 1)) if snowy else dice.pick(GROUNDS), x), tone, soft)
+        window.paint_lit(flat(dice.pick(earths), x), tone, soft)
         reach = 1.05 * a.body_radii[0]
         shadow = ramp(ellipse(x, y, (a.body[0] - 0.02, foot + 0.045), (reach, 0.075)), 0.07, -0.05)
         window.shade(shadow.mul_(0.26 if snowy else 0.42))
@@ -150,7 +152,7 @@ def paint_trunk(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
 
 
 def trunk_edge(a: Anatomy) -> np.ndarray:
-    """Where the trunk begins, right of the bird's breast, B."""
+    """Where the trunk begins, B."""
     return a.near_foot[0] - 0.02
 
 
@@ -164,18 +166,82 @@ def paint_water(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
         ripple = dice.texture(x, y, 0.30, 0.030)
         depth = (y - spread(level, y)).add_(torch.sin(x * 9.0 + 1.5 * ripple), alpha=0.008)
         near = ramp(ellipse(x, y, (a.body[0], level + 0.05), (1.25 * a.body_radii[0], 0.26)), 0.14, -0.14)
-        alpha = coverage(-depth, window.pixel).mul_((0.90 - 0.20 * near).mul_(ramp(depth, -0.02, 0.02)))
+        alpha = coverage(-depth, window.pixel).mul_((0.94 - 0.10 * near).mul_(ramp(depth, -0.02, 0.02)))
         tone = 1.02 + 0.10 * ripple - 0.12 * depth
         colours = flat(colour, x)
         _reflect(colours, window.image, near, ripple)
         window.paint_lit(colours, tone, alpha, None)
         window.mark(coverage(-depth, window.pixel), None)
         ring = (near - 0.35).abs_()
-        window.paint((0.93, 0.96, 0.97), ramp(ring, 0.10, 0.0).mul_(ramp(ripple, 0.1, 0.7)).mul_(ramp(depth, 0.0, 0.03)).mul_(0.6))
+        window.paint((0.93, 0.96, 0.97), ramp(ring, 0.10, 0.0).mul_(ramp(ripple, 0.1, 0.7)).mul_(ramp(depth, 0.0, 0.03)).mul_(0.35))
         line = ramp(depth.abs_(), 0.014, 0.0).mul_(near)
         window.paint((0.93, 0.96, 0.97), line.mul_(0.45))
 
 
 def _reflect(colours: Tensor, image: Tensor, near: Tensor, ripple: Tensor) -> None:
     """Some of what lies under the surface shows through, broken by ripples."""
-    blend(colours, image * colour_of((0.62, 0.66, 0.70), near), near.mul(0.45).mul_(ramp(ripple, -0.9, 0.5)))
+    blend(colours, image * colour_of((0.62, 0.66, 0.70), near), near.mul(0.34).mul_(ramp(ripple, -0.9, 0.5)))
+
+
+def paint_blossom(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
+    """A flower on its stem, at the tip of a hovering bird's bill."""
+    dice = Dice(birds, "blossom")
+    heart = tip(a.bill, a.bill_angle, a.bill_length + 0.035)
+    colour = dice.pick(((0.84, 0.60, 0.58), (0.86, 0.78, 0.62), (0.72, 0.66, 0.80)))
+    end = (heart[0] + 0.9, heart[1] + dice.uniform(0.2, 0.8))
+    with canvas.around(heart, end, margin=0.05) as window:
+        stem = capsule(window.x, window.y, heart, end, 0.016, 0.026)
+        window.paint((0.42, 0.50, 0.32), coverage(stem, window.pixel))
+    with canvas.around(heart, margin=0.26) as window:
+        x, y = window.x, window.y
+        turn = dice.uniform(0.0, 1.2)
+        for k in range(5):
+            angle = turn + k * 2 * np.pi / 5
+            u, _ = along(x, y, heart, angle)
+            petal = ellipse(x, y, tip(heart, angle, 0.085), (0.088, 0.054), angle)
+            window.paint_lit(flat(colour, x), 0.80 + 1.6 * u.clamp(0.0, 0.16), coverage(petal, window.pixel))
+        middle = ellipse(x, y, heart, (0.026, 0.026))
+        window.paint((0.82, 0.70, 0.36), coverage(middle, window.pixel))
+
+
+def paint_snowfall(canvas: Canvas, birds: Sequence[Bird]) -> None:
+    """Flakes in the air, near and far."""
+    dice = Dice(birds, "snowfall")
+    for _ in range(14):
+        flake, size, strength = (dice.uniform(-1.2, 1.2), dice.uniform(-1.3, 0.9)), dice.uniform(0.010, 0.028), dice.uniform(0.0, 0.9)
+        with canvas.around(flake, margin=2.2 * size) as window:
+            d = length(window.x - spread(flake[0], window.x), window.y - spread(flake[1], window.y))
+            window.paint(SNOW, ramp(d, 1.6 * size, 0.4 * size).mul_(spread(strength, d)))
+
+
+def paint_perch(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
+    """What birds of one shape, pose and place have under and behind them."""
+    shape, pose, place = birds[0].shape, birds[0].pose, birds[0].place
+    if pose == "swimming":
+        if place == "reeds":
+            paint_grass(canvas, birds, a, reeds=True)
+    elif pose == "flying":
+        if place == "branch":
+            paint_blossom(canvas, birds, a)
+    elif shape == "woodpecker":
+        paint_trunk(canvas, birds, a)
+    elif pose == "standing" or place == "ground":
+        paint_ground(canvas, birds, a)
+        if place == "reeds":
+            paint_grass(canvas, birds, a, reeds=True)
+        if place in ("ground", "reeds"):
+            paint_grass(canvas, birds, a)
+    else:
+        paint_branch(canvas, birds, a, snowy=place == "snow")
+        if place == "reeds":
+            paint_grass(canvas, birds, a, reeds=True)
+        elif place != "snow":
+            paint_leaves(canvas, birds, a)
+
+
+def paint_before(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
+    """What is before the bird: the water that it swims in, the snow that falls."""
+    if birds[0].pose == "swimming":
+        paint_water(canvas, birds, a)
+    if birds[0].place == "snow":
+        paint_snowfall(canvas, birds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -32,8 +33,9 @@ class Body:
         """Plumage by region, pattern by part, feathers and light over all."""
         a, (hx, hy), r = self.a, self.a.head, self.a.head_radius
         reach = a.body_radii[0]
-        corners = a.on_body(-1.05, 0.0), a.on_body(0.2, 1.05), a.on_body(-0.3, 0.9), a.on_body(0.0, -1.05), (hx + r, hy - r), (hx - r, hy)
-        with self.canvas.around(*corners, margin=0.055) as window:
+        (x, y), c, s = a.body, np.cos(a.tilt), np.sin(a.tilt)
+        wide, high = np.hypot(a.body_radii[0] * c, a.body_radii[1] * s), np.hypot(a.body_radii[0] * s, a.body_radii[1] * c)
+        with self.canvas.around((x - wide, y - high), (x + wide, y + high), a.rump, (hx + r, hy - r), (hx - r, hy), margin=0.08) as window:
             self._measure(window)
             colours = flat(self.coat.first("back"), self.alpha)
             window.mark(self.alpha, "back")
