@@ -89,7 +89,15 @@ class ValueReading(nn.Module):
 
     def forward(self, addressing: Tensor, value: Tensor) -> Tensor:
         """Addressing B T H W, value B C T -> B C H W."""
-        return (value @ addressing.flatten(2)).unflatten(2, addressing.shape[2:])
+        answer = addressing.flatten(2).transpose(1, 2) @ value.transpose(1, 2)  # B Q C, the order of a channels-last map
+        return answer.transpose(1, 2).unflatten(2, addressing.shape[2:])
+
+
+def softmax_over_channels(maps: Tensor) -> Tensor:
+    """Softmax of B C H W over C, in the memory order of ``maps``: PyTorch's own would leave channels-last, and slow what follows."""
+    if maps.is_contiguous(memory_format=torch.channels_last):
+        return maps.permute(0, 2, 3, 1).softmax(3).permute(0, 3, 1, 2)
+    return maps.softmax(1)
 
 
 class GlobalAddressing(nn.Module):
@@ -97,7 +105,7 @@ class GlobalAddressing(nn.Module):
 
     def forward(self, image: Tensor, key: Tensor) -> Tensor:
         """Image B C H W, key B C 1 -> B C H W."""
-        return (image * key[:, :, :, None]).softmax(dim=1)
+        return softmax_over_channels(image * key[:, :, :, None])
 
 
 class GlobalReading(nn.Module):
@@ -123,7 +131,7 @@ class ResponseGate(nn.Module):
     def forward(self, image: Tensor, *answers: Tensor) -> Tensor:
         """Image and answers, each B C H W -> B 1 H W in (0, 1), or B 3 H W that sum to one."""
         logits = self.conv(torch.cat((image, *answers), dim=1))
-        return torch.sigmoid(logits) if len(answers) == 1 else logits.softmax(dim=1)
+        return torch.sigmoid(logits) if len(answers) == 1 else softmax_over_channels(logits)
 
 
 class Response(nn.Module):

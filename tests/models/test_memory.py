@@ -89,6 +89,14 @@ def test_the_global_slot_is_read_over_channels():
     torch.testing.assert_close(GlobalReading()(weights, value)[1, :, 2, 0], weights[1, :, 2, 0] * value[1, :, 0])
 
 
+def test_the_memory_keeps_channels_last_order():
+    image = torch.randn(2, 4, 6, 6).to(memory_format=torch.channels_last)
+    weights = GlobalAddressing()(image, torch.randn(2, 4, 1))
+    answer = ValueReading()(torch.rand(2, 5, 6, 6), torch.randn(2, 4, 5))
+    assert all(maps.is_contiguous(memory_format=torch.channels_last) for maps in (weights, answer))
+    torch.testing.assert_close(weights.sum(1), torch.ones(2, 6, 6))
+
+
 def test_three_way_gate_sums_to_one_and_weighs_in_order():
     image, words, sentence = (torch.full((1, 2, 3, 3), value) for value in (1.0, 10.0, 100.0))
     gate = ResponseGate(2, 2)(image, words, sentence)
