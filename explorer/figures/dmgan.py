@@ -14,7 +14,7 @@ from dmm.trace import Trace
 from explorer import words
 from explorer.figures import style
 from explorer.figures.registry import FigureError, Option, Result, register_figure
-from explorer.overlay import Legend, legend, limits, overlay, picture
+from explorer.overlay import Limits, legend, limits, overlay, picture
 
 PAPER = "DM-GAN (Zhu et al., CVPR 2019)"
 FIGURE_4 = (
@@ -32,6 +32,7 @@ MARGIN = 0.12  # inches
 GAP = 0.08  # inches between tiles
 SIDE = 1.9  # inches, the picture of Fig. 6b
 BAND = 0.2  # inches between bands of Fig. 4
+SCALES = ("shared", "own")
 PARAGRAPH = 0.03  # inches after a paragraph
 LEFT = MARGIN + SIDE + 0.25  # inches, where the words of Fig. 6b begin
 RANKED = {
@@ -127,9 +128,12 @@ def _stage_rows(trace: Trace) -> list[dict]:
         SEED,
         Option("top", "int", 5, "words shown in each row", low=1, high=8),
         Option("strength", "float", 0.6, "opacity of the heat over the grey picture, 0 to 1", low=0.0, high=1.0),
+        Option(
+            "scale", "choice", "shared", "one range for all maps, or each map stretched over its own, as papers print them", choices=SCALES
+        ),
     ),
 )
-def top_words(traces: Sequence[Trace], top: int = 5, strength: float = 0.6) -> Result:
+def top_words(traces: Sequence[Trace], top: int = 5, strength: float = 0.6, scale: str = "shared") -> Result:
     """For each refinement stage: its picture, and two rows of words with the map of each word's key addressing over the grey picture."""
     if len(traces) != 1:
         raise FigureError(f"dmgan-fig6b shows one caption, found {len(traces)}")
@@ -137,29 +141,38 @@ def top_words(traces: Sequence[Trace], top: int = 5, strength: float = 0.6) -> R
     numbers = [i for i in range(len(trace.stages)) if words.has(trace, i, "writing_gate") and words.has(trace, i, "addressing")]
     ranked = {(i, quantity): words.top_words(trace, i, quantity, top) for i in numbers for quantity in RANKED}
     maps = [words.word_map(trace, i, chip.index) for (i, _), chips in ranked.items() for chip in chips]
-    addressing = words.QUANTITIES["addressing"]
-    scale = legend(addressing.label, limits(*maps, uniform=words.uniform(trace)), addressing.unit, words.uniform(trace))
+    shared = limits(*maps, uniform=words.uniform(trace))
     heading = style.wrap(f"“{trace.captions[0]}”", WIDTH - 2 * MARGIN, style.LARGE)
     head = style.text_height(heading, style.LARGE) + 0.14
-    row = _thumb(top) + 0.71
+    row = _thumb(top) + (0.71 if scale == "shared" else 0.84)
     with style.sheet(WIDTH, 2 * MARGIN + head + len(numbers) * (2 * row + 0.1) + 0.5) as drawing:
         style.write(drawing, MARGIN, MARGIN, heading, size=style.LARGE)
         down = MARGIN + head
         for number in numbers:
             _stage_picture(drawing, trace, number, down)
             for quantity in RANKED:
-                _word_heading(drawing, quantity, scale, down)
+                _word_heading(drawing, quantity, shared[1], down)
                 for place, chip in enumerate(ranked[number, quantity]):
-                    _word(drawing, trace, number, chip, scale, strength, LEFT + place * (_thumb(top) + GAP), down + 0.2, _thumb(top))
-                    _word_value(
-                        drawing, trace, quantity, chip, scale, LEFT + place * (_thumb(top) + GAP), down + 0.42 + _thumb(top), _thumb(top)
-                    )
+                    left = LEFT + place * (_thumb(top) + GAP)
+                    _word(drawing, trace, number, chip, shared if scale == "shared" else None, strength, left, down + 0.2, _thumb(top))
+                    _word_value(drawing, trace, quantity, chip, shared[1], left, down + 0.42 + _thumb(top), _thumb(top))
                 down += row
             down += 0.1
-        style.colour_bar(drawing, LEFT, down, WIDTH - MARGIN - LEFT, scale)
-        note = style.wrap(words.QUANTITIES["writing_gate"].note, SIDE, style.SMALL)
-        style.write(drawing, MARGIN, down, note, size=style.SMALL, color=style.QUIET)
+        _key(drawing, trace, shared, scale, down)
     return Result(drawing, [_word_record(trace, i, quantity, chip) for (i, quantity), chips in ranked.items() for chip in chips])
+
+
+def _key(drawing: Drawing, trace: Trace, shared: Limits, scale: str, down: float) -> None:
+    """The foot of the sheet: what the gate can say, and what a shade means."""
+    addressing = words.QUANTITIES["addressing"]
+    if scale == "shared":
+        key = legend(addressing.label, shared, addressing.unit, words.uniform(trace))
+        style.colour_bar(drawing, LEFT, down, WIDTH - MARGIN - LEFT, key)
+    else:
+        key = legend(f"{addressing.label}, each map over its own range", (0, 1), addressing.unit)
+        style.colour_bar(drawing, LEFT, down, WIDTH - MARGIN - LEFT, key, ends=("smallest of the map", "largest of the map"))
+    note = style.wrap(words.QUANTITIES["writing_gate"].note, SIDE, style.SMALL)
+    style.write(drawing, MARGIN, down, note, size=style.SMALL, color=style.QUIET)
 
 
 def _thumb(top: int) -> float:
@@ -176,24 +189,43 @@ def _stage_picture(drawing: Drawing, trace: Trace, number: int, down: float) -> 
     style.write(drawing, MARGIN, down + 0.26 + SIDE, note, size=style.SMALL, color=style.QUIET)
 
 
-def _word_heading(drawing: Drawing, quantity: str, scale: Legend, down: float) -> None:
+def _word_heading(drawing: Drawing, quantity: str, high: float, down: float) -> None:
     name, note = RANKED[quantity]
     style.write(drawing, LEFT, down, name, weight="bold")
-    style.write(drawing, WIDTH - MARGIN, down + 0.01, note.format(high=scale.limits[1]), size=style.SMALL, color=style.QUIET, ha="right")
+    style.write(drawing, WIDTH - MARGIN, down + 0.01, note.format(high=high), size=style.SMALL, color=style.QUIET, ha="right")
 
 
 def _word(
-    drawing: Drawing, trace: Trace, number: int, chip: words.Chip, scale: Legend, strength: float, x: float, y: float, thumb: float
-) -> None:  # fmt: skip
-    style.write(drawing, x, y, _clip(chip.word, thumb))
-    heat = overlay(trace.stages[number].image, words.word_map(trace, number, chip.index), scale.limits, strength)
-    style.tile(drawing, x, y + 0.17, thumb, heat)
+    drawing: Drawing,
+    trace: Trace,
+    number: int,
+    chip: words.Chip,
+    shared: Limits | None,
+    strength: float,
+    left: float,
+    top: float,
+    thumb: float,
+) -> None:
+    """A word, its map over the grey picture and, without a shared range, the map's own range below the value."""
+    values = words.word_map(trace, number, chip.index)
+    low, high = float(values.min()), float(values.max())
+    own = (low, high) if high > low else (low, low + 1)
+    style.write(drawing, left, top, _clip(chip.word, thumb))
+    style.tile(drawing, left, top + 0.17, thumb, overlay(trace.stages[number].image, values, shared or own, strength))
+    if shared is None:
+        style.write(drawing, left, top + thumb + 0.35, f"{_short(low)} to {_short(high)}", size=style.SMALL - 0.5, color=style.QUIET)
 
 
-def _word_value(drawing: Drawing, trace: Trace, quantity: str, chip: words.Chip, scale: Legend, x: float, y: float, thumb: float) -> None:
-    high, mark = (1.0, None) if quantity == "writing_gate" else (scale.limits[1], words.uniform(trace))
-    style.value_bar(drawing, x, y + 0.012, thumb - 0.3, chip.value, high, mark)
-    style.write(drawing, x + thumb, y, f"{chip.value:.2f}" if chip.value >= 0.1 else f"{chip.value:.3f}", size=style.SMALL, ha="right")
+def _word_value(
+    drawing: Drawing, trace: Trace, quantity: str, chip: words.Chip, high: float, left: float, top: float, thumb: float
+) -> None:
+    high, mark = (1.0, None) if quantity == "writing_gate" else (high, words.uniform(trace))
+    style.value_bar(drawing, left, top + 0.012, thumb - 0.3, chip.value, high, mark)
+    style.write(drawing, left + thumb, top, _short(chip.value), size=style.SMALL, ha="right")
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
 def _clip(word: str, inches: float) -> str:

@@ -94,8 +94,9 @@ def text_height(text: str, size: float = BASE) -> float:
     return (text.count("\n") + 1) * LEADING * size / 72
 
 
-def colour_bar(drawing: Drawing, left: float, top: float, width: float, legend: Legend, height: float = 0.09) -> Axes:
-    """A horizontal bar, 0.5 inches high in all: quantity and unit above; below, its range at the ends and the marked number between."""
+def colour_bar(drawing: Drawing, left: float, top: float, width: float, legend: Legend, ends: tuple[str, str] | None = None) -> Axes:
+    """A horizontal bar, 0.4 inches high in all: quantity and unit above; below, its range (or ``ends``) and the marked number between."""
+    height = 0.09
     label = legend.label + (f": {legend.unit}" if legend.unit else "")
     write(drawing, left, top, label, size=SMALL)
     top += 0.16
@@ -108,9 +109,10 @@ def colour_bar(drawing: Drawing, left: float, top: float, width: float, legend: 
         axes.axvline(value, color="white", linewidth=2.2)
         axes.axvline(value, color=INK, linewidth=0.9)
     top += height + 0.04
-    write(drawing, left, top, f"{low:g}", size=SMALL, color=QUIET)
-    write(drawing, left + width, top, f"{high:g}", size=SMALL, color=QUIET, ha="right")
-    write(drawing, left + width / 2, top, "   ".join(f"line: {text}" for _, text in legend.marks), size=SMALL, color=QUIET, ha="center")
+    write(drawing, left, top, ends[0] if ends else f"{low:g}", size=SMALL, color=QUIET)
+    write(drawing, left + width, top, ends[1] if ends else f"{high:g}", size=SMALL, color=QUIET, ha="right")
+    for _, text in legend.marks[:1]:
+        write(drawing, left + width / 2, top, f"line: {text}", size=SMALL, color=QUIET, ha="center")
     return axes
 
 

@@ -60,7 +60,10 @@ def test_every_figure_draws_the_same_file_twice_and_leaves_its_traces_alone(name
 @pytest.mark.parametrize("caption", [None, LONG])
 def test_texts_do_not_overlap_and_stay_on_the_sheet(name, caption):
     captions = {"dmgan-fig4": {"captions": (caption,) * 6}, "dmgan-fig6b": {"caption": caption}}[name] if caption else {}
-    drawing = figures.draw(name, traces_of(name, **captions)).figure
+    apart(figures.draw(name, traces_of(name, **captions)).figure)
+
+
+def apart(drawing) -> None:
     found = boxes(drawing)
     width, height = drawing.get_size_inches() * drawing.dpi
     for said, box in found:
@@ -103,6 +106,13 @@ def test_fig6b_rows_are_the_numbers_of_the_trace():
 def test_fig6b_marks_the_uniform_value_and_names_the_quantity():
     said = [t.get_text() for t in figures.draw("dmgan-fig6b", [make_trace()]).figure.texts]
     assert "line: 1/T = 0.14" in said and any("probability that a place reads" in text for text in said)
+
+
+def test_fig6b_with_own_ranges_says_so():
+    drawing = figures.draw("dmgan-fig6b", [make_trace(LONG)], scale="own").figure
+    said = [text for text, _ in boxes(drawing)]
+    assert "largest of the map" in said and "0.050 to 0.70" in said and not any("line: 1/T" in text for text in said)
+    apart(drawing)
 
 
 def test_a_quantity_that_is_missing_is_said():
