@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoints", nargs="*", default=["dmmgan-aviary"], help="names under assets/checkpoints, or folders")
     parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"), help="address to listen on; by default this machine only")
-    parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", 7860)), help="port to listen on")
+    parser.add_argument("--port", type=int, default=os.environ.get("PORT", "7860"), help="port to listen on")
     args = parser.parse_args(argv)
     build(Session(args.checkpoints)).launch(**launch_options(args.host, args.port))
 
