@@ -72,7 +72,8 @@ def test_a_grid_holds_each_picture_where_it_belongs(count, columns, gap, height,
 def test_save_and_read_back(tmp_path, name):
     image = torch.rand(3, 5, 4) * 2 - 1
     images.save(image, tmp_path / name)
-    back = torch.from_numpy(np.array(Image.open(tmp_path / name))).permute(2, 0, 1)
+    with Image.open(tmp_path / name) as picture:
+        back = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
     assert torch.equal(back, images.to_uint8(image))
     assert [p.name for p in (tmp_path / name).parent.iterdir()] == [(tmp_path / name).name], "no partial file stays"
 
