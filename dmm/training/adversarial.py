@@ -48,6 +48,7 @@ class GanStep:
         torch.manual_seed(settings.seed + 2)
         self.config = config
         self.dtype = resolve(settings.precision, torch.device("cpu"))
+        self.trained = max(self.stages_at(0)) + 1  # stages that have been trained, from the first
         wanted = ("text_encoder", "image_encoder") + (("cloze",) if settings.cloze else ())
         frozen, trained, vocab = load_parts(match, wanted)
         captioner, captioned, _ = load_parts(caption, ("captioner",))
@@ -114,6 +115,7 @@ class GanStep:
         if index == settings.initial_steps and index > 0:
             self._adopt_average()
         stages = self.stages_at(index)
+        self.trained = max(stages) + 1
         batch = self.feed.batch(index, self.batch_at(index), SIZES[: max(stages) + 1])
         for optimiser, rate in self._optimisers():
             for group in optimiser.param_groups:
@@ -204,7 +206,7 @@ class GanStep:
 
     def pipeline(self, card: dict | None = None) -> Pipeline:
         """The averaged generator with statistics of its own, and the networks that the explorer needs."""
-        self._reestimate(3)
+        self._reestimate(self.trained)
         return Pipeline(
             self.config.model, self.feed.vocab, self.average.network, self.text_encoder, self.image_encoder, self.captioner, card=card
         )
@@ -212,7 +214,7 @@ class GanStep:
     def sample(self, directory: Path, index: int) -> None:
         """Fixed captions, one column each; rows are the stages trained so far, enlarged to one size."""
         trace = self.pipeline()(self.feed.fixed_captions, seed=list(range(len(self.feed.fixed_captions))), redescribe=False)
-        images = trace.images[: max(self.stages_at(max(index - 1, 0))) + 1]
+        images = trace.images[: self.trained]
         side = images[-1].shape[-1]
         rows = [nn.functional.interpolate(image, size=(side, side), mode="nearest") for image in images]
         save(grid(torch.cat(rows), columns=len(self.feed.fixed_captions)), directory / f"{index:07d}.png")
@@ -232,6 +234,7 @@ class GanStep:
     def state_dict(self) -> dict:
         """Everything that changes."""
         return {
+            "trained": self.trained,
             "generator": self.generator.state_dict(),
             "discriminators": self.discriminators.state_dict(),
             "average": self.average.state_dict(),
@@ -241,6 +244,7 @@ class GanStep:
 
     def load_state_dict(self, state: dict) -> None:
         """The inverse of :meth:`state_dict`."""
+        self.trained = state["trained"]
         for name in ("generator", "discriminators", "average", "generator_optimiser"):
             getattr(self, name).load_state_dict(state[name])
         for optimiser, own in zip(self.discriminator_optimisers, state["discriminator_optimisers"], strict=True):
