@@ -16,7 +16,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"), help="address to listen on; by default this machine only")
     parser.add_argument("--port", type=int, default=os.environ.get("PORT", "7860"), help="port to listen on")
     args = parser.parse_args(argv)
-    build(Session(args.checkpoints)).launch(**launch_options(args.host, args.port))
+    try:
+        page = build(Session(args.checkpoints))
+    except ValueError as error:  # CheckpointError: which file, what was expected, what was found
+        parser.exit(2, f"app.py: {error}\n")
+    page.launch(**launch_options(args.host, args.port))
 
 
 if __name__ == "__main__":
