@@ -2,6 +2,6 @@
 
 from dmm.metrics import attributes, caption_scores, fid, r_precision  # noqa: F401 - each registers its metric
 from dmm.metrics.registry import list_metrics
-from dmm.metrics.study import evaluate
+from dmm.metrics.study import METRICS, evaluate
 
-__all__ = ["evaluate", "list_metrics"]
+__all__ = ["METRICS", "evaluate", "list_metrics"]

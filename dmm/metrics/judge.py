@@ -171,18 +171,21 @@ def train_judge(
     level: str = "garden",
     cache: str | Path = ".cache/aviary",
     test_images: int = 1000,
+    width: int = 16,
+    input_size: int = 128,
     command: str = "",
     progress: bool = True,
 ) -> dict:
     """Train a judge on rendered birds of the training species, test it on rendered birds of the others, write both down.
 
     Args:
-        out: directory to write ``judge.safetensors`` into.
+        out: directory to write ``judge.safetensors`` and its model card, ``README.md``, into.
         images: rendered training birds, drawn once into ``cache``.
         steps: optimiser steps of ``batch`` pictures.
         seed: of weights, order and augmentation (the birds are those of Aviary seed 0).
         rate: largest learning rate of AdamW; one cycle.
         test_images: rendered birds of the 50 unseen species to test on.
+        width, input_size: of the :class:`Judge`.
         command: the command line, for the card.
 
     Returns:
@@ -190,7 +193,7 @@ def train_judge(
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    judge = Judge()
+    judge = Judge(width, input_size=input_size)
     store = AviaryCache.open(cache, images, 0, level, "train", (judge.input_size,), progress)
     truth = targets(store.birds(range(images)))
     optimiser = torch.optim.AdamW(judge.parameters(), lr=rate, weight_decay=1e-3)
@@ -217,7 +220,41 @@ def train_judge(
         "unseen_species": examine(judge.eval(), test_images, level, cache, progress),
     }
     judge.save(Path(out), card)
+    write_atomic(Path(out) / "README.md", model_card(card).encode())
     return card
+
+
+def model_card(card: dict) -> str:
+    """What a reader of the weights must know, in Markdown."""
+    test = card["unseen_species"]
+    rows = [f"| {name} | {share:.3f} | {_captioned(test['captioned'], name)} |" for name, share in test["accuracy"].items()]
+    return "\n".join([
+        "# aviary-judge: reads the colours of a bird",
+        "",
+        f"A small convolutional network that reads the colours of {', '.join(PARTS)}, the size and the",
+        "wing pattern of an Aviary bird from its picture. It measures generators and must never train one: no loss uses it. `dmm evaluate`",
+        "takes the attribute agreement from its answers and the Fréchet distance from its penultimate features.",
+        "",
+        f"- Command: `{card['command']}` ({card['seconds']} s; seed {card['seed']})",
+        f"- Trained on: {card['trained_on']}, {card['images_seen']} pictures seen, blurred, coarsened,",
+        "  shifted, dimmed and with noise; on no generated picture, and not selected on any.",
+        f"- Tested on: {test['images']} rendered birds of the 50 other species, 256 px. Accuracy: the first choice is a colour of",
+        "  the part. Captioned: share of the colours in one caption each that are read back, the ceiling of the attribute agreement.",
+        "",
+        "| attribute | accuracy | captioned |",
+        "|---|---|---|",
+        *rows,
+        f"| mean over captioned colours | | {test['captioned']['mean']:.3f} |",
+        "",
+        "Limits: it knows Aviary's painter and its 11 colours, and answers with one of them whatever it is shown. A two-coloured part is",
+        "read as its two likeliest colours. A picture unlike any rendered bird gets an answer too, and one that means little.",
+        "",
+    ])  # fmt: skip
+
+
+def _captioned(scores: dict, name: str) -> str:
+    share = scores["parts"].get(name, {}).get("share")
+    return "" if share is None else f"{share:.3f}"
 
 
 @torch.no_grad()

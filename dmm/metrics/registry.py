@@ -10,6 +10,8 @@ import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from dmm.config import ConfigError
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -44,12 +46,12 @@ def get_metric(name: str) -> Metric:
     """The metric of that name.
 
     Raises:
-        ValueError: no such metric; the message names the nearest and all of them.
+        ConfigError: no such metric; the message names the nearest and all of them.
     """
     if name not in _METRICS:
         near = difflib.get_close_matches(name, _METRICS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown metric {name!r}{hint} Known: {', '.join(list_metrics())}")
+        raise ConfigError(f"unknown metric {name!r}{hint} Known: {', '.join(list_metrics())}")
     return _METRICS[name]
 
 

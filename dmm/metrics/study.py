@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from dmm.config import ConfigError
 from dmm.data.aviary.cache import AviaryCache
 from dmm.images import grid, save, to_float
 from dmm.metrics.features import Reader, Readings, read_pictures
@@ -48,12 +49,12 @@ def shuffled(classes: Tensor, seed: int) -> Tensor:
     """A permutation of N rows in which no row stays in its class.
 
     Raises:
-        ValueError: one class has more than half of the rows, so none exists.
+        ConfigError: one class has more than half of the rows, so none exists.
     """
     classes = torch.as_tensor(classes)
     most = int(torch.bincount(classes).max())
     if 2 * most > len(classes):
-        raise ValueError(f"captions cannot be shuffled between species: {most} of {len(classes)} are of one; use more captions")
+        raise ConfigError(f"captions cannot be shuffled between species: {most} of {len(classes)} are of one; use more captions")
     random = torch.rand(len(classes), generator=torch.Generator().manual_seed(seed))
     order = (classes.double() + random.double()).argsort()  # by class, at random within
     result = torch.empty_like(order)
@@ -98,12 +99,12 @@ def _needed(pipe, metrics: Sequence[str]) -> set[str]:
     """Readers of all the metrics.
 
     Raises:
-        ValueError: an unknown metric, or one that reads with a network that the checkpoint does not hold.
+        ConfigError: an unknown metric, or one that reads with a network that the checkpoint does not hold.
     """
     for network, reader in (("image_encoder", "image_code"), ("captioner", "redescription")):
         want = [name for name in metrics if reader in get_metric(name).reads]
         if want and getattr(pipe, network) is None:
-            raise ValueError(f"{', '.join(want)}: the checkpoint {pipe.name} holds no {network}; leave the metric out")
+            raise ConfigError(f"{', '.join(want)}: the checkpoint {pipe.name} holds no {network}; leave the metric out")
     return {reader for name in metrics for reader in get_metric(name).reads}
 
 
@@ -142,7 +143,7 @@ def evaluate(
         Plain containers for JSON: protocol, N, seeds and command, and by metric ``generated``, ``ceiling_rendered``, ``floor_shuffled``.
 
     Raises:
-        ValueError: an unknown metric, one that the checkpoint has no network for, or too few captions.
+        ConfigError: an unknown metric, one that the checkpoint has no network for, or too few captions.
     """
     needed = _needed(pipe, metrics)
     reader = load_judge(judge, pipe.device)

@@ -9,9 +9,11 @@ from torch import nn
 from dmm.checkpoint import CheckpointError
 from dmm.data.aviary.cache import AviaryCache
 from dmm.data.aviary.species import bird
+from dmm.data.aviary.traits import COLOURS
 from dmm.metrics import evaluate, list_metrics
+from dmm.metrics.attributes import PARTS
 from dmm.metrics.features import read_pictures
-from dmm.metrics.judge import HEADS, Judge, augment, examine, load_judge, resize, targets
+from dmm.metrics.judge import HEADS, Judge, augment, examine, load_judge, resize, targets, train_judge
 from dmm.metrics.registry import get_metric, register_metric
 from dmm.metrics.study import METRICS, shuffled
 from dmm.trace import StageTrace, Trace
@@ -55,6 +57,7 @@ def cache(tmp_path_factory):
     """Twenty-four rendered birds, drawn once for this file."""
     root = tmp_path_factory.mktemp("aviary")
     AviaryCache.open(root, 24, 0, "garden", "test", (16, 32, 256), progress=False)
+    AviaryCache.open(root, 4, 0, "garden", "train", (16,), progress=False)
     return root
 
 
@@ -150,6 +153,35 @@ def test_evaluate_says_which_network_is_missing(judge, cache):
     with pytest.raises(ValueError, match="caption_f1: the checkpoint toy holds no captioner"):
         evaluate(pipe, captions=12, judge=judge, cache=cache, progress=False)
     assert set(evaluate(pipe, captions=12, judge=judge, cache=cache, metrics=("attributes",), progress=False)["metrics"]) == {"attributes"}
+
+
+def test_training_writes_a_judge_and_its_card(tmp_path, cache):
+    card = train_judge(tmp_path, 4, 3, batch=4, cache=cache, test_images=4, width=4, input_size=16, progress=False)
+    judge = load_judge(tmp_path)
+    assert judge.card == card and judge.config["input_size"] == 16 and not judge.training
+    assert "dmm train judge" in (tmp_path / "README.md").read_text()
+    for name, value in examine(judge, 4, cache=cache)["accuracy"].items():
+        assert value == card["unseen_species"]["accuracy"][name], name
+
+
+def test_the_network_can_learn_which_part_has_which_colour():
+    """One coloured square for each part, each at its place."""
+    torch.manual_seed(0)
+    judge = Judge(width=8, input_size=32).train()
+    optimiser = torch.optim.AdamW(judge.parameters(), lr=1e-2)
+    for _ in range(120):
+        black = torch.randint(0, 2, (32, 4))
+        images = torch.ones(32, 3, 32, 32)
+        for i in range(4):
+            y, x = 16 * (i // 2), 16 * (i % 2)
+            images[:, :, y : y + 16, x : x + 16] = 1.0 - 2.0 * black[:, i, None, None, None]
+        logits = judge(images)["logits"]
+        wanted = [torch.where(black[:, i] == 1, COLOURS.index("black"), COLOURS.index("white")) for i in range(4)]
+        losses = [torch.nn.functional.cross_entropy(logits[part], wanted[i]) for i, part in enumerate(PARTS[:4])]
+        optimiser.zero_grad()
+        sum(losses).backward()
+        optimiser.step()
+    assert all((logits[part].argmax(1) == wanted[i]).float().mean() > 0.9 for i, part in enumerate(PARTS[:4]))
 
 
 def test_examine(judge, cache):
