@@ -18,8 +18,8 @@ from dmm.data.aviary.traits import Bird
 
 SCALE = {"tiny": 0.83, "small": 0.91, "medium": 0.98, "large": 1.06}
 HEAD = {"tiny": 1.08, "small": 1.03, "medium": 0.98, "large": 0.94}  # small birds have large heads
-BILL_LENGTH = {"short": 0.20, "medium": 0.27, "long": 0.37}
-BILL_HEIGHT = {"cone": 0.150, "pointed": 0.104, "curved": 0.106, "hooked": 0.125, "dagger": 0.120, "spatulate": 0.105}
+BILL_LENGTH = {"short": 0.22, "medium": 0.28, "long": 0.375}
+BILL_HEIGHT = {"cone": 0.150, "pointed": 0.112, "curved": 0.112, "hooked": 0.125, "dagger": 0.120, "spatulate": 0.105}
 
 
 @dataclass(frozen=True)

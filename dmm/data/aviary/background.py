@@ -17,7 +17,7 @@ from dmm.data.aviary.dice import Dice
 from dmm.data.aviary.shapes import capsule, disc, ramp, spread
 from dmm.data.aviary.traits import Bird
 
-GRID = 80  # of the blurred distance
+GRID = 64  # of the blurred distance
 
 # (above, below, light): calm, paler or greyer than any bird
 BACKDROPS = (

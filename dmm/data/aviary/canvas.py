@@ -81,8 +81,9 @@ class Window:
             self.mark(alpha, part)
 
     def paint_lit(self, colours: Tensor, tone: Tensor, alpha: Tensor, part: str | None = None) -> None:
-        """Blend a map of colours B 3 H W under a light B H W."""
-        self.paint(colours.mul_(tone.unsqueeze(1)).clamp_(0.0, 1.0), alpha, part)
+        """Blend a map of colours B 3 H W under a light B H W, with a sheen, so that black has a form too."""
+        light = tone.unsqueeze(1)
+        self.paint(colours.mul_(light).add_(light - 0.92, alpha=0.12).clamp_(0.0, 1.0), alpha, part)
 
     def mark(self, alpha: Tensor, part: str | None) -> None:
         """Write the label of ``part`` (None: no part) where ``alpha`` covers more than half a pixel."""

@@ -21,7 +21,7 @@ from dmm.data.aviary.traits import CUB_PARTS, Bird
 
 FINE = 192  # pixels; smaller pictures are painted at twice their size and averaged, so that fine feathers do not alias
 SMALLEST = 16  # pixels
-_AT_ONCE = {"cpu": 4 * 256**2, "cuda": 64 * 256**2}  # pixels of a flock's pictures: few enough for a CPU's cache
+_AT_ONCE = 8 * 256**2  # pixels of a flock's pictures
 
 
 def paint(birds: Sequence[Bird], size: int = 256, device: torch.device | str = "cpu") -> Tensor:
@@ -69,7 +69,8 @@ def _paint_flocks(birds: Sequence[Bird], size: int, device: torch.device | str, 
     for index, bird in enumerate(birds):
         alike[bird.pose, bird.place, bird.shape if bird.shape in ("woodpecker", "owl") else ""].append(index)
     fine = size if size >= FINE else 2 * size
-    count = max(1, _AT_ONCE.get(torch.device(device).type, _AT_ONCE["cpu"]) // fine**2)
+    threads = torch.get_num_threads() if torch.device(device).type == "cpu" else 1
+    count = max(1, min(_AT_ONCE // fine**2, -(-len(birds) // threads)))
     flocks = [indices[k : k + count] for indices in alike.values() for k in range(0, len(indices), count)]
 
     @torch.no_grad()
@@ -80,13 +81,13 @@ def _paint_flocks(birds: Sequence[Bird], size: int, device: torch.device | str, 
             image, labels = (rows[..., ::2] + rows[..., 1::2]).mul_(0.25), labels[:, 1::2, 1::2]
         keep(where, image, labels)
 
-    threads = torch.get_num_threads()
+    before = torch.get_num_threads()
     torch.set_num_threads(1)  # one thread for each flock, none inside an operation: they would round where they meet
     try:
-        with ThreadPoolExecutor(max(1, min(threads if torch.device(device).type == "cpu" else 1, len(flocks)))) as pool:
+        with ThreadPoolExecutor(max(1, min(threads, len(flocks)))) as pool:
             list(pool.map(work, flocks))
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
 
 
 def _paint_flock(birds: Sequence[Bird], size: int, device: torch.device | str) -> Canvas:

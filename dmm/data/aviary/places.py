@@ -33,7 +33,7 @@ def paint_branch(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, snowy: bool 
     dice, foot = Dice(birds, "branch"), stand(a)
     thick = dice.uniform(0.052, 0.078) / canvas.scale
     slope, bend, phase = dice.uniform(-0.06, 0.06), dice.uniform(-0.04, 0.04), dice.uniform(0, 6.28)
-    with canvas.window(-FAR, foot - 0.24, FAR, foot + 0.36) as window:
+    with canvas.window(-FAR, foot - 0.20, FAR, foot + 0.35) as window:
         x = window.x
         axis = torch.sin(5.0 * x + spread(phase, x)).mul_(0.010).add_(spread(foot + thick, x))
         axis.add_(x * spread(slope, x)).add_(x * x * spread(bend, x))
@@ -44,7 +44,7 @@ def paint_branch(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, snowy: bool 
         tone = 1.04 - 0.28 * v - 0.16 * v * v + 0.13 * bark
         tone.sub_(ramp(dice.texture(x, v, 0.42, 0.12), 0.35, 0.85), alpha=0.20)  # cracks along the bark
         colours = flat(dice.pick(BARK), x)
-        moss = ramp(dice.texture(x, v, 0.16, 1.2).sub_(v, alpha=0.5), 0.45, 0.9)
+        moss = ramp(bark.neg().sub_(v, alpha=0.5), 0.45, 0.9)
         blend(colours, MOSS, moss.mul_(spread(dice.uniform(0.0, 0.55), x)))
         window.paint_lit(colours, tone, alpha)
         shadow = ramp(ellipse(x, window.y, (a.body[0] + 0.03, foot + 0.02), (0.30, 0.11)), 0.05, -0.05)
@@ -55,13 +55,13 @@ def paint_branch(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, snowy: bool 
 
 
 def paint_leaves(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
-    """Up to three leaves on the branch on either side of the bird."""
+    """Up to two leaves on the branch on either side of the bird."""
     dice = Dice(birds, "leaves")
     colour = dice.pick(LEAVES)
     for side in (-1, 1):
         stem = (side * dice.uniform(0.62, 0.85) / canvas.scale, stand(a) + 0.02)
-        count = dice.integers(0, 4)
-        for k in range(3):
+        count = dice.integers(0, 3)
+        for k in range(2):
             angle = dice.uniform(-0.9, 0.9) + (0.0 if side > 0 else np.pi)
             _leaf(canvas, stem, angle, dice.uniform(0.15, 0.24) / canvas.scale, colour * dice.uniform(0.85, 1.15)[:, None], k < count)
 
