@@ -98,14 +98,9 @@ class GanStep:
         return [1, 2] if index < settings.initial_steps + settings.frozen_steps else [0, 1, 2]
 
     def batch_at(self, index: int) -> int:
-        """Captions in step ``index``."""
+        """Captions, each with its picture, in step ``index``."""
         settings = self.config.train
         return settings.initial_batch if index < settings.initial_steps and settings.initial_batch else settings.batch
-
-    def images_seen(self, index: int) -> int:
-        """Training pictures read in ``index`` steps."""
-        early = min(index, self.config.train.initial_steps)
-        return early * self.batch_at(0) + (index - early) * self.config.train.batch
 
     # -- one step
 

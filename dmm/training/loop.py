@@ -37,8 +37,8 @@ class Step(Protocol):
     def update(self, index: int) -> dict[str, float]:
         """One optimiser step on batch ``index``; the values to log."""
 
-    def images_seen(self, index: int) -> int:
-        """Training pictures read in the first ``index`` steps."""
+    def batch_at(self, index: int) -> int:
+        """Training pictures in step ``index``."""
 
     def sample(self, directory: Path, index: int) -> None:
         """Write pictures of the present state."""
@@ -80,14 +80,13 @@ def run(
         TrainingError: a run is there already, nothing to resume, or the loss is no longer finite.
     """
     # 1. The run directory
-    done, spent = _open(directory, step, config, resume)
+    done, seen, spent = _open(directory, step, config, resume)
     began = time.monotonic()
     log = Log(directory, config.train.steps, done, step.label)
     settings = config.train
 
     def card() -> dict:
         seconds = spent + time.monotonic() - began
-        seen = step.images_seen(done)
         return {
             "command": command,
             "steps": done,
@@ -98,7 +97,8 @@ def run(
         }
 
     def keep() -> None:
-        _write(directory / "last.pt", {"step": done, "seconds": spent + time.monotonic() - began, "state": step.state_dict()})
+        seconds = spent + time.monotonic() - began
+        _write(directory / "last.pt", {"step": done, "images": seen, "seconds": seconds, "state": step.state_dict()})
         step.export(directory, card())
 
     # 2. Steps
@@ -106,6 +106,7 @@ def run(
     try:
         while done < settings.steps and (minutes is None or time.monotonic() - began < 60 * minutes):
             values = step.update(done)
+            seen += step.batch_at(done)
             done += 1
             bad = [name for name, value in values.items() if value != value or abs(value) == float("inf")]
             if bad:
@@ -115,7 +116,7 @@ def run(
                 )
             log.add(values)
             if done % settings.log_every == 0:
-                log.flush(done, images=step.images_seen(done))
+                log.flush(done, images=seen)
             if done % settings.sample_every == 0:
                 step.sample(directory / "samples", done)
             if done % settings.save_every == 0:
@@ -128,23 +129,23 @@ def run(
     # 3. The last checkpoint
     keep()
     step.sample(directory / "samples", done)
-    say(f"{directory}: {done} steps, {step.images_seen(done)} pictures, {(spent + time.monotonic() - began) / 60:.1f} min")
+    say(f"{directory}: {done} steps, {seen} pictures, {(spent + time.monotonic() - began) / 60:.1f} min")
     return done
 
 
-def _open(directory: Path, step: Step, config: Config, resume: bool) -> tuple[int, float]:
+def _open(directory: Path, step: Step, config: Config, resume: bool) -> tuple[int, int, float]:
     last = directory / "last.pt"
-    done, spent = 0, 0.0
+    done, seen, spent = 0, 0, 0.0
     if resume:
         if not last.is_file():
             raise TrainingError(f"{last}: nothing to resume; leave out --resume to start")
         state = torch.load(last, map_location="cpu", weights_only=True)
         step.load_state_dict(state["state"])
-        done, spent = state["step"], state["seconds"]
+        done, seen, spent = state["step"], state["images"], state["seconds"]
     elif last.exists():
         raise TrainingError(f"{directory}: a run is there already; go on with --resume, or choose another --out")
     write_atomic(directory / "config.json", json.dumps(to_dict(config), indent=1).encode())
-    return done, spent
+    return done, seen, spent
 
 
 def _write(path: Path, state: dict) -> None:

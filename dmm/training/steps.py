@@ -81,9 +81,9 @@ class EncoderStep:
         self.optimiser.step()
         return {"loss": total.item()} | {name: term.item() for name, term in terms.items()} | self.seen
 
-    def images_seen(self, index: int) -> int:
-        """Pictures read in ``index`` steps."""
-        return index * self.config.train.batch
+    def batch_at(self, index: int) -> int:
+        """Pictures in step ``index``."""
+        return self.config.train.batch
 
     def sample(self, directory: Path, index: int) -> None:
         """Encoders paint nothing."""
