@@ -117,7 +117,7 @@ class GanStep:
                 group["lr"] = rate_at(rate, settings.final_rate, index, settings.steps)
         self.generator.train()
         for part in (self.generator.conditioning, self.generator.initial, self.generator.heads[0]):
-            part.requires_grad_(0 in stages)
+            part.requires_grad_(0 in stages).train(0 in stages)  # a resting stage keeps its statistics too
         with autocast(self.dtype, torch.device("cpu")):
             text = self._text(batch)
             trace = self._paint(self.generator, text, stream_of(settings.seed, index, 2), max(stages) + 1)

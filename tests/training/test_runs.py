@@ -78,6 +78,7 @@ def test_a_frozen_initial_stage_stays(toy, readers):
     before = step.generator.initial.linear.weight.detach().clone()
     values = step.update(0)
     assert torch.equal(step.generator.initial.linear.weight, before) and "d64" not in values
+    assert torch.equal(step.generator.initial.norm.running_mean, torch.zeros_like(step.generator.initial.norm.running_mean))
 
 
 def test_readers_of_another_recipe_are_refused(toy, readers):
