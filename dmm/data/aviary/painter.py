@@ -60,7 +60,6 @@ def paint_with_masks(birds: Sequence[Bird], size: int = 256, device: torch.devic
     return pictures, masks
 
 
-@torch.no_grad()
 def _paint_flocks(birds: Sequence[Bird], size: int, device: torch.device | str, keep: Callable[[list[int], Tensor, Tensor], None]) -> None:
     """Paint birds of one pose and place together; hand each flock's indices, pictures and labels to ``keep``."""
     if size < SMALLEST:
@@ -73,7 +72,7 @@ def _paint_flocks(birds: Sequence[Bird], size: int, device: torch.device | str, 
     count = max(1, min(_AT_ONCE // fine**2, -(-len(birds) // threads)))
     flocks = [indices[k : k + count] for indices in alike.values() for k in range(0, len(indices), count)]
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def work(where: list[int]) -> None:
         image, labels = _paint_flock([birds[i] for i in where], fine, device).picture()
         if fine > size:

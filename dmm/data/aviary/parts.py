@@ -174,7 +174,7 @@ def wing_outline(t: Tensor, height) -> tuple[Tensor, Tensor]:
 def paint_wing(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, coat: Coat) -> None:
     """The folded wing and its soft shadow on the body."""
     start, length, height, dice = a.shoulder, a.wing_length, a.wing_height, Dice(birds, "wing")
-    with canvas.around(start, tip(start, a.wing_angle, length), margin=height * 1.15) as window:
+    with canvas.around(start, tip(start, a.wing_angle, length), margin=height * 1.15 + 0.03) as window:
         u, v = along(window.x, window.y, start, a.wing_angle, flip=True)
         t = (u * spread(1.0 / length, u)).clamp_(0.0, 1.0)
         top, bottom = wing_outline(t, height)

@@ -41,14 +41,14 @@ def paint_branch(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, snowy: bool 
         bark = dice.texture(x, v, 0.20, 0.22)
         half = torch.sin(3.1 * x + spread(2 * phase, x)).mul_(0.09).add_(1.0).add_(x, alpha=0.10).add_(bark, alpha=0.05)
         alpha = coverage((v.abs() - half).mul_(spread(thick, x)), window.pixel)
-        tone = 1.04 - 0.28 * v - 0.16 * v * v + 0.13 * bark
+        tone = (v * v).mul_(-0.16).add_(v, alpha=-0.28).add_(bark, alpha=0.13).add_(1.04)
         tone.sub_(ramp(dice.texture(x, v, 0.42, 0.12), 0.35, 0.85), alpha=0.20)  # cracks along the bark
         colours = flat(dice.pick(BARK), x)
         moss = ramp(bark.neg().sub_(v, alpha=0.5), 0.45, 0.9)
         blend(colours, MOSS, moss.mul_(spread(dice.uniform(0.0, 0.55), x)))
         window.paint_lit(colours, tone, alpha)
-        shadow = ramp(ellipse(x, window.y, (a.body[0] + 0.03, foot + 0.02), (0.30, 0.11)), 0.05, -0.05)
-        window.shade(shadow.mul_(alpha).mul_(0.30))
+        shadow = (x - spread(a.body[0] + 0.03, x)).mul_(1 / 0.30).square_().add_((v * 0.45).square_())  # 1 on its edge
+        window.shade(ramp(shadow, 1.4, 0.5).mul_(alpha).mul_(0.30))
         if snowy:
             cap = v + half + 0.22 * dice.texture(x, v * 0.0, 0.16, 1.0)
             window.paint(SNOW, coverage((cap - 0.55).mul_(spread(thick, x)), window.pixel).mul_(ramp(v, -2.2, -1.4)))
