@@ -94,7 +94,7 @@ def train_match(
 def train_caption(
     recipe: Recipe = "aviary",
     out: Out = None,
-    match: Annotated[Path | None, typer.Option(help="Start from the image encoder of this `dmm train match` run.")] = None,
+    match: Annotated[Path | None, typer.Option(help="Start from this matching run; runs/<recipe>-match if its encoder is kept.")] = None,
     resume: Resume = False,
     minutes: Minutes = None,
     overrides: Overrides = None,
@@ -107,6 +107,8 @@ def train_caption(
     from dmm.training.steps import CaptionStep
 
     config = _config(recipe, "caption", overrides)
+    if match is None and config.train.frozen_encoder:
+        match = Path("runs") / f"{recipe}-match"
     directory = out or Path("runs") / f"{recipe}-caption"
     run(CaptionStep(config, match), config, directory, resume, _command(), minutes, typer.echo)
 

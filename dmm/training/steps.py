@@ -8,13 +8,15 @@ Every step draws its batch, noise and augmentation from (seed, step number) alon
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from dmm.checkpoint import build, load_parts, write
-from dmm.config import Config
+from dmm.config import Config, ConfigError
 from dmm.data.batch import Batch
 from dmm.images import to_float
 from dmm.losses.cloze import cloze_loss
@@ -46,6 +48,7 @@ class EncoderStep:
     """
 
     label = "encoder"
+    reads_pictures = True  # False: the step has all it needs from the pictures already
 
     def __init__(self, config: Config, feed: Feed, networks: dict[str, nn.Module], shipped: tuple[str, ...]):
         self.config, self.feed, self.shipped = config, feed, shipped
@@ -57,19 +60,23 @@ class EncoderStep:
         self.seen: dict[str, float] = {}  # values to log beside the terms
         self.size = min(s for s in config.data.sizes if s >= min(config.model.encoder_size, max(config.data.sizes)))
 
-    def losses(self, batch: Batch, images: Tensor, index: int) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, images: Tensor | None, index: int) -> dict[str, Tensor]:
         """Named weighted terms."""
         raise NotImplementedError
+
+    def pictures(self, batch: Batch, stream: torch.Generator) -> Tensor:
+        """The batch's pictures at the encoder's size, augmented, B 3 S S."""
+        return augment(to_float(batch.images[self.size]), self.config.train.augment, stream)
 
     def update(self, index: int) -> dict[str, float]:
         """One step of Adam on the sum of the terms."""
         settings = self.config.train
         torch.manual_seed((settings.seed * 1_000_003 + index) * 17 + 5)  # dropout
-        batch = self.feed.batch(index, settings.batch, (self.size,))
+        batch = self.feed.batch(index, settings.batch, (self.size,) if self.reads_pictures else ())
         for network in self.networks.values():
             network.train()
-        images = augment(to_float(batch.images[self.size]), settings.augment, stream_of(settings.seed, index, 0))
-        with autocast(self.dtype, images.device):
+        images = self.pictures(batch, stream_of(settings.seed, index, 0)) if self.reads_pictures else None
+        with autocast(self.dtype, torch.device("cpu")):
             terms = self.losses(batch, images, index)
         total = sum(terms.values())
         self.optimiser.zero_grad(set_to_none=True)
@@ -186,6 +193,8 @@ class CaptionStep(EncoderStep):
 
     def __init__(self, config: Config, match: str | Path | None = None):
         torch.manual_seed(config.train.seed + 1)
+        if match is None and config.train.frozen_encoder:
+            raise ConfigError("train.frozen_encoder: expected the matching run whose image encoder is to be kept, found none; give --match")
         if match is not None:
             parts, _, vocab = load_parts(match, ("image_encoder",))
             feed = Feed(config, vocab)
@@ -194,11 +203,29 @@ class CaptionStep(EncoderStep):
         else:
             feed = Feed(config)
             captioner = build("captioner", config.model, feed.vocab)
-        captioner.encoder.requires_grad_(not config.train.frozen_encoder)
         super().__init__(config, feed, {"captioner": captioner}, ("captioner",))
+        self.codes = None
+        if config.train.frozen_encoder:
+            captioner.encoder.requires_grad_(False)
+            self.reads_pictures = False
+            self.codes = self._codes(captioner.encoder.eval())
 
-    def losses(self, batch: Batch, images: Tensor, index: int) -> dict[str, Tensor]:
+    @torch.no_grad()
+    def _codes(self, encoder: nn.Module, versions: int = 2, size: int = 64) -> Tensor:
+        """What the frozen encoder says of every training picture, augmented in ``versions`` ways: V N E, computed once."""
+        rows = []
+        count = len(self.feed.cache)
+        for version in range(versions):
+            for start in tqdm(range(0, count, size), f"codes {version + 1}/{versions}", disable=not sys.stderr.isatty()):
+                pictures = to_float(self.feed.cache.images(self.size, range(start, min(start + size, count))))
+                stream = stream_of(self.config.train.seed, version * count + start, 3)
+                rows.append(encoder(augment(pictures, self.config.train.augment, stream))[1])
+        return torch.cat(rows).unflatten(0, (versions, count))
+
+    def losses(self, batch: Batch, images: Tensor | None, index: int) -> dict[str, Tensor]:
         """Cross-entropy of the caption given the picture."""
-        if self.config.train.frozen_encoder:
-            self.networks["captioner"].encoder.eval()
-        return {"caption": stream_loss(self.networks["captioner"], images, batch.captions, batch.lengths)["total"]}
+        captioner = self.networks["captioner"]
+        if self.codes is None:
+            return {"caption": stream_loss(captioner, images, batch.captions, batch.lengths)["total"]}
+        codes = self.codes[index % len(self.codes), batch.indices]
+        return {"caption": caption_loss(captioner.decoder(codes, batch.captions, batch.lengths), batch.captions, batch.lengths)}

@@ -1,8 +1,8 @@
 """Slot F1 by hand."""
 
 import pytest
-from dmm.data.aviary.grammar import read_slots
 
+from dmm.data.aviary.grammar import read_slots
 from dmm.metrics.caption_scores import slot_f1, slot_pairs
 
 

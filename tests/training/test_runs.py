@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dmm.checkpoint import CheckpointError, load, read
+from dmm.config import ConfigError
 from dmm.training.adversarial import GanStep
 from dmm.training.loop import TrainingError, run
 from dmm.training.steps import CaptionStep, MatchStep, rate_at
@@ -16,10 +17,9 @@ def quiet(text):
 
 
 @pytest.mark.parametrize("kind", ["match", "caption"])
-def test_resumed_encoders_equal_uninterrupted_ones(toy, tmp_path, kind):
-    make = {"match": MatchStep, "caption": CaptionStep}[kind]
-    whole, half = toy(kind), toy(kind, steps=2, final_rate=1.0)
-    whole = toy(kind, final_rate=1.0)
+def test_resumed_encoders_equal_uninterrupted_ones(toy, tmp_path, readers, kind):
+    make = {"match": MatchStep, "caption": lambda config: CaptionStep(config, readers[0])}[kind]
+    whole, half = toy(kind, final_rate=1.0), toy(kind, steps=2, final_rate=1.0)
     run(make(whole), whole, tmp_path / "whole", say=quiet)
     run(make(half), half, tmp_path / "parts", say=quiet)
     run(make(whole), whole, tmp_path / "parts", resume=True, say=quiet)
@@ -79,6 +79,23 @@ def test_a_frozen_initial_stage_stays(toy, readers):
     values = step.update(0)
     assert torch.equal(step.generator.initial.linear.weight, before) and "d64" not in values
     assert torch.equal(step.generator.initial.norm.running_mean, torch.zeros_like(step.generator.initial.norm.running_mean))
+
+
+def test_a_frozen_encoder_stays_and_must_come_from_somewhere(toy, readers):
+    step = CaptionStep(toy("caption", frozen_encoder=True), readers[0])
+    before = {key: value.clone() for key, value in step.networks["captioner"].encoder.state_dict().items()}
+    assert step.codes.shape == (2, 8, 16)
+    step.update(0)
+    assert all(torch.equal(value, before[key]) for key, value in step.networks["captioner"].encoder.state_dict().items())
+    with pytest.raises(ConfigError, match="give --match"):
+        CaptionStep(toy("caption", frozen_encoder=True))
+
+
+def test_an_encoder_that_is_not_frozen_learns(toy):
+    step = CaptionStep(toy("caption", frozen_encoder=False))
+    before = step.networks["captioner"].encoder.code.weight.detach().clone()
+    step.update(0)
+    assert not torch.equal(step.networks["captioner"].encoder.code.weight, before)
 
 
 def test_readers_of_another_recipe_are_refused(toy, readers):
