@@ -87,7 +87,7 @@ class TrainConfig:
     gamma3: float = 10.0  # DAMSM, sharpness of the softmax over the batch
     reconstruct: float = 0.0  # matching only: weight of re-writing the caption from the sentence feature; not in the paper
     recall: float = 0.0  # matching only: weight of naming masked words from the sentence feature alone; not in the paper
-    frozen_encoder: bool = False  # matching and captioning: keep the image encoder of an earlier matching run as it is
+    frozen_encoder: bool = False  # keep an earlier matching run's image encoder; captioning still trains its last, linear layer
     text_batch: int = 0  # matching only: further captions a step that are re-written, without pictures; not in the paper
     clip: float = 0.0  # largest gradient norm, 0 = off
     precision: str = "auto"  # "fp32", "bf16" (autocast) or "auto": bf16 where the processor multiplies it natively

@@ -72,7 +72,15 @@ class SmallImageEncoder(nn.Module):
         self.regions = nn.Conv2d(4 * width, text_dim, 1)
         self.code = nn.Linear(4 * width * 4 * 4, text_dim)
 
+    def features(self, image: Tensor) -> Tensor:
+        """Pictures B 3 S S in [-1, 1], any S -> the trunk's map, B 4width 8 8."""
+        return self.trunk(self.stem(resize(image, self.input_size)))
+
+    def summary(self, features: Tensor) -> Tensor:
+        """The trunk's map -> the 4x4 grid that the code is a linear map of, B 64width."""
+        return F.avg_pool2d(features, 2).flatten(1)
+
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures B 3 S S in [-1, 1], any S -> regions B D 8 8, code B D."""
-        features = self.trunk(self.stem(resize(image, self.input_size)))  # B 4width 8 8
-        return self.regions(features + self.positions), self.code(F.avg_pool2d(features, 2).flatten(1))
+        features = self.features(image)
+        return self.regions(features + self.positions), self.code(self.summary(features))

@@ -204,28 +204,29 @@ class CaptionStep(EncoderStep):
             feed = Feed(config)
             captioner = build("captioner", config.model, feed.vocab)
         super().__init__(config, feed, {"captioner": captioner}, ("captioner",))
-        self.codes = None
+        self.summaries = None
         if config.train.frozen_encoder:
             captioner.encoder.requires_grad_(False)
+            captioner.encoder.code.requires_grad_(True)
             self.reads_pictures = False
-            self.codes = self._codes(captioner.encoder.eval())
+            self.summaries = self._summaries(captioner.encoder.eval())
 
     @torch.no_grad()
-    def _codes(self, encoder: nn.Module, versions: int = 2, size: int = 64) -> Tensor:
-        """What the frozen encoder says of every training picture, augmented in ``versions`` ways: V N E, computed once."""
+    def _summaries(self, encoder: nn.Module, versions: int = 2, size: int = 64) -> Tensor:
+        """What the frozen trunk sees in every training picture, augmented in ``versions`` ways: V N F, computed once."""
         rows = []
         count = len(self.feed.cache)
         for version in range(versions):
-            for start in tqdm(range(0, count, size), f"codes {version + 1}/{versions}", disable=not sys.stderr.isatty()):
+            for start in tqdm(range(0, count, size), f"pictures {version + 1}/{versions}", disable=not sys.stderr.isatty()):
                 pictures = to_float(self.feed.cache.images(self.size, range(start, min(start + size, count))))
                 stream = stream_of(self.config.train.seed, version * count + start, 3)
-                rows.append(encoder(augment(pictures, self.config.train.augment, stream))[1])
+                rows.append(encoder.summary(encoder.features(augment(pictures, self.config.train.augment, stream))))
         return torch.cat(rows).unflatten(0, (versions, count))
 
     def losses(self, batch: Batch, images: Tensor | None, index: int) -> dict[str, Tensor]:
         """Cross-entropy of the caption given the picture."""
         captioner = self.networks["captioner"]
-        if self.codes is None:
+        if self.summaries is None:
             return {"caption": stream_loss(captioner, images, batch.captions, batch.lengths)["total"]}
-        codes = self.codes[index % len(self.codes), batch.indices]
+        codes = captioner.encoder.code(self.summaries[index % len(self.summaries), batch.indices])
         return {"caption": caption_loss(captioner.decoder(codes, batch.captions, batch.lengths), batch.captions, batch.lengths)}
