@@ -88,6 +88,7 @@ class TrainConfig:
     reconstruct: float = 0.0  # matching only: weight of re-writing the caption from the sentence feature; not in the paper
     recall: float = 0.0  # matching only: weight of naming masked words from the sentence feature alone; not in the paper
     frozen_encoder: bool = False  # keep an earlier matching run's image encoder; captioning still trains its last, linear layer
+    content: float = 0.0  # captioning only: further weight of the words that say what a picture shows; not in the paper
     text_batch: int = 0  # matching only: further captions a step that are re-written, without pictures; not in the paper
     clip: float = 0.0  # largest gradient norm, 0 = off
     precision: str = "auto"  # "fp32", "bf16" (autocast) or "auto": bf16 where the processor multiplies it natively

@@ -61,9 +61,14 @@ class Feed:
         found = [[self.vocab.ids[word] for word in group if word in self.vocab.ids] for group in CONTENT_WORDS]
         return [torch.tensor(group) for group in found if len(group) > 1]
 
+    @property
+    def content(self) -> Tensor:
+        """Ids of every content word that the vocabulary holds."""
+        return torch.cat(self.groups)
+
     def mask_words(self, batch: Batch, variants: int, stream: torch.Generator) -> MaskedCaptions:
         """``variants`` versions of each caption, each without one content word."""
-        allowed = torch.isin(batch.captions, torch.cat(self.groups))
+        allowed = torch.isin(batch.captions, self.content)
         return mask_words(batch.captions, batch.lengths, allowed, len(self.vocab), variants, 1, stream)
 
     def exchange_words(self, batch: Batch, stream: torch.Generator) -> Tensor:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -20,7 +21,7 @@ from dmm.config import Config, ConfigError
 from dmm.data.batch import Batch
 from dmm.images import to_float
 from dmm.losses.cloze import cloze_loss
-from dmm.losses.stream import caption_loss, stream_loss
+from dmm.losses.stream import caption_loss
 from dmm.matching import matching_losses
 from dmm.models.captioner import CaptionDecoder
 from dmm.training.augment import augment
@@ -227,6 +228,14 @@ class CaptionStep(EncoderStep):
         """Cross-entropy of the caption given the picture."""
         captioner = self.networks["captioner"]
         if self.summaries is None:
-            return {"caption": stream_loss(captioner, images, batch.captions, batch.lengths)["total"]}
-        codes = captioner.encoder.code(self.summaries[index % len(self.summaries), batch.indices])
-        return {"caption": caption_loss(captioner.decoder(codes, batch.captions, batch.lengths), batch.captions, batch.lengths)}
+            logits = captioner(images, batch.captions, batch.lengths)
+        else:
+            code = captioner.encoder.code(self.summaries[index % len(self.summaries), batch.indices])
+            logits = captioner.decoder(code, batch.captions, batch.lengths)
+        terms = {"caption": caption_loss(logits, batch.captions, batch.lengths)}
+        if self.config.train.content:
+            targets = batch.captions[:, : logits.shape[1]]
+            content = torch.isin(targets, self.feed.content)
+            terms["content"] = self.config.train.content * F.cross_entropy(logits[content], targets[content])
+            self.seen["content_accuracy"] = (logits[content].argmax(1) == targets[content]).float().mean().item()
+        return terms
