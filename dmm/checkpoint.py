@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
-from dmm.config import ConfigError, ModelConfig, from_dict, to_dict
+from dmm.config import ModelConfig, from_dict, to_dict
 from dmm.data.vocab import Vocabulary
 from dmm.images import write_atomic
 from dmm.models.captioner import CaptionDecoder, Captioner
@@ -110,7 +110,9 @@ def read(name: str | os.PathLike) -> tuple[dict[str, Tensor], ModelConfig, Vocab
         card = json.loads(metadata["card"])
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: expected a safetensors file, found a damaged one ({error}). Copy or train it again") from error
-    except (KeyError, json.JSONDecodeError, ConfigError, TypeError) as error:
+    except CheckpointError:
+        raise
+    except (KeyError, ValueError, TypeError) as error:  # ConfigError and broken JSON are ValueErrors
         raise CheckpointError(f"{path}: the metadata do not describe a model ({error})") from error
     return {key: value.float() if value.dtype == torch.float16 else value for key, value in tensors.items()}, config, vocab, card
 

@@ -50,8 +50,8 @@ def heat(page, stage: int) -> str:
 
 
 def seen(page, stage: int) -> bytes:
-    """What a reader sees of a picture."""
-    return page.locator(f'[data-stage="{stage}"] .ex-picture').screenshot()
+    """What a reader sees of a picture once every transition has run out."""
+    return page.locator(f'[data-stage="{stage}"] .ex-picture').screenshot(animations="disabled")
 
 
 def chip(page, word: str, stage: int = 1):
