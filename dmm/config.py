@@ -76,6 +76,8 @@ class TrainConfig:
     kl: float = 1.0  # weight of the conditioning KL
     damsm: float = 0.0  # weight of the DAMSM terms
     calibrate: bool = False  # scale the conditioning layer so that codes start with unit variance over captions; not in the paper
+    key_spread: float = 0.0  # standard deviation over the words that key addressing starts with, before its softmax; 0 = as initialised
+    consistency: float = 0.0  # weight of "averaged down, a stage's picture is the picture of the stage before"; not in the paper
     stream: float = 20.0  # weight of the redescription (caption) loss
     cloze: float = 0.0  # weight of the masked-word loss; not in the paper
     cloze_variants: int = 3  # words masked, one at a time, in each caption
@@ -86,6 +88,8 @@ class TrainConfig:
     gamma2: float = 5.0  # DAMSM, sharpness of the sum over words
     gamma3: float = 10.0  # DAMSM, sharpness of the softmax over the batch
     reconstruct: float = 0.0  # matching only: weight of re-writing the caption from the sentence feature; not in the paper
+    part_colours: float = 0.0  # matching only: weight of naming each part's colour from the picture's regions; not in the paper
+    frozen_text: bool = False  # matching only: keep an earlier run's text encoder as it is
     recall: float = 0.0  # matching only: weight of naming masked words from the sentence feature alone; not in the paper
     frozen_encoder: bool = False  # keep an earlier matching run's image encoder; captioning still trains its last, linear layer
     content: float = 0.0  # captioning only: further weight of the words that say what a picture shows; not in the paper

@@ -11,6 +11,7 @@ from dmm.config import Config, ConfigError
 from dmm.data.aviary.cache import AviaryCache
 from dmm.data.aviary.grammar import AVIARY_VOCABULARY, captions
 from dmm.data.aviary.species import bird
+from dmm.data.aviary.traits import COLOURED_PARTS, COLOURS
 from dmm.data.batch import Batch, BatchSampler
 from dmm.data.vocab import Vocabulary
 from dmm.losses.cloze import MaskedCaptions, mask_words
@@ -19,8 +20,9 @@ from dmm.losses.cloze import MaskedCaptions, mask_words
 CONTENT_WORDS = (
     ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "grey", "gray", "black", "white"),
     ("tiny", "small", "little", "medium", "large", "big"),
-    ("short", "long", "pointed", "curved", "hooked", "thick", "thin"),
+    ("short", "long", "pointed", "pointy", "curved", "hooked", "conical", "thick", "thin"),
     ("spotted", "streaked", "striped", "barred", "speckled", "solid"),
+    ("spots", "streaks", "stripes", "bars", "wingbars", "speckles"),
 )
 
 FIXED_CAPTIONS = 8  # of every sample grid
@@ -44,6 +46,7 @@ class Feed:
         self.config = config
         self.vocab = vocab or Vocabulary(AVIARY_VOCABULARY(), config.model.convention)
         self.cache = AviaryCache.open(data.cache, data.images, data.seed, data.level, "train", data.sizes)
+        self._colours: dict[int, Tensor] = {}
         self.sampler = BatchSampler(self.cache, self.vocab, config.train.seed, config.model.words_limit)
 
     def batch(self, index: int, size: int, sizes: tuple[int, ...] | None = None) -> Batch:
@@ -65,6 +68,20 @@ class Feed:
     def content(self) -> Tensor:
         """Ids of every content word that the vocabulary holds."""
         return torch.cat(self.groups)
+
+    def part_colours(self, indices: Tensor) -> Tensor:
+        """The true colours of the pictures ``indices`` (B), B parts colours: rows sum to one; of two colours the first covers more."""
+        return torch.stack([self._colours_of(int(index)) for index in indices])
+
+    def _colours_of(self, index: int) -> Tensor:
+        if index not in self._colours:
+            target = torch.zeros(len(COLOURED_PARTS), len(COLOURS))
+            named = self.cache.bird(index).colours
+            for row, part in zip(target, COLOURED_PARTS, strict=True):
+                for colour, share in zip(named[part], (0.6, 0.4) if len(named[part]) > 1 else (1.0,), strict=True):
+                    row[COLOURS.index(colour)] += share
+            self._colours[index] = target
+        return self._colours[index]
 
     def mask_words(self, batch: Batch, variants: int, stream: torch.Generator) -> MaskedCaptions:
         """``variants`` versions of each caption, each without one content word."""

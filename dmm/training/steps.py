@@ -18,12 +18,14 @@ from tqdm import tqdm
 
 from dmm.checkpoint import build, load_parts, write
 from dmm.config import Config, ConfigError
+from dmm.data.aviary.traits import COLOURED_PARTS, COLOURS
 from dmm.data.batch import Batch
 from dmm.images import to_float
 from dmm.losses.cloze import cloze_loss
 from dmm.losses.stream import caption_loss
 from dmm.matching import matching_losses
 from dmm.models.captioner import CaptionDecoder
+from dmm.models.part_colours import PartColours
 from dmm.training.augment import augment
 from dmm.training.feed import Feed
 from dmm.training.precision import autocast, layout, resolve
@@ -115,10 +117,11 @@ class EncoderStep:
 
 
 class MatchStep(EncoderStep):
-    """DAMSM, with three optional aids.
+    """DAMSM, with four optional aids.
 
-    ``cloze`` names masked words from the picture; ``recall`` names them from the sentence feature, and ``reconstruct`` re-writes the whole
-    caption from it: both make the feature hold what the caption says, not only what tells it from the other captions of a batch.
+    ``cloze`` names masked words from the picture, and ``part_colours`` the colour of each part, where the data set knows it. ``recall``
+    names masked words from the sentence feature, and ``reconstruct`` re-writes the whole caption from it: both make the feature hold what
+    the caption says, not only what tells it from the other captions of a batch.
 
     Args:
         config: the run.
@@ -138,6 +141,9 @@ class MatchStep(EncoderStep):
             feed = Feed(config)
             networks = {part: build(part, model, feed.vocab) for part in names}
         networks["image_encoder"].requires_grad_(not settings.frozen_encoder)
+        networks["text_encoder"].requires_grad_(not settings.frozen_text)
+        if settings.part_colours:
+            networks["part_colours"] = PartColours(model.text_dim, len(COLOURED_PARTS), len(COLOURS))
         if settings.recall:
             networks["recaller"] = build("cloze", model, feed.vocab)
         if settings.reconstruct:
@@ -147,6 +153,8 @@ class MatchStep(EncoderStep):
     def losses(self, batch: Batch, images: Tensor, index: int) -> dict[str, Tensor]:
         """Four matching terms; the masked-word and re-writing terms if asked for."""
         settings = self.config.train
+        if settings.frozen_text:
+            self.networks["text_encoder"].eval()
         words, sentence = self.networks["text_encoder"](batch.captions, batch.lengths)
         if settings.frozen_encoder:
             self.networks["image_encoder"].eval()
@@ -159,6 +167,10 @@ class MatchStep(EncoderStep):
             read = cloze_loss(self.networks["cloze"], regions, chosen)
             terms["cloze"] = settings.cloze * read["total"]
             self.seen["cloze_accuracy"] = read["accuracy"].item()
+        if settings.part_colours:
+            logits, truth = self.networks["part_colours"](regions), self.feed.part_colours(batch.indices)  # B P K
+            terms["part_colours"] = settings.part_colours * F.cross_entropy(logits.flatten(0, 1), truth.flatten(0, 1))
+            self.seen["colour_accuracy"] = (logits.argmax(2) == truth.argmax(2)).float().mean().item()
         return terms | self._aids(batch, sentence, index)
 
     def _aids(self, batch: Batch, sentence: Tensor, index: int) -> dict[str, Tensor]:
