@@ -1,0 +1,148 @@
+"""DF-GAN: names of the published NetG, NetD and NetC, and the replay of its cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from dmm.convert.case import Case, Tensors, load, register_case, under, upstream_gradients, upstream_state
+from dmm.convert.keys import ConvertError, KeyTable
+from dmm.losses.magp import one_way_generator_loss, one_way_loss
+from dmm.models.dfgan import DFGAN, TargetAwareDiscriminator, map_widths
+
+GENERATOR = KeyTable(
+    {
+        "fc": "linear",
+        "GBlocks.{n}.fuse{f}.affine{a}.fc_gamma": "blocks.{n}.fusion{f}.affines.{a}.parameters_of.scale",
+        "GBlocks.{n}.fuse{f}.affine{a}.fc_beta": "blocks.{n}.fusion{f}.affines.{a}.parameters_of.shift",
+        "GBlocks.{n}.c{c}": "blocks.{n}.conv{c}",
+        "GBlocks.{n}.c_sc": "blocks.{n}.shortcut",
+        "to_rgb.1": "head",
+    }
+)
+MODULES = KeyTable(  # modules whose outputs a case may keep, the inner ones first
+    {
+        "fc": "linear",
+        "GBlocks.{n}.fuse{f}.affine{a}": "blocks.{n}.fusion{f}.affines.{a}",
+        "GBlocks.{n}.fuse{f}": "blocks.{n}.fusion{f}",
+        "GBlocks.{n}.c{c}": "blocks.{n}.conv{c}",
+        "GBlocks.{n}.c_sc": "blocks.{n}.shortcut",
+        "GBlocks.{n}": "blocks.{n}",
+    }
+)
+HEAD = KeyTable({"joint_conv.0": "joint", "joint_conv.2": "logit"})
+GENERATOR_RATE, DISCRIMINATOR_RATE, BETAS = 1e-4, 4e-4, (0.0, 0.9)  # Adam, published
+
+
+def trunk_table(size: int) -> KeyTable:
+    """NetD for pictures of ``size`` px.
+
+    The published blocks always hold a 1x1 shortcut and use it where the channels change, in the first three; the others get no gradient
+    and are left out.
+    """
+    blocks = len(map_widths(1, size)) - 1
+    widening = [n for n in range(blocks) if map_widths(1, size)[::-1][n] != map_widths(1, size)[::-1][n + 1]]
+    return KeyTable(
+        {
+            "conv_img": "conv",
+            "DBlocks.{n}.gamma": "blocks.{n}.gamma",
+            "DBlocks.{n}.conv_r.0": "blocks.{n}.conv1",
+            "DBlocks.{n}.conv_r.2": "blocks.{n}.conv2",
+        }
+        | {f"DBlocks.{n}.conv_s": f"blocks.{n}.shortcut" if n in widening else None for n in range(blocks)}
+    )
+
+
+def _generator(case: Case, prefix: str) -> DFGAN:
+    hp = case.hp
+    return load(case, DFGAN(hp["cond_dim"], hp["z_dim"], map_widths(hp["nf"], hp["imsize"])), prefix, GENERATOR)
+
+
+def _discriminator(case: Case) -> tuple[TargetAwareDiscriminator, dict[str, tuple[nn.Module, KeyTable]]]:
+    """The discriminator, and its two halves under their published names."""
+    hp = case.hp
+    net = TargetAwareDiscriminator(hp["imsize"], hp["nf"], hp["cond_dim"])
+    halves = {"NetD": (net.trunk, trunk_table(hp["imsize"])), "NetC": (net.head, HEAD)}
+    for name, (half, table) in halves.items():
+        load(case, half, f"weights/{name}/", table)
+    return net, halves
+
+
+def _loss_names(parts: Mapping[str, Tensor]) -> Tensors:
+    names = {"real": "errD_real", "fake": "errD_fake", "wrong": "errD_mis", "magp": "errD_MAGP", "total": "errD"}
+    return {names[name]: value for name, value in parts.items()}
+
+
+@register_case("generator", "dfgan")
+@torch.no_grad()
+def replay_generator(case: Case) -> Tensors:
+    """The picture, and the output of every module that the file keeps."""
+    generator = _generator(case, "weights/")
+    modules, seen = dict(generator.named_modules()), {}
+
+    def keep(name: str):
+        def hook(module, inputs, output):
+            seen[f"mid/{name}"] = output[0] if isinstance(output, tuple) else output
+
+        return hook
+
+    for name in {key[len("mid/") :].partition("__")[0] for key in case.expected() if key.startswith("mid/")}:
+        path = MODULES.ours(name)
+        if path not in modules:
+            raise ConvertError(f"mid/{name}: expected a module of a generator with {len(generator.blocks)} blocks")
+        modules[path].register_forward_hook(keep(name))
+    return {"out/img": generator(case["sent_emb"], None, None, case["z"]).stages[0].image} | seen
+
+
+@register_case("discriminators", "dfgan")
+def replay_discriminators(case: Case) -> Tensors:
+    """Features, raw outputs, every loss, and the gradient of the discriminator's loss, second order included."""
+    net, halves = _discriminator(case)
+    real, fake, sentence = case.real(case.hp["imsize"]), case.fake(case.hp["imsize"]), case["sent_emb"]
+    with torch.no_grad():
+        seen_real, seen_fake = net.features(real), net.features(fake)
+        pairs = {"real": seen_real, "fake": seen_fake, "mis": seen_real.roll(-1, 0)}
+        out = {f"logit_{name}": net.conditional(seen, sentence)[:, None, None, None] for name, seen in pairs.items()}
+        out |= {"real_features": seen_real, "fake_features": seen_fake}
+        out["errG"] = one_way_generator_loss(net, fake, sentence)["total"]
+    parts = one_way_loss(net, real, fake, sentence)
+    parts["total"].backward()
+    produced = under("out", out | _loss_names(parts))
+    for name, (half, table) in halves.items():
+        produced |= under(f"mid/grad_errD/{name}", upstream_gradients(half, case.below(f"weights/{name}/"), table))
+    return produced
+
+
+@register_case("step_dfgan", "dfgan")
+def replay_step(case: Case) -> Tensors:
+    """Paint, update the discriminator, then the generator through it; the painting's graph is the one from before."""
+    generator = _generator(case, "weights/NetG/")
+    net, halves = _discriminator(case)
+    networks = halves | {"NetG": (generator, GENERATOR)}
+    adam = {"generator": _adam(generator, GENERATOR_RATE), "discriminator": _adam(net, DISCRIMINATOR_RATE)}
+    fake = generator(case["sent_emb"], None, None, case["z"]).stages[0].image
+
+    parts = one_way_loss(net, case.real(case.hp["imsize"]), fake, case["sent_emb"])
+    parts["total"].backward()
+    produced = under("out/loss", _loss_names(parts)) | _gradients(case, halves)
+    adam["discriminator"].step()
+    loss = one_way_generator_loss(net, fake, case["sent_emb"])["total"]
+    loss.backward()
+    produced |= {"out/loss/errG": loss} | _gradients(case, {"NetG": networks["NetG"]})
+    adam["generator"].step()
+    for name, (network, table) in networks.items():
+        produced |= under(f"out/{name}", upstream_state(network, case.below(f"weights/{name}/"), table))
+    return produced
+
+
+def _adam(network: nn.Module, rate: float) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), lr=rate, betas=BETAS)
+
+
+def _gradients(case: Case, networks: Mapping[str, tuple[nn.Module, KeyTable]]) -> Tensors:
+    produced: Tensors = {}
+    for name, (network, table) in networks.items():
+        produced |= under(f"mid/grad/{name}", upstream_gradients(network, case.below(f"weights/{name}/"), table))
+    return produced

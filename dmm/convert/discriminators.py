@@ -1,0 +1,120 @@
+"""Replay of the attention systems' discriminators, of every loss term, and of one whole optimisation step with its average."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from dmm.convert.case import Case, Tensors, register_case, under, upstream_gradients, upstream_state
+from dmm.convert.generators import paint
+from dmm.convert.readers import text_loss
+from dmm.convert.systems import SYSTEMS, TextTerm, case_discriminators, case_generator, system_of
+from dmm.losses.adversarial import discriminator_loss, generator_loss
+from dmm.losses.kl import kl_loss
+from dmm.models.discriminators import SIZES, Discriminator
+from dmm.models.spectral import SpectralConv2d
+
+ATTENTIVE = tuple(SYSTEMS)
+DECAY = 0.999  # of the averaged generator
+
+
+def _discriminator_names(parts: Mapping[str, Tensor]) -> Tensors:
+    return {"errD" if name == "total" else name: value for name, value in parts.items()}
+
+
+def _generator_terms(case: Case, nets: Mapping[int, Discriminator], images: Mapping[int, Tensor], text: TextTerm) -> tuple[Tensor, Tensors]:
+    """A generator's loss without the KL term, and every part by the files' names."""
+    total, produced = 0.0, {}
+    for size, net in nets.items():
+        parts = generator_loss(net, images[size], case["sent_emb"])
+        total = total + parts["total"]
+        produced |= {f"D{size}/G_cond": parts["cond"], f"D{size}/G_uncond": parts["uncond"]}
+    loss, parts = text_loss(case, images[max(images)], text.kind)
+    total = total + case.hp[text.weight] * loss
+    return total, produced | parts | {"errG_total_without_kl": total}
+
+
+def heads(case: Case, condition: Tensor, train: bool) -> Tensors:
+    """Features and outputs of every discriminator, real pictures B 3 S S against ``condition`` B D; in training mode, its buffers after."""
+    mode, table, produced = "train" if train else "eval", system_of(case).discriminator_keys, {}
+    for size, net in case_discriminators(case).items():
+        net.train(train)
+        features = net.features(case.real(size))
+        logits = {"cond": net.conditional(features, condition), "uncond": net.unconditional(features)}
+        out = {"features": features}
+        for head, logit in logits.items():
+            out |= {f"{head}_logit": logit, f"{head}_prob": logit.sigmoid()}
+        if train:
+            out |= under("after", upstream_state(net, case.below(f"weights/D{size}/"), table(size)))
+        produced |= under(f"out/{mode}/D{size}", out)
+    return produced
+
+
+@register_case("discriminators", *ATTENTIVE)
+@torch.no_grad()
+def replay_discriminators(case: Case) -> Tensors:
+    """Features and logits in both modes, their buffers, and every loss; each group starts from the stored weights."""
+    produced = heads(case, case["sent_emb"], train=False) | heads(case, case["sent_emb"], train=True)
+    for size, net in case_discriminators(case).items():
+        parts = discriminator_loss(net, case.real(size), case.fake(size), case["sent_emb"])
+        produced |= under(f"out/loss/D{size}", _discriminator_names(parts))
+    fakes = {size: case.fake(size) for size in SIZES}
+    for text in system_of(case).texts:
+        produced |= under(f"out/{text.group}", _generator_terms(case, case_discriminators(case), fakes, text)[1])
+    return produced
+
+
+# --- one optimisation step --------------------------------------------------------------------------------------------
+
+
+def _adam(network: nn.Module, rate: float) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), lr=rate, betas=(0.5, 0.999), eps=1e-8)
+
+
+def _update_discriminator(case: Case, net: Discriminator, size: int, fake: Tensor) -> Tensors:
+    net.zero_grad()
+    parts = discriminator_loss(net, case.real(size), fake, case["sent_emb"])
+    parts["total"].backward()
+    return under(f"out/loss/D{size}", _discriminator_names(parts))
+
+
+def _aliased_gradients(case: Case, fakes: Mapping[int, Tensor]) -> Tensors:
+    """The discriminators' gradients as the published code has them on current PyTorch; see :mod:`dmm.models.spectral`."""
+    table, produced = system_of(case).discriminator_keys, {}
+    for size, net in case_discriminators(case).items():
+        for module in net.modules():
+            if isinstance(module, SpectralConv2d):
+                module.alias_vectors = True
+        _update_discriminator(case, net, size, fakes[size])
+        produced |= under(f"mid/gradD_aliased_uv/D{size}", upstream_gradients(net, case.below(f"weights/D{size}/"), table(size)))
+    return produced
+
+
+@register_case("step", *ATTENTIVE)
+def replay_step(case: Case) -> Tensors:
+    """Generator forward, each discriminator's update, the generator's update through them, and the average."""
+    hp, system = case.hp, system_of(case)
+    generator, nets = case_generator(case, "weights/G/").train(), case_discriminators(case)
+    trace = paint(case, generator)
+    images = {stage.size: stage.image for stage in trace.stages}
+    produced = _aliased_gradients(case, images)
+    for size, net in nets.items():
+        optimiser, weights = _adam(net, hp["lr_d"]), case.below(f"weights/D{size}/")
+        produced |= _update_discriminator(case, net, size, images[size])
+        produced |= under(f"mid/gradD/D{size}", upstream_gradients(net, weights, system.discriminator_keys(size)))
+        optimiser.step()
+    optimiser, weights = _adam(generator, hp["lr_g"]), case.below("weights/G/")
+    total, parts = _generator_terms(case, nets, images, system.texts[0])
+    kl = kl_loss(trace.mean, trace.logvar)
+    (total + kl).backward()
+    produced |= under("out/loss", parts | {"kl": kl, "errG_total": total + kl})
+    produced |= under("mid/gradG", upstream_gradients(generator, weights, system.generator_keys))
+    optimiser.step()
+    after = upstream_state(generator, weights, system.generator_keys)
+    produced |= under("out/G", after)
+    produced |= under("out/ema", {key: DECAY * weights[key] + (1 - DECAY) * value for key, value in after.items()})
+    for size, net in nets.items():
+        produced |= under(f"out/D{size}", upstream_state(net, case.below(f"weights/D{size}/"), system.discriminator_keys(size)))
+    return produced
