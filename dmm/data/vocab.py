@@ -7,10 +7,8 @@ start and end, the generator's memory does not ("dmm"). Everything that depends 
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import pickle
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+
+from dmm.data.pickles import PickleError, describe, loads
 
 SPECIALS = {"dmm": ("<start>", "<end>", "<pad>"), "pad0": ("<end>",)}
 _RUN = re.compile(r"\w+")
@@ -162,27 +162,51 @@ class Vocabulary:
             raise ValueError(f"not a vocabulary: expected JSON with 'words' and 'convention' ({error})") from error
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Lists, dicts, strings and numbers; a pickle that names anything else is refused."""
-
-    def find_class(self, module, name):
-        raise pickle.UnpicklingError(f"refused to load {module}.{name}: a caption file holds lists, dicts, strings and numbers only")
-
-
 def read_captions_pickle(path: str | os.PathLike) -> tuple[list[list[int]], list[list[int]], Vocabulary]:
-    """An upstream ``captions.pickle``: (train captions, test captions, vocabulary). Ids are the file's own. Runs no code from it.
+    """A published ``captions.pickle``: (train captions, test captions, vocabulary). Ids are the file's own. Runs no code from it.
 
     Raises:
-        ValueError: not such a file, with what was found.
+        PickleError: not such a file, with what was found; or ids and words that contradict each other.
+        OSError: no such file.
     """
-    try:
-        content = _PlainUnpickler(io.BytesIO(Path(path).read_bytes()), encoding="latin1").load()
-        train, test, names = content[:3]
-        tokens = [names[i] for i in range(len(names))]
-    except (pickle.UnpicklingError, TypeError, ValueError, KeyError, IndexError, EOFError) as error:
-        raise ValueError(f"{path}: expected a pickle of [train captions, test captions, id to word, word to id]: {error}") from error
+    data = Path(path).read_bytes()
+    content = loads(data, path)
+    expected = f"{path}: expected [train captions, test captions, id to word, word to id], found "
+    if not isinstance(content, (list, tuple)) or [type(part) for part in content[:4]] != [list, list, dict, dict]:
+        raise PickleError(expected + describe(content))
+    train, test, names, numbers = content[:4]
+    missing = next((i for i in range(len(names)) if not isinstance(names.get(i), str)), None)
+    if missing is not None:
+        raise PickleError(f"{expected}no word for id {missing}, of {len(names)} ids")
+    wrong = next((word for word, i in numbers.items() if names.get(i) != word), None)
+    if wrong is not None:
+        raise PickleError(f"{expected}dictionaries that contradict each other about {str(wrong)[:40]!r}")
+    vocab = _published_vocabulary([names[i] for i in range(len(names))], path)
+    return _published_captions(train, len(vocab), len(data), path), _published_captions(test, len(vocab), len(data), path), vocab
+
+
+def _published_vocabulary(tokens: list[str], path) -> Vocabulary:
     for convention, specials in SPECIALS.items():
         found = tuple(token.replace("<sos>", "<start>").replace("<eos>", "<end>") for token in tokens[: len(specials)])
         if found == specials:
-            return train, test, Vocabulary(tokens[len(specials) :], convention)
-    raise ValueError(f"{path}: the first ids are {tokens[:3]}, neither {SPECIALS['dmm']} nor {SPECIALS['pad0']}")
+            try:
+                return Vocabulary(tokens[len(specials) :], convention)
+            except ValueError as error:
+                raise PickleError(f"{path}: {error}") from error
+    raise PickleError(f"{path}: the first ids are {tokens[:3]}, neither {SPECIALS['dmm']} nor {SPECIALS['pad0']}")
+
+
+def _published_captions(captions: list, size: int, most: int, path) -> list[list[int]]:
+    """Captions as lists of ids below ``size``; ``most`` bounds the ids in all, which a file cannot hold more of than it has bytes."""
+    if not all(isinstance(caption, (list, tuple, np.ndarray)) for caption in captions) or sum(map(len, captions)) > most:
+        raise PickleError(f"{path}: expected captions as lists of ids, found {describe(captions)}")
+    rows = [caption.tolist() if isinstance(caption, np.ndarray) else list(caption) for caption in captions]
+    for number, row in enumerate(rows):
+        if not all(type(i) is int and 0 <= i < size for i in row):
+            raise PickleError(f"{path}: caption {number} holds {_odd(row, size)}; expected ids from 0 to {size - 1}")
+    return rows
+
+
+def _odd(row: list, size: int) -> str:
+    item = next(i for i in row if not (type(i) is int and 0 <= i < size))
+    return str(item) if type(item) is int and abs(item) < 1 << 64 else f"a {type(item).__name__}"
