@@ -46,6 +46,7 @@ class StageTrace:
     sentence_attention: Tensor | None = None  # B C H W (MirrorGAN)
     sentence_context: Tensor | None = None  # B C H W (MirrorGAN)
     redescription: list[str] | None = None  # B sentences that STREAM reads back from the picture
+    affines: list[Tensor] | None = None  # each B 2 C, scale and shift of a conditional affine layer, in order of use (DF-GAN, Eqs. 3-4)
 
     @property
     def size(self) -> int | None:
@@ -72,7 +73,7 @@ class Trace:
         return [stage.image for stage in self.stages if stage.image is not None]
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Trace:
-        """A new trace with ``function`` applied to every tensor."""
+        """A new trace with ``function`` applied to every tensor, those in lists included."""
 
         def apply(record):
             changes = {}
@@ -80,6 +81,8 @@ class Trace:
                 value = getattr(record, f.name)
                 if isinstance(value, Tensor):
                     changes[f.name] = function(value)
+                elif _is_tensors(value):
+                    changes[f.name] = [function(item) for item in value]
             return dataclasses.replace(record, **changes)
 
         return dataclasses.replace(apply(self), stages=[apply(stage) for stage in self.stages])
@@ -113,6 +116,8 @@ class Trace:
                 value = getattr(record, f.name)
                 if isinstance(value, Tensor):
                     arrays[prefix + f.name] = value.detach().cpu().numpy()
+                elif _is_tensors(value):
+                    arrays |= {f"{prefix}{f.name}.{i}": item.detach().cpu().numpy() for i, item in enumerate(value)}
                 elif value is not None and f.name != "stages":
                     texts[prefix + f.name] = value
         texts["stages"] = len(self.stages)
@@ -132,9 +137,17 @@ class Trace:
             trace = cls(stages=[StageTrace() for _ in range(texts.pop("stages"))])
             values = {name: from_numpy(file[name]) for name in file.files if name != "json"} | texts
         for name, value in values.items():
+            record = trace
             if name.startswith("stages."):
-                _, index, name = name.split(".")
-                setattr(trace.stages[int(index)], name, value)
-            else:
-                setattr(trace, name, value)
+                _, index, name = name.split(".", 2)
+                record = trace.stages[int(index)]
+            name, _, place = name.partition(".")
+            if place:  # one of a list; they were written in order
+                value = [*(getattr(record, name) or []), value]
+            setattr(record, name, value)
         return trace
+
+
+def _is_tensors(value) -> bool:
+    """A list of tensors, as opposed to one of texts, numbers or stages; an empty list is kept as it is."""
+    return isinstance(value, list) and bool(value) and all(isinstance(item, Tensor) for item in value)

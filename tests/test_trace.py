@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dmm.trace import StageTrace, Trace
 
-STAGE_TENSORS = [f.name for f in dataclasses.fields(StageTrace) if f.name != "redescription"]
+STAGE_TENSORS = [f.name for f in dataclasses.fields(StageTrace) if f.name not in ("redescription", "affines")]
 TRACE_TENSORS = ["code", "mean", "logvar", "mask"]
 DTYPES = [torch.float32, torch.float16, torch.float64, torch.int64, torch.uint8, torch.bool]
 
@@ -35,7 +35,11 @@ def traces(draw):
         chosen = draw(st.sets(st.sampled_from(names)))
         return {name: tensor(batch, draw(seeds), draw(st.sampled_from(DTYPES))) for name in sorted(chosen)}
 
-    stages = [StageTrace(**tensors(STAGE_TENSORS), redescription=draw(texts)) for _ in range(draw(st.integers(0, 3)))]
+    def stage():
+        lists = st.lists(st.tuples(seeds, st.sampled_from(DTYPES)).map(lambda drawn: tensor(batch, *drawn)), max_size=3)
+        return StageTrace(**tensors(STAGE_TENSORS), redescription=draw(texts), affines=draw(st.one_of(st.none(), lists)))
+
+    stages = [stage() for _ in range(draw(st.integers(0, 3)))]
     return Trace(
         stages=stages,
         **tensors(TRACE_TENSORS),
@@ -57,6 +61,8 @@ def assert_equal(one: Trace, other: Trace) -> None:
             x, y = getattr(a, f.name), getattr(b, f.name)
             if isinstance(x, torch.Tensor):
                 assert x.dtype == y.dtype and torch.equal(x, y), f.name
+            elif f.name == "affines" and x is not None:
+                assert len(x) == len(y) and all(p.dtype == q.dtype and torch.equal(p, q) for p, q in zip(x, y, strict=True))
             elif f.name != "stages":
                 assert x == y, f.name
 
@@ -71,7 +77,8 @@ def test_saved_and_loaded_is_bit_equal(tmp_path_factory, trace):
 
 @given(traces())
 def test_selecting_each_sample_gives_the_batch_back(trace):
-    values = [getattr(r, f.name) for r in records(trace) for f in dataclasses.fields(r) if f.name != "stages"]
+    values = [getattr(r, f.name) for r in records(trace) for f in dataclasses.fields(r) if f.name not in ("stages", "affines")]
+    values += [item for stage in trace.stages for item in stage.affines or []]
     batch = next((len(value) for value in values if value is not None), 0)
     for sample in range(-1, batch):
         one = trace.select(sample)
@@ -79,6 +86,9 @@ def test_selecting_each_sample_gives_the_batch_back(trace):
             for f in dataclasses.fields(a):
                 x, y = getattr(a, f.name), getattr(b, f.name)
                 if f.name == "stages" or x is None:
+                    continue
+                if f.name == "affines":
+                    assert len(x) == len(y) and all(torch.equal(p[sample], q[0]) for p, q in zip(x, y, strict=True))
                     continue
                 assert len(y) == 1, f.name
                 assert torch.equal(x[sample], y[0]) if isinstance(x, torch.Tensor) else x[sample] == y[0], f.name
@@ -143,3 +153,15 @@ def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
         with pytest.raises(OSError, match="disk full"):
             Trace(code=torch.zeros(1)).save(path)
     assert Trace.load(path).code.item() == 1
+
+
+def test_a_list_of_tensors_keeps_its_order_its_graph_and_its_absence(tmp_path):
+    many = [torch.full((2, 2, 3), float(i), requires_grad=True) for i in range(12)]  # more than ten: 10 follows 9, not 1
+    trace = Trace(stages=[StageTrace(affines=many), StageTrace()])
+    trace.save(tmp_path / "a.npz")
+    loaded = Trace.load(tmp_path / "a.npz")
+    assert [item.flatten()[0].item() for item in loaded.stages[0].affines] == list(range(12))
+    assert loaded.stages[1].affines is None
+    assert not any(item.requires_grad for item in trace.detach().stages[0].affines) and many[0].requires_grad
+    assert all(item.dtype == torch.float64 for item in trace.to(torch.float64).stages[0].affines)
+    assert [item.shape for item in trace.select(1).stages[0].affines] == [(1, 2, 3)] * 12

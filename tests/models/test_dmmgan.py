@@ -54,7 +54,7 @@ def test_three_pictures_and_everything_on_the_way():
     assert [stage.hidden.shape[1] for stage in trace.stages] == [4, 6, 4]
     for stage, width, side in zip(trace.stages[1:], (4, 6), (64, 128), strict=True):
         absent = {f.name for f in dataclasses.fields(stage) if getattr(stage, f.name) is None}
-        assert absent == {"word_attention", "word_context", "sentence_attention", "sentence_context", "redescription"}
+        assert absent == {"word_attention", "word_context", "sentence_attention", "sentence_context", "redescription", "affines"}
         assert stage.writing_gate.shape == (2, 1, 6) and stage.memory.shape == (2, 2 * width, 6)
         assert stage.addressing.shape == (2, 6, side, side) and stage.response_gate.shape == (2, 3, side, side)
 
