@@ -5,8 +5,10 @@ This is the one room that builds a network from a config and fills it with weigh
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -27,6 +29,8 @@ from dmm.pipeline import Pipeline
 FORMAT = "dmm-gan-explorer/1"
 FILE = "model.safetensors"
 PARTS = ("generator", "text_encoder", "image_encoder", "captioner")
+METADATA = {"format", "config", "vocabulary", "card", "digest"}
+UNFIT = (ValueError, TypeError, RuntimeError, ArithmeticError, LookupError, AssertionError)  # what a builder says to odd numbers
 
 
 class CheckpointError(ValueError):
@@ -77,13 +81,22 @@ def write(
         for key, value in network.state_dict().items():
             value = value.detach().cpu().contiguous()
             tensors[f"{part}.{key}"] = value.half() if half and value.dtype == torch.float32 else value
-    metadata = {
-        "format": FORMAT,
-        "config": json.dumps(to_dict(config)),
-        "vocabulary": vocab.to_json(),
-        "card": json.dumps(card),
-    }
+    write_tensors(path, tensors, config, vocab, card)
+
+
+def write_tensors(path: str | os.PathLike, tensors: dict[str, Tensor], config: ModelConfig, vocab: Vocabulary | None, card: dict) -> None:
+    """Write named tensors as ``path/model.safetensors``, atomically. Without a vocabulary the file is kept for a later one to be added."""
+    metadata = {"format": FORMAT, "config": json.dumps(to_dict(config)), "card": json.dumps(card)}
+    if vocab is not None:
+        metadata["vocabulary"] = vocab.to_json()
+    metadata["digest"] = digest(metadata)
     write_atomic(Path(path) / FILE, serialise(tensors, metadata))
+
+
+def digest(metadata: Mapping[str, str]) -> str:
+    """SHA-256 over the metadata; names, kinds and shapes of the tensors are checked against the config when a network is filled."""
+    said = [[key, value] for key, value in sorted(metadata.items()) if key != "digest"]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def save(pipeline: Pipeline, path: str | os.PathLike, half: bool = True) -> None:
@@ -96,50 +109,95 @@ def read(name: str | os.PathLike) -> tuple[dict[str, Tensor], ModelConfig, Vocab
     """Weights (fp32), config, vocabulary and card of a checkpoint.
 
     Raises:
-        CheckpointError: missing, truncated or foreign file.
+        CheckpointError: missing, truncated or foreign file, or one that still waits for its vocabulary.
     """
     path = locate(name)
+    tensors, config, vocab, card = read_file(path)
+    if vocab is None:
+        raise CheckpointError(f"{path}: holds no vocabulary yet. Add it: dmm convert --vocab captions.pickle {path.parent}")
+    return {key: value.float() if value.dtype == torch.float16 else value for key, value in tensors.items()}, config, vocab, card
+
+
+def read_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, Vocabulary | None, dict]:
+    """A checkpoint's file as it is, complete or still being put together.
+
+    Raises:
+        CheckpointError: truncated, damaged or foreign.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
-                raise CheckpointError(f"{path}: expected a checkpoint of format {FORMAT}, found {metadata.get('format', 'no format')}")
+                raise CheckpointError(
+                    f"{path}: expected a checkpoint of format {FORMAT}, found {metadata.get('format', 'no format')!r:.80}"
+                )
             tensors = {key: file.get_tensor(key) for key in file.keys()}
-        config = from_dict(ModelConfig, json.loads(metadata["config"]), "config")
-        vocab = Vocabulary.from_json(metadata["vocabulary"])
-        card = json.loads(metadata["card"])
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: expected a safetensors file, found a damaged one ({error}). Copy or train it again") from error
     except CheckpointError:
         raise
-    except (KeyError, ValueError, TypeError) as error:  # ConfigError and broken JSON are ValueErrors
-        raise CheckpointError(f"{path}: the metadata do not describe a model ({error})") from error
-    return {key: value.float() if value.dtype == torch.float16 else value for key, value in tensors.items()}, config, vocab, card
+    except (SafetensorError, OSError, AttributeError, *UNFIT) as error:
+        said = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{path}: expected a safetensors file, found a damaged one ({said}). Copy or train it again") from error
+    try:
+        unknown = sorted(metadata.keys() - METADATA)
+        if unknown:
+            raise ValueError(f"unknown entry {unknown[0]!r:.80}")
+        config = from_dict(ModelConfig, json.loads(metadata["config"]), "config")
+        vocab = Vocabulary.from_json(metadata["vocabulary"]) if "vocabulary" in metadata else None
+        card = json.loads(metadata["card"])
+        if not isinstance(card, dict):
+            raise ValueError(f"a card that is a {type(card).__name__}")
+    except (AttributeError, RecursionError, *UNFIT) as error:  # ConfigError and broken JSON are ValueErrors
+        raise CheckpointError(f"{path}: the metadata do not describe a model ({' '.join(str(error).split())[:300]})") from error
+    if metadata.get("digest", digest(metadata)) != digest(metadata):
+        raise CheckpointError(f"{path}: expected metadata with the digest {metadata['digest'][:12]!r}, found others: the file is damaged")
+    return tensors, config, vocab, card
 
 
-def fill(network: nn.Module, tensors: dict[str, Tensor], part: str, where: str | os.PathLike) -> nn.Module:
-    """Load the tensors of one part.
+def compare(network: nn.Module, own: Mapping[str, Tensor]) -> str:
+    """What keeps a state dict from fitting a network: missing, unknown and misshapen keys, at most five of each; empty if it fits."""
+    expected = network.state_dict()
+    wrong = {k: (own[k], expected[k]) for k in expected.keys() & own.keys()}
+    shapes = [f"{k} {tuple(a.shape)} instead of {tuple(b.shape)}" for k, (a, b) in wrong.items() if a.shape != b.shape]
+    kinds = [f"{k} {a.dtype} instead of {b.dtype}" for k, (a, b) in wrong.items() if a.is_floating_point() != b.is_floating_point()]
+    found = {
+        "missing": expected.keys() - own.keys(),
+        "unknown": own.keys() - expected.keys(),
+        "misshapen": shapes,
+        "of another kind": kinds,
+    }
+    lists = {label: sorted(keys) for label, keys in found.items() if keys}
+    return "; ".join(
+        f"{label} {', '.join(keys[:5])}{f' and {len(keys) - 5} more' if len(keys) > 5 else ''}" for label, keys in lists.items()
+    )
+
+
+def fill(part: str, config: ModelConfig, vocab: Vocabulary, tensors: Mapping[str, Tensor], where: str | os.PathLike) -> nn.Module:
+    """Build one network and load its tensors; shapes are compared before anything is allocated.
 
     Raises:
-        CheckpointError: naming the missing, unknown and misshapen keys.
+        CheckpointError: naming the missing, unknown and misshapen keys, or both sizes of a vocabulary that does not fit.
     """
     own = {key.removeprefix(part + "."): value for key, value in tensors.items() if key.startswith(part + ".")}
-    expected = network.state_dict()
-    missing, unknown = sorted(expected.keys() - own.keys()), sorted(own.keys() - expected.keys())
-    wrong = [
-        f"{k} {tuple(own[k].shape)} instead of {tuple(expected[k].shape)}"
-        for k in expected.keys() & own.keys()
-        if own[k].shape != expected[k].shape
-    ]
-    if missing or unknown or wrong:
-        found = [
-            f"{label} {', '.join(keys[:5])}"
-            for label, keys in (("missing", missing), ("unknown", unknown), ("misshapen", sorted(wrong)))
-            if keys
-        ]
-        raise CheckpointError(f"{where}: the weights of {part} do not fit its config: {'; '.join(found)}")
+    rows = next((own[key].shape[:1] for key in ("embedding.weight", "decoder.embedding.weight") if key in own), None)
+    if rows is not None and tuple(rows) != (len(vocab),):
+        raise CheckpointError(f"{where}: the {part} was trained with a vocabulary of {tuple(rows)[0]} ids, this one has {len(vocab)}")
+    try:
+        with torch.device("meta"):
+            problems = compare(build(part, config, vocab), own)
+    except UNFIT as error:
+        raise CheckpointError(f"{where}: its config does not describe a {part} ({error})") from error
+    if problems:
+        raise CheckpointError(f"{where}: the weights of {part} do not fit its config: {problems}")
+    network = build(part, config, vocab)
     network.load_state_dict(own)
     return network
+
+
+def held_parts(tensors: Mapping[str, Tensor]) -> set[str]:
+    """The networks that a checkpoint holds; a captioner needs both halves."""
+    held = {key.partition(".")[0] for key in tensors}
+    halves = {key.split(".")[1] for key in tensors if key.startswith("captioner.")}
+    return held - {"captioner"} if halves != {"encoder", "decoder"} else held
 
 
 def load_parts(name: str | os.PathLike, parts: tuple[str, ...]) -> tuple[dict[str, nn.Module], ModelConfig, Vocabulary]:
@@ -149,11 +207,11 @@ def load_parts(name: str | os.PathLike, parts: tuple[str, ...]) -> tuple[dict[st
         CheckpointError: as :func:`read` and :func:`fill`; or a part that the file does not hold.
     """
     tensors, config, vocab, _ = read(name)
-    held = {key.partition(".")[0] for key in tensors}
+    held = held_parts(tensors)
     absent = [part for part in parts if part not in held]
     if absent:
         raise CheckpointError(f"{name}: expected {', '.join(parts)}, found {', '.join(sorted(held))}")
-    return {part: fill(build(part, config, vocab), tensors, part, name).eval() for part in parts}, config, vocab
+    return {part: fill(part, config, vocab, tensors, name).eval() for part in parts}, config, vocab
 
 
 def load(name: str | os.PathLike = "dmmgan-aviary", device: str | torch.device = "cpu") -> Pipeline:
@@ -166,9 +224,9 @@ def load(name: str | os.PathLike = "dmmgan-aviary", device: str | torch.device =
         CheckpointError: nothing there, or a file that cannot be used.
     """
     tensors, config, vocab, card = read(name)
-    held = {key.partition(".")[0] for key in tensors}
+    held = held_parts(tensors)
     if not {"generator", "text_encoder"} <= held:
-        raise CheckpointError(f"{name}: expected a generator and a text encoder, found {', '.join(sorted(held))}")
-    networks = {part: fill(build(part, config, vocab), tensors, part, name) for part in PARTS if part in held}
+        raise CheckpointError(f"{name}: expected a generator and a text encoder, found {', '.join(sorted(held)) or 'neither'}")
+    networks = {part: fill(part, config, vocab, tensors, name) for part in PARTS if part in held}
     label = Path(name).name if not Path(name).is_file() else Path(name).parent.name
     return Pipeline(config, vocab, name=label, card=card, **networks).to(device)
