@@ -18,6 +18,7 @@ from dmm.config import Config
 from dmm.data.batch import Batch
 from dmm.images import grid, save, to_float
 from dmm.losses.adversarial import discriminator_loss, generator_loss
+from dmm.losses.consistency import consistency_loss
 from dmm.losses.kl import kl_loss
 from dmm.models.discriminators import SIZES, create_discriminators
 from dmm.pipeline import Pipeline
@@ -173,6 +174,9 @@ class GanStep:
         for stage in stages:
             network = self.discriminators[stage].requires_grad_(False)
             terms[f"g{SIZES[stage]}"] = generator_loss(network, trace.stages[stage].image, text[1], settings.adversarial)["total"]
+        if settings.consistency and max(stages):
+            pairs = [(trace.stages[stage - 1].image, trace.stages[stage].image) for stage in stages if stage]
+            terms["consistency"] = settings.consistency * sum(consistency_loss(*pair) for pair in pairs) / len(pairs)
         if 0 in stages and settings.kl:
             terms["kl"] = settings.kl * kl_loss(trace.mean, trace.logvar)
         read = stages if settings.text_losses_on == "all" else stages[-1:]
@@ -189,6 +193,27 @@ class GanStep:
         """Go on from the averaged 64 px stage, with statistics of its own."""
         self._reestimate(1)
         self.generator.load_state_dict(self.average.network.state_dict())
+        if self.config.train.key_spread:
+            self._spread_keys()
+            self.average.network.load_state_dict(self.generator.state_dict())
+
+    @torch.no_grad()
+    def _spread_keys(self, captions: int = 32) -> None:
+        """Scale each refinement's key layer so that addressing starts with logits of deviation ``key_spread`` over the words.
+
+        As initialised the logits hardly differ, every place then reads the mean of all slots, and little tells the network which word to
+        ask. Keys pass a ReLU, so scaling their layer scales the logits.
+        """
+        text = self._text(self.feed.batch(2_000_001, captions, ()))
+        for number, refinement in enumerate(self.generator.refinements, start=1):
+            trace = self._paint(self.generator, text, stream_of(self.config.train.seed, 2_000_001, 4), number + 1)
+            logits = trace.stages[number].key.transpose(1, 2) @ trace.stages[number - 1].hidden.flatten(2)  # B T Q
+            word = ~trace.mask[:, :, None]
+            count = word.sum(1, keepdim=True)
+            mean = (logits * word).sum(1, keepdim=True) / count
+            spread = (((logits - mean) * word).pow(2).sum(1, keepdim=True) / count).mean().sqrt()
+            for parameter in refinement.key.parameters():
+                parameter *= self.config.train.key_spread / spread
 
     # -- pictures and files
 

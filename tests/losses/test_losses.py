@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dmm.losses.adversarial import discriminator_loss, fools, generator_loss, is_fake, is_real
 from dmm.losses.cloze import cloze_loss, mask_words
+from dmm.losses.consistency import consistency_loss
 from dmm.losses.damsm import damsm_loss
 from dmm.losses.kl import kl_loss
 from dmm.losses.stream import caption_loss, stream_loss
@@ -150,3 +151,13 @@ def test_cloze_loss_names_the_missing_word():
     assert right["total"].item() == 0 and right["accuracy"].item() == 1
     none = mask_words(torch.tensor([[3, 4]]), torch.tensor([2]), torch.zeros(1, 2, dtype=torch.bool), 9)
     assert cloze_loss(lambda *_: torch.zeros(0, 6), None, none)["total"].item() == 0
+
+
+def test_consistency_sees_what_survives_averaging_down():
+    coarse = torch.zeros(1, 3, 8, 8)
+    fine = torch.full((1, 3, 16, 16), 0.5)
+    assert consistency_loss(coarse, fine).item() == 0.5
+    checks = (torch.arange(16)[:, None] + torch.arange(16)) % 2 * 2.0 - 1  # detail of mean zero
+    assert consistency_loss(coarse, checks.expand(1, 3, 16, 16)).item() == 0
+    coarse.requires_grad_()
+    assert not consistency_loss(coarse, fine).requires_grad

@@ -2,6 +2,7 @@
 
 import torch
 
+from dmm.data.aviary.traits import COLOURED_PARTS, COLOURS
 from dmm.training.feed import CONTENT_WORDS, Feed
 
 
@@ -30,3 +31,13 @@ def test_masked_words_are_content_words(toy):
 def test_fixed_captions_are_of_unseen_species_and_always_the_same(toy):
     first, second = Feed(toy("match")).fixed_captions, Feed(toy("match")).fixed_captions
     assert first == second and len(first) == 8
+
+
+def test_part_colours_are_the_birds_own(toy):
+    feed = Feed(toy("match"))
+    target = feed.part_colours(torch.tensor([3, 0]))
+    assert target.shape == (2, len(COLOURED_PARTS), len(COLOURS)) and torch.allclose(target.sum(2), torch.ones(2, len(COLOURED_PARTS)))
+    bird = feed.cache.bird(3)
+    for row, part in zip(target[0], COLOURED_PARTS, strict=True):
+        assert COLOURS[int(row.argmax())] == bird.colours[part][0]
+        assert {COLOURS[i] for i in row.nonzero().flatten().tolist()} == set(bird.colours[part])

@@ -9,7 +9,7 @@ from dmm.checkpoint import CheckpointError, load, read
 from dmm.config import ConfigError
 from dmm.training.adversarial import GanStep
 from dmm.training.loop import TrainingError, run
-from dmm.training.steps import CaptionStep, MatchStep, rate_at
+from dmm.training.steps import CaptionStep, MatchStep, rate_at, stream_of
 
 
 def quiet(text):
@@ -79,6 +79,35 @@ def test_a_frozen_initial_stage_stays(toy, readers):
     values = step.update(0)
     assert torch.equal(step.generator.initial.linear.weight, before) and "d64" not in values
     assert torch.equal(step.generator.initial.norm.running_mean, torch.zeros_like(step.generator.initial.norm.running_mean))
+
+
+def test_keys_start_with_the_asked_spread(toy, readers):
+    step = GanStep(toy("gan", key_spread=2.0), *readers)
+    step._spread_keys()
+    text = step._text(step.feed.batch(2_000_001, 32, ()))
+    with torch.no_grad():
+        trace = step._paint(step.generator, text, stream_of(0, 2_000_001, 4), 3)
+    for coarse, fine in zip(trace.stages, trace.stages[1:], strict=False):
+        logits = fine.addressing.clamp(min=1e-30).log().flatten(2).transpose(1, 2)  # B Q T, up to a constant of each place
+        deviations = [row[:, ~masked].var(1, unbiased=False) for row, masked in zip(logits, trace.mask, strict=True)]
+        assert torch.cat(deviations).mean().sqrt().item() == pytest.approx(2.0, rel=0.15)  # the live statistics have moved a little
+        assert coarse.hidden is not None
+
+
+def test_finer_pictures_learn_to_agree_with_coarser_ones(toy, readers):
+    config = toy("gan", initial_steps=0, frozen_steps=9, consistency=50.0, generator_rate=5e-3, damsm=0, stream=0, cloze=0)
+    step = GanStep(config, *readers)
+    values = [step.update(index)["consistency"] for index in range(6)]
+    assert values[-1] < 0.7 * values[0]
+
+
+def test_a_resting_text_encoder_stays_while_the_parts_are_learnt(toy, readers):
+    step = MatchStep(toy("match", frozen_text=True, part_colours=1.0, recall=0, reconstruct=0), readers[0])
+    before = {key: value.clone() for key, value in step.networks["text_encoder"].state_dict().items()}
+    answers = step.networks["part_colours"].answers.detach().clone()
+    values = step.update(0)
+    assert all(torch.equal(value, before[key]) for key, value in step.networks["text_encoder"].state_dict().items())
+    assert not torch.equal(step.networks["part_colours"].answers, answers) and 0 <= values["colour_accuracy"] <= 1
 
 
 def test_a_frozen_encoder_stays_and_must_come_from_somewhere(toy, readers):
