@@ -39,6 +39,14 @@ class ModelConfig:
     encoder_size: int = 64  # side of the picture that the small image encoders read, px
     caption_embedding: int = 256  # STREAM decoder's embedding, numbers
     caption_hidden: int = 512  # STREAM decoder's LSTM width
+    memory: bool = True  # DM-GAN, M: refine with a memory of the words; off only in its ablation
+    writing_gate: bool = True  # DM-GAN, WG: mix each word with the picture when it is written; off only in its ablation
+    response_gate: bool = True  # DM-GAN, RG: weigh picture and answer at each place; off only in its ablation
+    caption_encoder: str = "small"  # STREAM image encoder: "small" or "resnet"
+    image_align_corners: bool = True  # corner rule of the inception encoder's resize to 299 px: DM-GAN and DMM-GAN aligned, DF-GAN not
+    caption_align_corners: bool = False  # corner rule of the resnet encoder's resize to 224 px; PyTorch's own since 0.4 is False
+    noise_truncation: float = 0.0  # sampling draws z within this many standard deviations, 0 = anywhere; DF-GAN published: 2
+    noise_scale: float = 1.0  # factor on the z of sampling; DF-GAN published: 0.88
 
 
 @dataclass(frozen=True)

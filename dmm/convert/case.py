@@ -2,7 +2,7 @@
 
 A case is one ``.safetensors`` file with ``weights/``, ``in/``, ``out/`` and ``mid/`` tensors, and its hyper-parameters as JSON under the
 metadata key ``hp``. A *kind* of case is one function from a :class:`Case` to what this project computes, under the file's names; it
-registers itself with one decorator, in any module of this package (all of them are imported before the first search)::
+registers itself with one decorator, in a module that :data:`REGISTERING` names::
 
     @register_case("generator", "dfgan")        # hp["kind"], then the names of hp["system"] that it is for;
     def replay_generator(case: Case) -> Tensors:  # without names: for every system, or for a kind without one
@@ -19,7 +19,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,9 @@ from dmm.images import to_float
 
 Tensors = dict[str, Tensor]
 Replay = Callable[["Case"], Tensors]
+
+#: Modules of this package that register kinds of cases.
+REGISTERING = ("generators", "discriminators", "stackgan", "texts", "dfgan", "encoders")
 
 
 class _Named(dict):
@@ -165,9 +167,9 @@ def find_replay(hp: Mapping) -> Replay:
     Raises:
         ConvertError: a kind or a system that nobody registered.
     """
-    for module in pkgutil.iter_modules([str(Path(__file__).parent)], "dmm.convert."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+    for module in REGISTERING:
+        if (Path(__file__).parent / f"{module}.py").exists():
+            importlib.import_module(f"dmm.convert.{module}")
     kind, system = hp.get("kind"), hp.get("system")
     kinds = sorted({known for known, _ in _KINDS})
     if kind not in kinds:

@@ -16,11 +16,12 @@ from dmm.losses.kl import kl_loss
 from dmm.models.discriminators import SIZES, Discriminator
 from dmm.models.spectral import SpectralConv2d
 
-ATTENTIVE = tuple(SYSTEMS)
+ATTENTIVE = tuple(name for name, system in SYSTEMS.items() if system.texts)
 DECAY = 0.999  # of the averaged generator
 
 
-def _discriminator_names(parts: Mapping[str, Tensor]) -> Tensors:
+def discriminator_names(parts: Mapping[str, Tensor]) -> Tensors:
+    """The parts of a discriminator loss by the files' names."""
     return {"errD" if name == "total" else name: value for name, value in parts.items()}
 
 
@@ -59,7 +60,7 @@ def replay_discriminators(case: Case) -> Tensors:
     produced = heads(case, case["sent_emb"], train=False) | heads(case, case["sent_emb"], train=True)
     for size, net in case_discriminators(case).items():
         parts = discriminator_loss(net, case.real(size), case.fake(size), case["sent_emb"])
-        produced |= under(f"out/loss/D{size}", _discriminator_names(parts))
+        produced |= under(f"out/loss/D{size}", discriminator_names(parts))
     fakes = {size: case.fake(size) for size in SIZES}
     for text in system_of(case).texts:
         produced |= under(f"out/{text.group}", _generator_terms(case, case_discriminators(case), fakes, text)[1])
@@ -77,7 +78,7 @@ def _update_discriminator(case: Case, net: Discriminator, size: int, fake: Tenso
     net.zero_grad()
     parts = discriminator_loss(net, case.real(size), fake, case["sent_emb"])
     parts["total"].backward()
-    return under(f"out/loss/D{size}", _discriminator_names(parts))
+    return under(f"out/loss/D{size}", discriminator_names(parts))
 
 
 def _aliased_gradients(case: Case, fakes: Mapping[int, Tensor]) -> Tensors:

@@ -71,12 +71,6 @@ def load_upstream(network: nn.Module, upstream: Mapping[str, Tensor], table: Key
     return network
 
 
-def _spectral(theirs: str, ours: str) -> dict[str, str]:
-    """A convolution in the published spectral-norm wrapper."""
-    leaves = {"weight_bar": "weight", "weight_u": "u", "weight_v": "v", "bias": "bias"}
-    return {f"{theirs}.module.{leaf}": f"{ours}.{own}" for leaf, own in leaves.items()}
-
-
 FIRST_STAGE = {
     "ca_net.fc": "conditioning.linear",
     "h_net1.fc.0": "initial.linear",
@@ -111,6 +105,26 @@ GLOBAL_MEMORY = {
     "h_net{s}.M_c.0": "refinements.{s-2}.global_memory.code_projection.linear",
 }
 
+ATTENTION = {
+    "h_net{s}.att.conv_context": "refinements.{s-2}.word_projection.linear",
+}
+
+SENTENCE_ATTENTION = {
+    "h_net{s}.att.linear": "refinements.{s-2}.sentence_projection",
+    "h_net{s}.att.conv_sentence_vis": "refinements.{s-2}.sentence_attention.conv",
+    "h_net{s}.conv": "refinements.{s-2}.fusion",
+}
+
+JOINING = {
+    "h_net{s}.jointConv.0": "refinements.{s-2}.joint.conv",
+    "h_net{s}.jointConv.1": "refinements.{s-2}.joint.norm",
+}
+
+STACKGAN_GENERATOR = KeyTable(FIRST_STAGE | REFINEMENT | JOINING)
+ATTNGAN_GENERATOR = KeyTable(FIRST_STAGE | REFINEMENT | ATTENTION)
+ATTNGAN_DCGAN_GENERATOR = KeyTable(FIRST_STAGE | REFINEMENT | ATTENTION | {"img_net.img.0": "heads.0.conv"})
+MIRRORGAN_GENERATOR = KeyTable(FIRST_STAGE | REFINEMENT | ATTENTION | SENTENCE_ATTENTION)
+DMGAN_GENERATOR = KeyTable(FIRST_STAGE | REFINEMENT | MEMORY)
 DMMGAN_GENERATOR = KeyTable(
     FIRST_STAGE
     | REFINEMENT
@@ -120,26 +134,85 @@ DMMGAN_GENERATOR = KeyTable(
 )
 
 
-def _trunk() -> dict[str, str]:
-    rows: dict[str, str] = {}
-    for layer in range(4):
-        rows |= _spectral(f"img_code_s16.{2 * layer}", f"trunk.{layer}.0")
-    for layer, name in enumerate(("img_code_s32", "img_code_s64"), start=4):
-        rows |= _spectral(f"{name}.0", f"trunk.{layer}.0")
-    return rows
+# --- discriminators ---------------------------------------------------------------------------------------------------
+
+ATTENTIVE_HEADS = {"COND_DNET.outlogits.0": "conditional_logit", "UNCOND_DNET.outlogits.0": "unconditional_logit"}
+FURTHER_LAYERS = ("img_code_s32", "img_code_s64")  # stride 2, after the first four
+LAST_LAYERS = {64: (), 128: ("img_code_s32_1",), 256: ("img_code_s64_1", "img_code_s64_2")}  # 3x3, stride 1
 
 
 def discriminator_table(size: int) -> KeyTable:
-    """The spectral-norm discriminator of DM-GAN and DMM-GAN for 64, 128 or 256 px."""
-    rows = _trunk()
-    if size == 128:
-        rows |= _spectral("img_code_s32_1.0", "trunk.5.0")
-    if size == 256:
-        rows |= _spectral("img_code_s64_1.0", "trunk.6.0") | _spectral("img_code_s64_2.0", "trunk.7.0")
+    """The discriminator of DM-GAN and DMM-GAN for 64, 128 or 256 px: spectral norm, no batch norm."""
+    rows: dict[str, str] = {}
+    for layer in range(4):
+        rows |= _spectral(f"img_code_s16.{2 * layer}", f"trunk.{layer}.0")
+    for layer, name in _late_layers(size):
+        rows |= _spectral(f"{name}.0", f"trunk.{layer}.0")
     rows |= _spectral("COND_DNET.jointConv.0", "joint.0")
-    rows |= {"COND_DNET.outlogits.0": "conditional_logit", "UNCOND_DNET.outlogits.0": "unconditional_logit"}
-    return KeyTable(rows)
+    return KeyTable(rows | ATTENTIVE_HEADS)
 
+
+def batch_discriminator_table(size: int) -> KeyTable:
+    """The discriminator of AttnGAN and MirrorGAN for 64, 128 or 256 px: batch norm after all convolutions but the first and the last."""
+    return KeyTable(_batch_trunk(size) | _batch("COND_DNET.jointConv", "joint") | ATTENTIVE_HEADS)
+
+
+def stackgan_discriminator_table(size: int) -> KeyTable:
+    """StackGAN++'s: the same trunk, its heads under names of their own."""
+    heads = {"logits.0": "conditional_logit", "uncond_logits.0": "unconditional_logit"}
+    return KeyTable(_batch_trunk(size) | _batch("jointConv", "joint") | heads)
+
+
+def _spectral(theirs: str, ours: str) -> dict[str, str]:
+    """A convolution in the published spectral-norm wrapper."""
+    leaves = {"weight_bar": "weight", "weight_u": "u", "weight_v": "v", "bias": "bias"}
+    return {f"{theirs}.module.{leaf}": f"{ours}.{own}" for leaf, own in leaves.items()}
+
+
+def _batch(theirs: str, ours: str, first: int = 0) -> dict[str, str]:
+    """A convolution and its batch norm, the convolution at place ``first`` of its sequence."""
+    return {f"{theirs}.{first}": f"{ours}.0", f"{theirs}.{first + 1}": f"{ours}.1"}
+
+
+def _late_layers(size: int) -> list[tuple[int, str]]:
+    """Number in our trunk and published name of the layers after the first four."""
+    down = FURTHER_LAYERS[: {64: 0, 128: 1, 256: 2}[size]]
+    return list(enumerate((*down, *LAST_LAYERS[size]), start=4))
+
+
+def _batch_trunk(size: int) -> dict[str, str]:
+    rows = {"img_code_s16.0": "trunk.0.0"}
+    for layer in range(1, 4):
+        rows |= _batch("img_code_s16", f"trunk.{layer}", first=3 * layer - 1)
+    for layer, name in _late_layers(size):
+        rows |= _batch(name, f"trunk.{layer}")
+    return rows
+
+
+# --- text and every table by name -------------------------------------------------------------------------------------
 
 TEXT_ENCODER = KeyTable({"encoder": "embedding", "rnn": "lstm"})
 CAPTION_DECODER = KeyTable({"embed": "embedding", "lstm": "lstm", "linear": "linear"})
+
+#: (system, network) -> table. Networks: generator, discriminator64, discriminator128, discriminator256, text_encoder, image_encoder,
+#: caption_encoder, caption_decoder. Systems by the names of `dmm list`. What a system does not have, or what other modules of this
+#: package add, is not here.
+TABLES: dict[tuple[str, str], KeyTable] = {
+    ("stackgan", "generator"): STACKGAN_GENERATOR,
+    ("attngan", "generator"): ATTNGAN_GENERATOR,
+    ("attngan-dcgan", "generator"): ATTNGAN_DCGAN_GENERATOR,
+    ("mirrorgan", "generator"): MIRRORGAN_GENERATOR,
+    ("dmgan", "generator"): DMGAN_GENERATOR,
+    ("dmmgan", "generator"): DMMGAN_GENERATOR,
+    ("attngan-dcgan", "discriminator256"): batch_discriminator_table(256),
+}
+for _size in (64, 128, 256):
+    TABLES["stackgan", f"discriminator{_size}"] = stackgan_discriminator_table(_size)
+    for _system in ("attngan", "mirrorgan"):
+        TABLES[_system, f"discriminator{_size}"] = batch_discriminator_table(_size)
+    for _system in ("dmgan", "dmmgan"):
+        TABLES[_system, f"discriminator{_size}"] = discriminator_table(_size)
+for _system in ("attngan", "attngan-dcgan", "mirrorgan", "dmgan", "dmmgan", "dfgan"):
+    TABLES[_system, "text_encoder"] = TEXT_ENCODER
+for _system in ("mirrorgan", "dmmgan"):
+    TABLES[_system, "caption_decoder"] = CAPTION_DECODER

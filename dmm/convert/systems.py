@@ -8,9 +8,23 @@ from dataclasses import dataclass
 from torch import nn
 
 from dmm.convert.case import Case, load
-from dmm.convert.keys import DMMGAN_GENERATOR, KeyTable, discriminator_table
+from dmm.convert.keys import (
+    ATTNGAN_GENERATOR,
+    DMGAN_GENERATOR,
+    DMMGAN_GENERATOR,
+    MIRRORGAN_GENERATOR,
+    STACKGAN_GENERATOR,
+    KeyTable,
+    batch_discriminator_table,
+    discriminator_table,
+    stackgan_discriminator_table,
+)
+from dmm.models.attngan import AttnGAN
 from dmm.models.discriminators import SIZES, Discriminator
+from dmm.models.dmgan import DMGAN
 from dmm.models.dmmgan import DMMGAN
+from dmm.models.mirrorgan import MirrorGAN
+from dmm.models.stackgan import StackGAN
 
 
 @dataclass(frozen=True)
@@ -45,8 +59,17 @@ def _multistage(hp: Mapping) -> dict:
     }
 
 
-def _dmmgan(hp: Mapping) -> DMMGAN:
-    return DMMGAN(**_multistage(hp), global_memory=hp["INCLUDE_GL_DM"])
+def _stackgan(hp: Mapping) -> StackGAN:
+    width = hp["GF_DIM"]
+    return StackGAN(hp["TEXT_DIMENSION"], hp["GAN_EMBEDDING_DIM"], hp["Z_DIM"], (width, width // 2, width // 4), hp["R_NUM"])
+
+
+def _stackgan_discriminator(hp: Mapping, size: int) -> Discriminator:
+    return Discriminator(size, hp["DF_DIM"], hp["GAN_EMBEDDING_DIM"], "batch", text_first=True)
+
+
+def _batch(hp: Mapping, size: int) -> Discriminator:
+    return Discriminator(size, hp["DF_DIM"], hp["EMBEDDING_DIM"], "batch")
 
 
 def _spectral(hp: Mapping, size: int) -> Discriminator:
@@ -54,14 +77,31 @@ def _spectral(hp: Mapping, size: int) -> Discriminator:
 
 
 DMMGAN_SYSTEM = System(
-    _dmmgan,
+    lambda hp: DMMGAN(**_multistage(hp), global_memory=hp["INCLUDE_GL_DM"]),
     DMMGAN_GENERATOR,
     _spectral,
     discriminator_table,
     (TextTerm("loss", "stream", "LAMBDA_STREAM"), TextTerm("loss_damsm", "damsm", "LAMBDA_DAMSM")),
 )
 
-SYSTEMS = {"dmmgan_gldm": DMMGAN_SYSTEM, "dmmgan_nogldm": DMMGAN_SYSTEM}
+SYSTEMS = {
+    "stackgan2": System(_stackgan, STACKGAN_GENERATOR, _stackgan_discriminator, stackgan_discriminator_table),
+    "attngan": System(
+        lambda hp: AttnGAN(**_multistage(hp)), ATTNGAN_GENERATOR, _batch, batch_discriminator_table, (TextTerm("loss", "damsm", "LAMBDA"),)
+    ),
+    "mirrorgan": System(
+        lambda hp: MirrorGAN(**_multistage(hp)),
+        MIRRORGAN_GENERATOR,
+        _batch,
+        batch_discriminator_table,
+        (TextTerm("loss", "stream", "LAMBDA1"),),
+    ),
+    "dmgan": System(
+        lambda hp: DMGAN(**_multistage(hp)), DMGAN_GENERATOR, _spectral, discriminator_table, (TextTerm("loss", "damsm", "LAMBDA"),)
+    ),
+    "dmmgan_gldm": DMMGAN_SYSTEM,
+    "dmmgan_nogldm": DMMGAN_SYSTEM,
+}
 
 
 def system_of(case: Case) -> System:

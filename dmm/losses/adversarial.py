@@ -90,9 +90,66 @@ def _together(discriminator, real, fake, sentence, wrong) -> dict[str, Tensor]:
     return {"cond_real": cond_real, "cond_fake": cond_fake, "cond_wrong": cond_wrong, "real": alone_real, "fake": alone_fake}
 
 
-def generator_loss(discriminator, fake: Tensor, sentence: Tensor, kind: str = "bce") -> dict[str, Tensor]:
-    """What one discriminator asks of the generator: scalars ``cond``, ``uncond`` and their sum ``total``. Fake B 3 S S, sentence B D."""
+def generator_loss(discriminator, fake: Tensor, sentence: Tensor, kind: str = "bce", unconditional: float = 1.0) -> dict[str, Tensor]:
+    """What one discriminator asks of the generator: scalars ``cond``, ``uncond`` and ``total``, their sum with ``uncond`` weighted.
+
+    Fake B 3 S S, sentence B D. With ``unconditional=0`` the head without the sentence is not asked, and there is no ``uncond``.
+    """
     features = discriminator.features(fake)
     cond = fools(discriminator.conditional(features, sentence), kind)
+    if not unconditional:
+        return {"cond": cond, "total": cond}
     uncond = fools(discriminator.unconditional(features), kind)
-    return {"cond": cond, "uncond": uncond, "total": cond + uncond}
+    return {"cond": cond, "uncond": uncond, "total": cond + unconditional * uncond}
+
+
+def six_term_loss(
+    discriminator, real: Tensor, wrong: Tensor, fake: Tensor, condition: Tensor, unconditional: float = 1.0, kind: str = "bce"
+) -> dict[str, Tensor]:
+    """One discriminator's loss in StackGAN++: real, wrong and painted pictures, each with and without the text, summed (Eqs. 6-7).
+
+    A wrong picture is a real one of another sentence; without the text it is labelled real, as published.
+
+    Args:
+        discriminator: has ``features``, ``conditional``, ``unconditional``.
+        real: B 3 S S in [-1, 1].
+        wrong: B 3 S S, real pictures that do not fit the text.
+        fake: B 3 S S, detached here.
+        condition: B K, detached here; published: the mean of the conditioning Gaussian.
+        unconditional: weight of the terms without the text.
+        kind: "bce" (published) or "hinge".
+
+    Returns:
+        scalars ``real_cond``, ``wrong_cond``, ``fake_cond``, ``real_uncond``, ``wrong_uncond``, ``fake_uncond``, ``total``.
+    """
+    condition, parts = condition.detach(), {}
+    for name, pictures in (("real", real), ("wrong", wrong), ("fake", fake.detach())):
+        features = discriminator.features(pictures)
+        logits = discriminator.conditional(features, condition)
+        parts[f"{name}_cond"] = (is_real if name == "real" else is_fake)(logits, kind)
+        parts[f"{name}_uncond"] = (is_fake if name == "fake" else is_real)(discriminator.unconditional(features), kind)
+    total = sum(value if name.endswith("_cond") else unconditional * value for name, value in parts.items())
+    return parts | {"total": total}
+
+
+def conditional_loss(discriminator, real: Tensor, fake: Tensor, sentence: Tensor, kind: str = "bce") -> dict[str, Tensor]:
+    """The loss of a discriminator without a head for pictures alone: cond_real + (cond_fake + cond_wrong) / 2.
+
+    AttnGAN's plain-DCGAN variant. Arguments as of :func:`discriminator_loss`; mismatching pairs are its too.
+
+    Returns:
+        scalars ``cond_real``, ``cond_fake``, ``cond_wrong``, ``total``.
+
+    Raises:
+        ValueError: fewer than two samples, which leave no mismatching pair.
+    """
+    if len(real) < 2:
+        raise ValueError("the mismatch loss needs a batch of at least 2")
+    sentence = sentence.detach()
+    seen_real, seen_fake = discriminator.features(real), discriminator.features(fake.detach())
+    parts = {
+        "cond_real": is_real(discriminator.conditional(seen_real, sentence), kind),
+        "cond_fake": is_fake(discriminator.conditional(seen_fake, sentence), kind),
+        "cond_wrong": is_fake(discriminator.conditional(seen_real[:-1], sentence[1:]), kind),
+    }
+    return parts | {"total": parts["cond_real"] + (parts["cond_fake"] + parts["cond_wrong"]) / 2}

@@ -95,6 +95,26 @@ class ResidualBlock(nn.Module):
         return x + self.norm2(self.conv2(self.glu(self.norm1(hidden))))
 
 
+class ResidualBlocks(nn.ModuleList):
+    """Residual blocks, one after another.
+
+    Args:
+        channels: of the map.
+        count: how many, R_NUM.
+    """
+
+    def __init__(self, channels: int, count: int):
+        super().__init__(ResidualBlock(channels) for _ in range(count))
+
+    def forward(self, x: Tensor, doubled: bool = False) -> Tensor:
+        """B C H W -> B C H W; with ``doubled``, ``x`` has C/2 channels and stands for concat(x, x)."""
+        if doubled and not len(self):
+            return torch.cat((x, x), dim=1)
+        for number, block in enumerate(self):
+            x = block(x, doubled=True) if doubled and number == 0 else block(x)
+        return x
+
+
 class ConditioningAugmentation(nn.Module):
     """A Gaussian around the sentence: code = mean + eps * exp(logvar / 2) (StackGAN, Eq. 2).
 

@@ -102,6 +102,12 @@ class Discriminator(nn.Module):
 
 
 def create_discriminators(config: ModelConfig) -> nn.ModuleList:
-    """One discriminator a stage of ``config.widths``, normalised as the system's entry says."""
-    norm = find_model(config.system).norm
-    return nn.ModuleList(Discriminator(size, config.discriminator_width, config.text_dim, norm) for size in SIZES[: len(config.widths)])
+    """The discriminators of ``config.system``, smallest picture first, built as the system's entry says."""
+    entry, sizes = find_model(config.system), SIZES[: len(config.widths)]
+    if entry.discriminators is not None:
+        return entry.discriminators(config)
+    text_dim = config.text_dim if entry.condition == "sentence" else config.condition_dim
+    return nn.ModuleList(
+        Discriminator(size, config.discriminator_width, text_dim, entry.norm, entry.unconditional, entry.text_first)
+        for size in (sizes[-1:] if entry.judged == "last" else sizes)
+    )

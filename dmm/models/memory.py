@@ -1,6 +1,6 @@
 """The dynamic memory of DM-GAN (Zhu et al., CVPR 2019) and the global memory that DMM-GAN adds.
 
-Words are written into slots, each mixed with the whole picture by a gate (Eqs. 6-7); every place of the picture asks all slots (key
+Words are written into slots (Eq. 3), each mixed with the whole picture by a gate (Eqs. 6-7); every place of the picture asks all slots (key
 addressing, Eq. 4), reads an answer (value reading, Eq. 5) and takes in as much of it as a second gate allows (Eqs. 8-9). DMM-GAN writes one
 more slot, from the conditioning code of the whole sentence, and the response gate then chooses among image, words and sentence.
 
@@ -142,3 +142,11 @@ class Response(nn.Module):
         if len(answers) == 1:
             return torch.lerp(image, answers[0], gate)
         return sum(weight * part for weight, part in zip(gate.split(1, dim=1), (image, *answers), strict=True))
+
+
+class Concatenation(nn.Module):
+    """The picture's features beside the answer, without a gate: what DM-GAN compares its response gate with."""
+
+    def forward(self, image: Tensor, answer: Tensor) -> Tensor:
+        """Image and answer B C H W -> B 2C H W, in this order."""
+        return torch.cat((image, answer), dim=1)

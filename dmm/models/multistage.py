@@ -20,8 +20,8 @@ class Conditions:
     """What a refinement stage may read of the text."""
 
     sentence: Tensor  # B D
-    words: Tensor  # B D T
-    mask: Tensor  # B T, true = not a word
+    words: Tensor | None  # B D T; None for a system that reads no words
+    mask: Tensor | None  # B T, true = not a word
     code: Tensor  # B K sampled conditioning code
 
 
@@ -34,12 +34,21 @@ class MultiStage(nn.Module):
         noise_dim: numbers in z.
         widths: channels of the map at 64 px and after each refinement stage.
         refinements: one module a further stage.
+        one_head: paint the last picture only; the stages before it have none.
 
     Raises:
         ValueError: not one more width than refinement stages.
     """
 
-    def __init__(self, text_dim: int, condition_dim: int, noise_dim: int, widths: Sequence[int], refinements: Sequence[nn.Module]):
+    def __init__(
+        self,
+        text_dim: int,
+        condition_dim: int,
+        noise_dim: int,
+        widths: Sequence[int],
+        refinements: Sequence[nn.Module],
+        one_head: bool = False,
+    ):
         super().__init__()
         if len(widths) != len(refinements) + 1:
             raise ValueError(f"{len(refinements)} refinement stages need {len(refinements) + 1} widths, found {tuple(widths)}")
@@ -47,15 +56,17 @@ class MultiStage(nn.Module):
         self.conditioning = ConditioningAugmentation(text_dim, condition_dim)
         self.initial = InitialStage(condition_dim, noise_dim, widths[0])
         self.refinements = nn.ModuleList(refinements)
-        self.heads = nn.ModuleList(ImageHead(width) for width in widths)
+        self.heads = nn.ModuleList(ImageHead(width) for width in (widths[-1:] if one_head else widths))
         initialise(self)
 
-    def forward(self, sentence: Tensor, words: Tensor, mask: Tensor, noise: Tensor, eps: Tensor, stages: int | None = None) -> Trace:
+    def forward(
+        self, sentence: Tensor, words: Tensor | None, mask: Tensor | None, noise: Tensor, eps: Tensor, stages: int | None = None
+    ) -> Trace:
         """Paint.
 
         Args:
             sentence: B D sentence features.
-            words: B D T word features.
+            words: B D T word features; None for a system that reads no words.
             mask: B T, true = this position is not a word; at least one word a row.
             noise: B Z standard normal.
             eps: B K standard normal, of the conditioning code.
@@ -65,9 +76,13 @@ class MultiStage(nn.Module):
         conditions = Conditions(sentence, words, mask, code)
         record = StageTrace(hidden=self.initial(code, noise))
         trace = Trace(code=code, mean=mean, logvar=logvar, mask=mask)
-        for index, head in enumerate(self.heads[:stages]):
+        for index, head in list(enumerate(self._heads()))[:stages]:
             if index:
                 record = self.refinements[index - 1](record.hidden, conditions)
-            record.image = head(record.hidden)
+            record.image = None if head is None else head(record.hidden)
             trace.stages.append(record)
         return trace
+
+    def _heads(self) -> list[nn.Module | None]:
+        """The image head of each stage, if it has one."""
+        return [None] * (len(self.refinements) + 1 - len(self.heads)) + list(self.heads)

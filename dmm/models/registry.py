@@ -1,8 +1,13 @@
-"""Name -> generator. Registering is one decorator on a function from :class:`dmm.config.ModelConfig` to a network."""
+"""Name -> system. Registering is one decorator on a function from :class:`dmm.config.ModelConfig` to a generator.
+
+What training must know of a system beside its generator is data here, so that no loop asks for a system's name. The systems of this
+package register themselves when one is first asked for; one from elsewhere does so when its module is imported.
+"""
 
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,23 +15,33 @@ from torch import nn
 
 from dmm.config import ModelConfig
 
+#: Modules of dmm.models that register systems, in the order of their papers.
+SYSTEM_MODULES = ("stackgan", "attngan", "mirrorgan", "dmgan", "dmmgan", "dfgan")
+
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One registered system."""
+    """One registered system; the defaults are those of the attention systems."""
 
     name: str
     paper: str  # author, title or venue, year
     adds: str  # what it adds to its parent, one phrase
     build: Callable[[ModelConfig], nn.Module]
-    norm: str  # normalisation of its discriminators, "spectral" or "batch"
+    norm: str = "spectral"  # normalisation of its discriminators, "spectral" or "batch"
+    losses: tuple[str, ...] = ()  # its terms: adversarial, colour, hinge, magp, kl, damsm, stream
+    unconditional: bool = True  # discriminators have a head without the sentence
+    text_first: bool = False  # they join concat(text, picture), not concat(picture, text)
+    condition: str = "sentence"  # the text they join: the "sentence" feature, or the "mean" of the conditioning code
+    wrong: str = "sentence"  # mismatching pairs: other "sentence"s for the real pictures, or other "image"s for the sentences
+    judged: str = "all"  # pictures with a discriminator: of "all" stages, or of the "last"
+    discriminators: Callable[[ModelConfig], nn.ModuleList] | None = None  # builds them, if they are not dmm.models.discriminators'
 
 
 _MODELS: dict[str, ModelEntry] = {}
 
 
-def register_model(name: str, paper: str, adds: str, norm: str = "spectral") -> Callable:
-    """Register a builder ``config -> generator`` under a name.
+def register_model(name: str, paper: str, adds: str, **facts) -> Callable:
+    """Register a builder ``config -> generator`` under a name; ``facts`` are further fields of :class:`ModelEntry`.
 
     Raises:
         ValueError: the name is taken.
@@ -35,15 +50,21 @@ def register_model(name: str, paper: str, adds: str, norm: str = "spectral") -> 
     def decorate(build: Callable[[ModelConfig], nn.Module]):
         if name in _MODELS:
             raise ValueError(f"a model named {name!r} is registered already")
-        _MODELS[name] = ModelEntry(name, paper, adds, build, norm)
+        _MODELS[name] = ModelEntry(name, paper, adds, build, **facts)
         return build
 
     return decorate
 
 
+def _models() -> dict[str, ModelEntry]:
+    for module in SYSTEM_MODULES:
+        importlib.import_module(f"dmm.models.{module}")
+    return _MODELS
+
+
 def list_models() -> list[ModelEntry]:
     """Every registered system, by name."""
-    return [_MODELS[name] for name in sorted(_MODELS)]
+    return [entry for _, entry in sorted(_models().items())]
 
 
 def find_model(name: str) -> ModelEntry:
@@ -52,10 +73,11 @@ def find_model(name: str) -> ModelEntry:
     Raises:
         ValueError: no such system, with the nearest name.
     """
-    if name not in _MODELS:
-        near = difflib.get_close_matches(name, _MODELS, n=1)
-        raise ValueError(f"no system {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(_MODELS))}"))
-    return _MODELS[name]
+    models = _models()
+    if name not in models:
+        near = difflib.get_close_matches(name, models, n=1)
+        raise ValueError(f"no system {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(models))}"))
+    return models[name]
 
 
 def create_model(config: ModelConfig) -> nn.Module:

@@ -150,7 +150,7 @@ def test_the_registry_builds_every_system():
         assert entry.paper and entry.adds
         assert isinstance(create_model(dataclasses.replace(config, system=entry.name)), torch.nn.Module)
     with pytest.raises(ValueError, match="did you mean 'dmmgan'"):
-        find_model("dmgann")
+        find_model("dmmgann")
     with pytest.raises(ValueError, match="registered already"):
         register_model("dmmgan", paper="", adds="")(lambda config: None)
 
