@@ -5,6 +5,7 @@ Every sample draws its own noise from its own seed, so the picture of a caption 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -63,13 +64,19 @@ class Pipeline(nn.Module):
         return next(self.parameters()).device
 
     def noise(self, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Noise z, B Z, and the noise of conditioning augmentation eps, B K: standard normal, one stream a seed."""
+        """Noise z, B Z, and the noise of conditioning augmentation eps, B K: standard normal, one stream a seed.
+
+        ``config.noise_truncation`` and ``config.noise_scale`` apply to z: the same draw, moved within the limit by its rank.
+        """
         rows = []
         for seed in seeds:
             stream = torch.Generator().manual_seed(int(seed))
             rows.append(torch.randn(self.config.noise_dim + self.config.condition_dim, generator=stream))
         both = torch.stack(rows).to(self.device)
-        return both[:, : self.config.noise_dim], both[:, self.config.noise_dim :]
+        noise, eps = both[:, : self.config.noise_dim], both[:, self.config.noise_dim :]
+        if self.config.noise_truncation:
+            noise = truncate(noise, self.config.noise_truncation)
+        return self.config.noise_scale * noise, eps
 
     def encode(self, captions: Sequence[str]) -> tuple[Tensor, Tensor, Tensor, list[list[str]]]:
         """Sentences to (word features B D T, sentence feature B D, mask B T, words aligned with T).
@@ -127,3 +134,10 @@ class Pipeline(nn.Module):
             for stage in trace.stages:
                 stage.redescription = self.captioner.sentences(stage.image, self.vocab)
         return trace
+
+
+def truncate(normal: Tensor, limit: float) -> Tensor:
+    """Standard normal numbers to numbers of the normal distribution truncated to [-limit, limit], each at the same quantile."""
+    share = torch.special.erf(torch.tensor(limit / math.sqrt(2), dtype=torch.float64, device=normal.device))
+    quantile = share * torch.special.erf(normal.double() / math.sqrt(2))  # in (-share, share)
+    return (math.sqrt(2) * torch.special.erfinv(quantile)).clamp(-limit, limit).to(normal.dtype)

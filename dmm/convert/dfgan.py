@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dmm.convert.case import Case, Tensors, load, register_case, under, upstream_gradients, upstream_state
-from dmm.convert.keys import ConvertError, KeyTable
+from dmm.convert.keys import ConvertError, KeyTable, load_upstream
 from dmm.losses.magp import one_way_generator_loss, one_way_loss
 from dmm.models.dfgan import DFGAN, TargetAwareDiscriminator, map_widths
 
@@ -32,26 +32,28 @@ MODULES = KeyTable(  # modules whose outputs a case may keep, the inner ones fir
         "GBlocks.{n}": "blocks.{n}",
     }
 )
-HEAD = KeyTable({"joint_conv.0": "joint", "joint_conv.2": "logit"})
 GENERATOR_RATE, DISCRIMINATOR_RATE, BETAS = 1e-4, 4e-4, (0.0, 0.9)  # Adam, published
+HALVES = ("NetD", "NetC")  # the published code keeps the discriminator's trunk and its head as two networks
 
 
-def trunk_table(size: int) -> KeyTable:
-    """NetD for pictures of ``size`` px.
+def discriminator_table(size: int) -> KeyTable:
+    """NetD and NetC together, for pictures of ``size`` px.
 
     The published blocks always hold a 1x1 shortcut and use it where the channels change, in the first three; the others get no gradient
     and are left out.
     """
-    blocks = len(map_widths(1, size)) - 1
-    widening = [n for n in range(blocks) if map_widths(1, size)[::-1][n] != map_widths(1, size)[::-1][n + 1]]
+    widths = map_widths(1, size)[::-1]
+    shortcuts = {n: f"trunk.blocks.{n}.shortcut" if a != b else None for n, (a, b) in enumerate(zip(widths, widths[1:], strict=False))}
     return KeyTable(
         {
-            "conv_img": "conv",
-            "DBlocks.{n}.gamma": "blocks.{n}.gamma",
-            "DBlocks.{n}.conv_r.0": "blocks.{n}.conv1",
-            "DBlocks.{n}.conv_r.2": "blocks.{n}.conv2",
+            "conv_img": "trunk.conv",
+            "DBlocks.{n}.gamma": "trunk.blocks.{n}.gamma",
+            "DBlocks.{n}.conv_r.0": "trunk.blocks.{n}.conv1",
+            "DBlocks.{n}.conv_r.2": "trunk.blocks.{n}.conv2",
+            "joint_conv.0": "head.joint",
+            "joint_conv.2": "head.logit",
         }
-        | {f"DBlocks.{n}.conv_s": f"blocks.{n}.shortcut" if n in widening else None for n in range(blocks)}
+        | {f"DBlocks.{n}.conv_s": ours for n, ours in shortcuts.items()}
     )
 
 
@@ -60,14 +62,11 @@ def _generator(case: Case, prefix: str) -> DFGAN:
     return load(case, DFGAN(hp["cond_dim"], hp["z_dim"], map_widths(hp["nf"], hp["imsize"])), prefix, GENERATOR)
 
 
-def _discriminator(case: Case) -> tuple[TargetAwareDiscriminator, dict[str, tuple[nn.Module, KeyTable]]]:
-    """The discriminator, and its two halves under their published names."""
+def _discriminator(case: Case) -> TargetAwareDiscriminator:
     hp = case.hp
-    net = TargetAwareDiscriminator(hp["imsize"], hp["nf"], hp["cond_dim"])
-    halves = {"NetD": (net.trunk, trunk_table(hp["imsize"])), "NetC": (net.head, HEAD)}
-    for name, (half, table) in halves.items():
-        load(case, half, f"weights/{name}/", table)
-    return net, halves
+    net = TargetAwareDiscriminator(hp["imsize"], hp["nf"], hp["cond_dim"]).to(case.dtype)
+    weights = {key: value for half in HALVES for key, value in case.below(f"weights/{half}/").items()}
+    return load_upstream(net, weights, discriminator_table(hp["imsize"]))
 
 
 def _loss_names(parts: Mapping[str, Tensor]) -> Tensors:
@@ -99,7 +98,7 @@ def replay_generator(case: Case) -> Tensors:
 @register_case("discriminators", "dfgan")
 def replay_discriminators(case: Case) -> Tensors:
     """Features, raw outputs, every loss, and the gradient of the discriminator's loss, second order included."""
-    net, halves = _discriminator(case)
+    net, table = _discriminator(case), discriminator_table(case.hp["imsize"])
     real, fake, sentence = case.real(case.hp["imsize"]), case.fake(case.hp["imsize"]), case["sent_emb"]
     with torch.no_grad():
         seen_real, seen_fake = net.features(real), net.features(fake)
@@ -110,8 +109,8 @@ def replay_discriminators(case: Case) -> Tensors:
     parts = one_way_loss(net, real, fake, sentence)
     parts["total"].backward()
     produced = under("out", out | _loss_names(parts))
-    for name, (half, table) in halves.items():
-        produced |= under(f"mid/grad_errD/{name}", upstream_gradients(half, case.below(f"weights/{name}/"), table))
+    for half in HALVES:
+        produced |= under(f"mid/grad_errD/{half}", upstream_gradients(net, case.below(f"weights/{half}/"), table))
     return produced
 
 
@@ -119,30 +118,26 @@ def replay_discriminators(case: Case) -> Tensors:
 def replay_step(case: Case) -> Tensors:
     """Paint, update the discriminator, then the generator through it; the painting's graph is the one from before."""
     generator = _generator(case, "weights/NetG/")
-    net, halves = _discriminator(case)
-    networks = halves | {"NetG": (generator, GENERATOR)}
+    net, table = _discriminator(case), discriminator_table(case.hp["imsize"])
+    networks = {half: (net, table) for half in HALVES} | {"NetG": (generator, GENERATOR)}
     adam = {"generator": _adam(generator, GENERATOR_RATE), "discriminator": _adam(net, DISCRIMINATOR_RATE)}
     fake = generator(case["sent_emb"], None, None, case["z"]).stages[0].image
 
     parts = one_way_loss(net, case.real(case.hp["imsize"]), fake, case["sent_emb"])
     parts["total"].backward()
-    produced = under("out/loss", _loss_names(parts)) | _gradients(case, halves)
+    produced = under("out/loss", _loss_names(parts))
+    for half in HALVES:
+        produced |= under(f"mid/grad/{half}", upstream_gradients(net, case.below(f"weights/{half}/"), table))
     adam["discriminator"].step()
     loss = one_way_generator_loss(net, fake, case["sent_emb"])["total"]
     loss.backward()
-    produced |= {"out/loss/errG": loss} | _gradients(case, {"NetG": networks["NetG"]})
+    produced["out/loss/errG"] = loss
+    produced |= under("mid/grad/NetG", upstream_gradients(generator, case.below("weights/NetG/"), GENERATOR))
     adam["generator"].step()
-    for name, (network, table) in networks.items():
-        produced |= under(f"out/{name}", upstream_state(network, case.below(f"weights/{name}/"), table))
+    for name, (network, keys) in networks.items():
+        produced |= under(f"out/{name}", upstream_state(network, case.below(f"weights/{name}/"), keys))
     return produced
 
 
 def _adam(network: nn.Module, rate: float) -> torch.optim.Adam:
     return torch.optim.Adam(network.parameters(), lr=rate, betas=BETAS)
-
-
-def _gradients(case: Case, networks: Mapping[str, tuple[nn.Module, KeyTable]]) -> Tensors:
-    produced: Tensors = {}
-    for name, (network, table) in networks.items():
-        produced |= under(f"mid/grad/{name}", upstream_gradients(network, case.below(f"weights/{name}/"), table))
-    return produced

@@ -1,6 +1,8 @@
-"""Region and picture features for the matching losses (DAMSM), from a small residual network trained from scratch.
+"""Region and picture features for the matching losses (DAMSM) and for STREAM: a small encoder, and the choice between encoders.
 
-The published systems take them from Inception-v3. The small encoder reads 64 px and keeps track of *where* things are: its 8x8 regions
+Every image encoder is called with pictures and returns (regions B D H W or None, code B D). The published systems take them from
+Inception-v3 (:mod:`dmm.models.inception`) and ResNet-152 (:mod:`dmm.models.resnet`), trained on ImageNet. The small encoder is a residual
+network trained from scratch. It reads 64 px and keeps track of *where* things are: its 8x8 regions
 carry a learned position, and the code of the whole picture is a linear map of a 4x4 grid of features rather than of their average, since in
 nearly aligned pictures the place of a colour says which part has it.
 """
@@ -10,6 +12,10 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from dmm.config import ModelConfig
+from dmm.models.inception import InceptionEncoder
+from dmm.models.resnet import ResNetEncoder
 
 SIDE = 8  # regions a side
 
@@ -84,3 +90,29 @@ class SmallImageEncoder(nn.Module):
         """Pictures B 3 S S in [-1, 1], any S -> regions B D 8 8, code B D."""
         features = self.features(image)
         return self.regions(features + self.positions), self.code(self.summary(features))
+
+
+def create_image_encoder(config: ModelConfig) -> nn.Module:
+    """The matching (DAMSM) encoder of ``config.image_encoder``, freshly initialised.
+
+    Raises:
+        ValueError: no such encoder.
+    """
+    if config.image_encoder == "inception":
+        return InceptionEncoder(config.text_dim, config.image_align_corners)
+    if config.image_encoder == "small":
+        return SmallImageEncoder(config.encoder_width, config.text_dim, config.encoder_size)
+    raise ValueError(f"image_encoder must be 'small' or 'inception', not {config.image_encoder!r}")
+
+
+def create_caption_encoder(config: ModelConfig) -> nn.Module:
+    """The STREAM encoder of ``config.caption_encoder``, whose code has ``config.caption_embedding`` numbers, freshly initialised.
+
+    Raises:
+        ValueError: no such encoder.
+    """
+    if config.caption_encoder == "resnet":
+        return ResNetEncoder(config.caption_embedding, config.caption_align_corners)
+    if config.caption_encoder == "small":
+        return SmallImageEncoder(config.encoder_width, config.caption_embedding, config.encoder_size)
+    raise ValueError(f"caption_encoder must be 'small' or 'resnet', not {config.caption_encoder!r}")

@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from dmm.config import ModelConfig
+from dmm.data.vocab import Vocabulary
 from dmm.models.dfgan import DFGAN, ConditionalAffine, DownBlock, TargetAwareDiscriminator, config_widths, dfgan, map_widths
+from dmm.models.text_encoder import TextEncoder
+from dmm.pipeline import Pipeline, truncate
 
 TEXT, NOISE = 6, 4
 
@@ -146,3 +149,26 @@ def test_parameters_at_the_published_size():
 def test_one_width_is_too_few():
     with pytest.raises(ValueError, match="two maps"):
         DFGAN(widths=(4,))
+
+
+def test_the_pipeline_paints_with_published_noise():
+    config = ModelConfig(system="dfgan", widths=(2,), noise_dim=NOISE, text_dim=TEXT, condition_dim=3)
+    vocab = Vocabulary(["red", "bird"])
+    parts = (vocab, dfgan(config), TextEncoder(len(vocab), 5, TEXT))
+    free = Pipeline(config, *parts)
+    limited = Pipeline(dataclasses.replace(config, noise_truncation=2.0, noise_scale=0.88), *parts)
+    trace = limited(["a red bird", "bird"], seed=[1, 2])
+    assert [image.shape for image in trace.images] == [(2, 3, 64, 64)] and trace.words[0] and trace.seeds == [1, 2]
+    seeds = range(200)
+    (plain, eps), (noise, same) = free.noise(seeds), limited.noise(seeds)
+    assert torch.equal(eps, same), "the noise of conditioning augmentation is not touched"
+    assert plain.abs().max() > 2 and 1.6 < noise.abs().max() <= 1.76
+    assert torch.equal(plain.flatten().argsort(), noise.flatten().argsort()), "the same draw, by rank"
+
+
+def test_truncated_numbers_have_the_truncated_distribution():
+    values = truncate(torch.randn(100_000, generator=torch.Generator().manual_seed(0)), 2.0)
+    assert values.abs().max() <= 2 and values.mean().abs() < 0.01
+    assert values.var().item() == pytest.approx(0.7737, abs=0.01)  # 1 - 2 * 2 pdf(2) / (cdf(2) - cdf(-2))
+    extreme = truncate(torch.tensor([-40.0, 0.0, 40.0]), 2.0)
+    torch.testing.assert_close(extreme, torch.tensor([-2.0, 0.0, 2.0]))
