@@ -278,10 +278,21 @@ def config_widths(widths: Sequence[int]) -> tuple[int, ...]:
     return widths
 
 
+def one_way_discriminators(config: ModelConfig) -> nn.ModuleList:
+    """The one discriminator, for the picture that ``config.widths`` ends in."""
+    size = 4 * 2 ** (len(config_widths(config.widths)) - 1)
+    return nn.ModuleList([TargetAwareDiscriminator(size, config.discriminator_width, config.text_dim)])
+
+
 @register_model(
     "dfgan",
     paper="Tao et al., DF-GAN, CVPR 2022",
-    adds="one stage with text fusion in every block; one-way discriminator, matching-aware gradient penalty",
+    adds="one stage with text fusion in every block; a one-way discriminator with a matching-aware gradient penalty",
+    norm="none",
+    losses=("hinge", "magp"),
+    unconditional=False,
+    judged="last",
+    discriminators=one_way_discriminators,
 )
 def dfgan(config: ModelConfig) -> DFGAN:
     """DF-GAN as a config describes it: ``widths`` at 64, 128 and 256 px, fewer of them for a smaller picture."""

@@ -10,6 +10,8 @@ import torch
 from dmm.config import ModelConfig
 from dmm.data.vocab import Vocabulary
 from dmm.models.dfgan import DFGAN, ConditionalAffine, DownBlock, TargetAwareDiscriminator, config_widths, dfgan, map_widths
+from dmm.models.discriminators import create_discriminators
+from dmm.models.registry import create_model, find_model
 from dmm.models.text_encoder import TextEncoder
 from dmm.pipeline import Pipeline, truncate
 
@@ -144,6 +146,16 @@ def test_parameters_at_the_published_size():
     unused = 3 * (256 * 256 + 256)  # shortcuts that the published NetD holds in blocks 3 to 5 and never calls
     assert sum(p.numel() for p in discriminator.trunk.parameters()) == 6_619_206 - unused
     assert sum(p.numel() for p in discriminator.head.parameters()) == 295_936
+
+
+def test_the_registered_system_is_judged_once_at_the_size_it_paints():
+    config = ModelConfig(system="dfgan", widths=(4, 2), discriminator_width=2, text_dim=TEXT, noise_dim=NOISE)
+    (net,) = create_discriminators(config)
+    image = create_model(config)(**inputs()).stages[0].image
+    assert isinstance(net, TargetAwareDiscriminator) and net.size == image.shape[-1] == 128
+    assert net(image, inputs()["sentence"]).shape == (3,)
+    entry = find_model("dfgan")
+    assert entry.losses == ("hinge", "magp") and not entry.unconditional and entry.judged == "last"
 
 
 def test_one_width_is_too_few():
