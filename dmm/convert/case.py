@@ -21,7 +21,6 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -168,8 +167,7 @@ def find_replay(hp: Mapping) -> Replay:
         ConvertError: a kind or a system that nobody registered.
     """
     for module in REGISTERING:
-        if (Path(__file__).parent / f"{module}.py").exists():
-            importlib.import_module(f"dmm.convert.{module}")
+        importlib.import_module(f"dmm.convert.{module}")
     kind, system = hp.get("kind"), hp.get("system")
     kinds = sorted({known for known, _ in _KINDS})
     if kind not in kinds:

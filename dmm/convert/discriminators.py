@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from dmm.convert.case import Case, Tensors, register_case, under, upstream_gradients, upstream_state
 from dmm.convert.generators import paint
-from dmm.convert.readers import text_loss
+from dmm.convert.keys import ConvertError
+from dmm.convert.readers import can_read, text_loss
 from dmm.convert.systems import SYSTEMS, TextTerm, case_discriminators, case_generator, system_of
 from dmm.losses.adversarial import discriminator_loss, generator_loss
 from dmm.losses.kl import kl_loss
@@ -23,6 +24,15 @@ DECAY = 0.999  # of the averaged generator
 def discriminator_names(parts: Mapping[str, Tensor]) -> Tensors:
     """The parts of a discriminator loss by the files' names."""
     return {"errD" if name == "total" else name: value for name, value in parts.items()}
+
+
+def _texts(case: Case) -> list[TextTerm]:
+    """The text losses whose reader the case holds, the published choice first."""
+    terms = system_of(case).texts
+    found = [term for term in terms if can_read(case, term.kind)]
+    if not found:
+        raise ConvertError(f"expected the reader of a text loss ({', '.join(term.kind for term in terms)}) in the case, found none")
+    return found
 
 
 def _generator_terms(case: Case, nets: Mapping[int, Discriminator], images: Mapping[int, Tensor], text: TextTerm) -> tuple[Tensor, Tensors]:
@@ -62,7 +72,7 @@ def replay_discriminators(case: Case) -> Tensors:
         parts = discriminator_loss(net, case.real(size), case.fake(size), case["sent_emb"])
         produced |= under(f"out/loss/D{size}", discriminator_names(parts))
     fakes = {size: case.fake(size) for size in SIZES}
-    for text in system_of(case).texts:
+    for text in _texts(case):
         produced |= under(f"out/{text.group}", _generator_terms(case, case_discriminators(case), fakes, text)[1])
     return produced
 
@@ -107,7 +117,7 @@ def replay_step(case: Case) -> Tensors:
         produced |= under(f"mid/gradD/D{size}", upstream_gradients(net, weights, system.discriminator_keys(size)))
         optimiser.step()
     optimiser, weights = _adam(generator, hp["lr_g"]), case.below("weights/G/")
-    total, parts = _generator_terms(case, nets, images, system.texts[0])
+    total, parts = _generator_terms(case, nets, images, _texts(case)[0])
     kl = kl_loss(trace.mean, trace.logvar)
     (total + kl).backward()
     produced |= under("out/loss", parts | {"kl": kl, "errG_total": total + kl})

@@ -45,6 +45,11 @@ def caption_decoder(case: Case, prefix: str) -> CaptionDecoder:
     return load(case, decoder, prefix, CAPTION_DECODER)
 
 
+def can_read(case: Case, kind: str) -> bool:
+    """Does the case hold the reader of that text loss, "stream" or "damsm"?"""
+    return bool(case.below("weights/capcnn/" if kind == "stream" else "weights/imgenc/"))
+
+
 def text_loss(case: Case, images: Tensor, kind: str) -> tuple[Tensor, Tensors]:
     """The unweighted text loss of pictures B 3 S S, "stream" or "damsm": its total, and its parts by the files' names."""
     if kind == "stream":
