@@ -14,6 +14,7 @@ from dmm.models.discriminators import create_discriminators
 from dmm.models.registry import create_model, find_model
 from dmm.models.text_encoder import TextEncoder
 from dmm.pipeline import Pipeline, truncate
+from dmm.recipes import recipe
 
 TEXT, NOISE = 6, 4
 
@@ -184,3 +185,16 @@ def test_truncated_numbers_have_the_truncated_distribution():
     assert values.var().item() == pytest.approx(0.7737, abs=0.01)  # 1 - 2 * 2 pdf(2) / (cdf(2) - cdf(-2))
     extreme = truncate(torch.tensor([-40.0, 0.0, 40.0]), 2.0)
     torch.testing.assert_close(extreme, torch.tensor([-2.0, 0.0, 2.0]))
+
+
+@pytest.mark.parametrize(("name", "steps", "words"), [("dfgan-cub", 1300 * (8855 // 32), 18), ("dfgan-coco", 300 * (82783 // 32), 12)])
+def test_published_recipes(name, steps, words):
+    config = recipe(name, "gan")
+    settings, model = config.train, config.model
+    assert (settings.batch, settings.steps, model.words_limit) == (32, steps, words)
+    assert (settings.generator_rate, settings.discriminator_rate, settings.beta1, settings.beta2) == (1e-4, 4e-4, 0.0, 0.9)
+    assert (model.noise_truncation, model.noise_scale, settings.average) == (2.0, 0.88, 0.0)
+    assert (settings.kl, settings.damsm, settings.stream, settings.adversarial) == (0.0, 0.0, 0.0, "hinge")
+    with torch.device("meta"):
+        assert sum(p.numel() for p in create_model(model).parameters()) == 9_744_131
+        assert create_discriminators(model)[0].size == 256
