@@ -107,6 +107,8 @@ class TrainConfig:
     sample_every: int = 500  # steps between sample grids
     save_every: int = 500  # steps between checkpoints
     log_every: int = 20  # steps between log rows
+    unconditional: float = 1.0  # weight of the discriminators' terms without the text in StackGAN++
+    colour: float = 0.0  # weight of the colour consistency between the pictures' sizes (StackGAN++); published for birds: 0
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,11 @@ from torch import nn
 from dmm.convert import ConvertError, KeyTable, difference, load_upstream, replay, tolerance
 from dmm.convert.__main__ import main
 from dmm.convert.keys import TABLES
-from dmm.models.attngan import AttnGAN
 from dmm.models.captioner import CaptionDecoder
-from dmm.models.discriminators import SIZES, Discriminator
-from dmm.models.dmgan import DMGAN
-from dmm.models.dmmgan import DMMGAN
-from dmm.models.mirrorgan import MirrorGAN
-from dmm.models.stackgan import StackGAN
+from dmm.models.discriminators import create_discriminators
+from dmm.models.registry import create_model
 from dmm.models.text_encoder import TextEncoder
+from dmm.recipes import recipe
 
 REFERENCE = Path(__file__).parent / "data" / "reference"
 CASES = {  # name -> tensors to reproduce
@@ -125,34 +122,36 @@ def published(name: str) -> dict[str, torch.Tensor]:
     return {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
 
 
-def networks():
-    """Key list, our network at the published size, key table."""
-    spectral, batch = {"norm": "spectral"}, {"width": 64, "norm": "batch"}
-    yield "stackgan2_G_NET", StackGAN, TABLES["stackgan", "generator"]
-    yield "attngan_G_NET", AttnGAN, TABLES["attngan", "generator"]
-    yield "attngan_dcgan_G_DCGAN", lambda: AttnGAN(residuals=0, one_head=True), TABLES["attngan-dcgan", "generator"]
-    yield "mirrorgan_G_NET", MirrorGAN, TABLES["mirrorgan", "generator"]
-    yield "dmgan_G_NET", DMGAN, TABLES["dmgan", "generator"]
-    yield "dmmgan_gldm_G_NET", DMMGAN, TABLES["dmmgan", "generator"]
-    yield "dmmgan_nogldm_G_NET", lambda: DMMGAN(global_memory=False), TABLES["dmmgan", "generator"]
-    yield "attngan_dcgan_D_NET256", lambda: Discriminator(256, unconditional=False, **batch), TABLES["attngan-dcgan", "discriminator256"]
-    for name, options in (("attngan", batch), ("mirrorgan", batch), ("dmgan", spectral), ("dmmgan", spectral)):
-        yield f"{name}_RNN_ENCODER_vocab5450", lambda: TextEncoder(5450), TABLES[name, "text_encoder"]
-        for size in SIZES:
-            table = TABLES[name, f"discriminator{size}"]
-            yield f"{name}_D_NET{size}", lambda size=size, options=options: Discriminator(size, **options), table
-    for size in SIZES:
-        table = TABLES["stackgan", f"discriminator{size}"]
-        yield f"stackgan2_D_NET{size}", lambda size=size: Discriminator(size, text_dim=128, text_first=True, **batch), table
-    for name in ("mirrorgan", "dmmgan"):
-        yield f"{name}_CAPTION_RNN_vocab5450", lambda: CaptionDecoder(5450), TABLES[name, "caption_decoder"]
+#: Key list of a generator -> the recipe that has its sizes.
+GENERATORS = {
+    "stackgan2_G_NET": "stackgan-cub",
+    "attngan_G_NET": "attngan-cub",
+    "attngan_dcgan_G_DCGAN": "attngan-dcgan-cub",
+    "mirrorgan_G_NET": "mirrorgan-cub",
+    "dmgan_G_NET": "dmgan-cub",
+    "dmmgan_gldm_G_NET": "dmmgan-cub",
+    "dmmgan_nogldm_G_NET": "dmmgan-cub-damsm",
+}
 
 
-@pytest.mark.parametrize(("name", "build", "table"), list(networks()), ids=lambda value: value if isinstance(value, str) else "")
-def test_every_published_parameter_has_its_place(name, build, table):
+@pytest.mark.parametrize(("name", "source"), GENERATORS.items())
+def test_every_published_parameter_of_a_system_has_its_place(name, source):
+    config = recipe(source).model
     with torch.device("meta"):
-        network = build()
-    load_upstream(network, published(name), table)
+        generator, discriminators = create_model(config), create_discriminators(config)
+    load_upstream(generator, published(name), TABLES[config.system, "generator"])
+    for net in discriminators:
+        keys = published(f"{name.rpartition('_G_')[0].split('_nogldm')[0].split('_gldm')[0]}_D_NET{net.size}")
+        load_upstream(net, keys, TABLES[config.system, f"discriminator{net.size}"])
+
+
+@pytest.mark.parametrize("system", ["attngan", "mirrorgan", "dmgan", "dmmgan"])
+def test_every_published_parameter_of_the_text_side_has_its_place(system):
+    with torch.device("meta"):
+        encoder, decoder = TextEncoder(5450), CaptionDecoder(5450)
+    load_upstream(encoder, published(f"{system}_RNN_ENCODER_vocab5450"), TABLES[system, "text_encoder"])
+    if (system, "caption_decoder") in TABLES:
+        load_upstream(decoder, published(f"{system}_CAPTION_RNN_vocab5450"), TABLES[system, "caption_decoder"])
 
 
 def test_unknown_missing_and_misshapen_keys_are_named():
