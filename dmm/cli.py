@@ -1,4 +1,7 @@
-"""The command line: ``dmm train|generate|evaluate|data|bench|list``. Exit code 2 for input that cannot be used, 1 for work that failed."""
+"""The command line: ``dmm train|generate|evaluate|convert|data|bench|list``.
+
+Exit code 2 for input that cannot be used, 1 for work that failed.
+"""
 
 from __future__ import annotations
 
@@ -163,23 +166,96 @@ def generate(
         trace.save(out / "trace.npz")
 
 
+@app.command()
+@_readable
+def convert(
+    paths: Annotated[list[Path], typer.Argument(metavar="[FILE] OUT", help="A published .pth or .safetensors, and the folder to fill.")],
+    system: Annotated[str | None, typer.Option(help="Its system, a name of `dmm list`; once is enough for a folder.")] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            help="What FILE holds: generator, text_encoder, image_encoder, caption_encoder, caption_decoder, discriminator64, "
+            "discriminator128 or discriminator256."
+        ),
+    ] = None,
+    vocab: Annotated[Path | None, typer.Option(help="The data set's captions.pickle; read, never run.")] = None,
+) -> None:
+    """Turn published weights into a checkpoint: each call adds a network, or the vocabulary, to OUT/model.safetensors, or changes nothing.
+
+    Files are never unpickled; all sizes are read from the shapes. A generator, its text encoder and its captions.pickle make a checkpoint
+    that paints; the other networks are for `dmm evaluate` and for training.
+
+    Example, DM-GAN's birds:
+
+      dmm convert --system dmgan --network generator bird_DMGAN.pth dmgan-birds
+
+      dmm convert --network text_encoder text_encoder200.pth dmgan-birds
+
+      dmm convert --vocab captions.pickle dmgan-birds
+
+      dmm generate "a small red bird" --model dmgan-birds
+    """
+    from dmm.convert.keys import ConvertError
+    from dmm.convert.upstream import convert as join
+
+    if len(paths) > 2:
+        raise ConvertError(f"expected [FILE] OUT, found {len(paths)} paths: {', '.join(map(str, paths))}")
+    out, file = paths[-1], paths[0] if len(paths) == 2 else None
+    folder = join(out, system, network, file, vocab)
+    typer.echo(f"{out}: {folder.config.system} with {', '.join(folder.card['converted'])}")
+    lacks = folder.lacks()
+    typer.echo(f"  to paint it still needs {', '.join(lacks)}" if lacks else f'  try: dmm generate "a small red bird" --model {out}')
+
+
+def _systems() -> dict[str, dict]:
+    """What there is to say of each system."""
+    import torch
+
+    from dmm.models.registry import create_model, list_models
+    from dmm.recipes import names, recipe
+
+    found = {}
+    for entry in list_models():
+        recipes = [name for name in names() if name.startswith(entry.name + "-") and recipe(name).model.system == entry.name]
+        published = f"{entry.name}-cub" if f"{entry.name}-cub" in recipes else next(iter(recipes), None)
+        count = None
+        if published:
+            with torch.device("meta"):
+                count = sum(p.numel() for p in create_model(recipe(published).model).parameters())
+        about = {"paper": entry.paper, "adds": entry.adds, "parameters": count, "parameters_of": published}
+        found[entry.name] = about | {"losses": list(entry.losses), "recipes": recipes}
+    return found
+
+
 @app.command("list")
+@_readable
 def list_all(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
-    """Name the systems, recipes and shipped checkpoints."""
+    """Name the systems (paper, what each adds, parameters, losses, recipes), all recipes and the shipped checkpoints."""
     from dmm.checkpoint import FILE, assets
-    from dmm.models.registry import list_models
     from dmm.recipes import describe, names
 
     shipped = sorted(p.parent.name for p in (assets() / "checkpoints").glob(f"*/{FILE}"))
-    systems = {entry.name: f"{entry.paper}; adds {entry.adds}" for entry in list_models()}
-    found = {"systems": systems, "recipes": {n: describe(n) for n in names()}, "checkpoints": shipped}
+    found = {"systems": _systems(), "recipes": {n: describe(n) for n in names()}, "checkpoints": shipped}
     if as_json:
         typer.echo(json.dumps(found))
         return
-    for section, entries in found.items():
+    typer.echo("systems:")
+    for name, about in found["systems"].items():
+        size = (
+            f"{about['parameters'] / 1e6:.1f} million in the generator of {about['parameters_of']}" if about["parameters"] else "no recipe"
+        )
+        typer.echo(f"  {name}  {about['paper']}")
+        for label, text in (
+            ("adds", about["adds"]),
+            ("parameters", size),
+            ("losses", ", ".join(about["losses"])),
+            ("recipes", ", ".join(about["recipes"])),
+        ):
+            typer.echo(f"    {label + ':':<12}{text or '-'}")
+    for section in ("recipes", "checkpoints"):
         typer.echo(f"{section}:")
-        for entry in entries:
-            typer.echo(f"  {entry}" + (f"  {entries[entry]}" if isinstance(entries, dict) else ""))
+        for entry in found[section]:
+            typer.echo(f"  {entry}" + (f"  {found[section][entry]}" if section == "recipes" else ""))
 
 
 @train_app.command("judge")
