@@ -28,7 +28,7 @@ def matching_aware_penalty(logits: Tensor, image: Tensor, sentence: Tensor, weig
     """
     gradients = torch.autograd.grad(logits.sum(), (image, sentence), create_graph=True)
     squares = sum(gradient.flatten(1).square().sum(1) for gradient in gradients)  # B
-    return weight * (squares.sqrt() ** power).mean()
+    return weight * (squares ** (power / 2)).mean()  # not of a root, whose own gradient is infinite at 0
 
 
 def one_way_loss(

@@ -67,3 +67,12 @@ def test_one_sample_has_no_mismatch():
     image, sentence = pair([0.0], [0.0])
     with pytest.raises(ValueError, match="at least 2"):
         one_way_loss(Linear(), image, image, sentence)
+
+
+def test_a_discriminator_that_is_flat_already_gets_no_broken_gradient():
+    net, (image, sentence) = Linear(), pair([0.1, -0.3], [0.2, 0.4])
+    net.scale.data.zero_()
+    image.requires_grad_(), sentence.requires_grad_()
+    penalty = matching_aware_penalty(net.conditional(net.features(image), sentence), image, sentence)
+    penalty.backward()
+    assert penalty.item() == 0 and net.scale.grad.item() == 0
