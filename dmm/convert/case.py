@@ -76,7 +76,7 @@ class Case:
         if not isinstance(hp, dict):
             raise ConvertError(f"{path}: expected an object under the metadata key 'hp', found {hp!r}")
         tensors = {name: _cast(value, dtype) for name, value in tensors.items()}
-        return cls(_Named(f"{path}: tensors", tensors), _Named(f"{path}: hyper-parameters", hp))
+        return cls(_Named("tensors", tensors), _Named("hyper-parameters", hp))
 
     def __getitem__(self, name: str) -> Tensor:
         """The input ``in/<name>``."""
@@ -101,7 +101,7 @@ class Case:
     @property
     def dtype(self) -> torch.dtype:
         """The precision of the replay."""
-        return next(value.dtype for value in self.tensors.values() if value.is_floating_point())
+        return next((value.dtype for value in self.tensors.values() if value.is_floating_point()), torch.float64)
 
 
 def _cast(value: Tensor, dtype: torch.dtype) -> Tensor:
@@ -215,15 +215,20 @@ def replay(path: str | os.PathLike, dtype: torch.dtype = torch.float64) -> dict[
         for each ``out/`` and ``mid/`` tensor of the file its largest difference (see :func:`difference`).
 
     Raises:
-        ConvertError: not a case, a kind or system that is not known, or weights that do not fit.
+        ConvertError: not a case, a kind or system that is not known, or weights and inputs that do not fit.
     """
     case = Case.read(path, dtype)
     try:
-        function = find_replay(case.hp)
+        produced = find_replay(case.hp)(case)
     except ConvertError as error:
         raise ConvertError(f"{path}: {error}") from None
-    produced = function(case)
+    except (ArithmeticError, IndexError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise ConvertError(f"{path}: inputs that do not fit each other or the hyper-parameters: {_first_line(error)}") from error
     return {name: difference(_reduced(produced, name), value) for name, value in case.expected().items()}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def tolerance(name: str, dtype: torch.dtype, step: bool = False) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dmm.convert.case import Case, Tensors, register_case, under, upstream_state
 from dmm.convert.systems import SYSTEMS, case_generator, system_of
@@ -81,10 +81,10 @@ def paint(case: Case, generator: nn.Module) -> Trace:
     return generator(case["sent_emb"], case["word_embs"], case["mask"], case["z"], case["eps"])
 
 
-def _attention(trace: Trace) -> dict[str, Tensor | None]:
-    """How much each place asks each word, from 64x64 on; for the systems that attend to words."""
+def _attention(trace: Trace) -> Tensors:
+    """How much each place asks each word, from 64x64 on; nothing for a system without attention."""
     maps = (stage.word_attention if stage.addressing is None else stage.addressing for stage in trace.stages[1:])
-    return {f"att{i}": value for i, value in enumerate(maps, start=1)}
+    return {f"att{i}": value for i, value in enumerate(maps, start=1) if value is not None}
 
 
 def _intermediates(trace: Trace, seen: Tensors) -> Tensors:
