@@ -57,7 +57,7 @@ class Captioner(nn.Module):
     """An image encoder and the decoder that reads its code.
 
     Args:
-        encoder: pictures -> (regions, code B E).
+        encoder: pictures -> (regions or None, code B E).
         decoder: whose embedding has E numbers.
     """
 
