@@ -193,7 +193,7 @@ def fill(part: str, config: ModelConfig, vocab: Vocabulary, tensors: Mapping[str
         with _Hastily():
             network = build(part, config, vocab)
     except UNFIT as error:
-        raise CheckpointError(f"{where}: its config does not describe a {part} ({error})") from error
+        raise CheckpointError(f"{where}: its config does not describe the {part} ({error})") from error
     problems = compare(network, own)
     if problems:
         raise CheckpointError(f"{where}: the weights of {part} do not fit its config: {problems}")
@@ -211,10 +211,10 @@ class _Hastily(TorchFunctionMode):
 
 
 def held_parts(tensors: Mapping[str, Tensor]) -> set[str]:
-    """The networks that a checkpoint holds; a captioner needs both halves."""
+    """The networks that a checkpoint holds; a captioner of which only one half was converted is not one yet."""
     held = {key.partition(".")[0] for key in tensors}
     halves = {key.split(".")[1] for key in tensors if key.startswith("captioner.")}
-    return held - {"captioner"} if halves != {"encoder", "decoder"} else held
+    return held - {"captioner"} if len(halves) == 1 else held
 
 
 def load_parts(name: str | os.PathLike, parts: tuple[str, ...]) -> tuple[dict[str, nn.Module], ModelConfig, Vocabulary]:

@@ -20,6 +20,19 @@ def test_list_names_systems_recipes_and_checkpoints(cli):
     assert result.exit_code == 0 and "dmmgan" in found["systems"] and "dmmgan-aviary" in found["recipes"]
 
 
+def test_list_says_of_each_system_what_it_is(cli):
+    found = json.loads(cli.invoke(app, ["list", "--json"]).output)["systems"]
+    assert set(found) >= {"stackgan", "attngan", "mirrorgan", "dmgan", "dmmgan", "dfgan"}
+    for name, about in found.items():
+        assert about["paper"] and about["adds"] and about["losses"], name
+        assert about["parameters"] > 1e6 and f"{name}-cub" in about["recipes"], name
+    assert found["dmmgan"]["parameters"] > found["dmgan"]["parameters"]
+    text = cli.invoke(app, ["list"]).output
+    assert all(
+        f"  {name}  {about['paper']}" in text and f"{about['parameters'] / 1e6:.1f} million" in text for name, about in found.items()
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -31,6 +44,13 @@ def test_list_names_systems_recipes_and_checkpoints(cli):
         (["train", "gan", "--match", "nowhere"], "nowhere: no checkpoint there"),
         (["generate", "a red bird", "--model", "nowhere"], "nowhere: no checkpoint there"),
         (["bench", "--only", "everything"], "expected one of aviary"),
+        (
+            ["convert", "--system", "dmgan", "--network", "generator", "nowhere.pth", "runs"],
+            "expected a .pth or .safetensors file, found nothing",
+        ),
+        (["convert", "--system", "gan", "--vocab", "nowhere.pickle", "runs"], "--system: expected one of attngan"),
+        (["convert", "--system", "dmgan", "--vocab", "nowhere.pickle", "runs"], "nowhere.pickle"),
+        (["convert", "--system", "dmgan", "a", "b", "runs"], "expected [FILE] OUT, found 3 paths"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(cli, tmp_path, monkeypatch, arguments, said):
