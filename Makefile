@@ -6,6 +6,8 @@ PORT ?= 7860
 PYTHON ?=
 PIP_FLAGS ?=
 PYTEST_FLAGS ?= -n auto --maxprocesses 4 --dist loadfile
+REFERENCE ?= tests/data/reference
+PARITY_FLAGS ?= --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help app test lint format parity notebook constraints clean
@@ -20,6 +22,7 @@ endif
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo "  HOST=$(HOST) PORT=$(PORT) say where the app listens; PYTHON=/path/to/python3.12 chooses the Python of a new .venv;"
+	@echo "  REFERENCE=dir names another folder of cases for make parity; PARITY_FLAGS= lists every tensor."
 	@echo "  PIP_FLAGS and PYTEST_FLAGS are handed on."
 
 app: .venv/installed-app  ## serve the explorer on http://HOST:PORT
@@ -37,8 +40,8 @@ format: .venv/installed-test  ## let ruff sort imports and lay out the code
 	.venv/bin/python -m ruff check --fix .
 	.venv/bin/python -m ruff format .
 
-parity: .venv/installed-app  ## replay the reference files and print every deviation
-	.venv/bin/python -m dmm.convert replay tests/data/reference/*.safetensors
+parity: .venv/installed-app  ## replay every reference case in REFERENCE, print its largest difference
+	.venv/bin/python -m dmm.convert replay $(PARITY_FLAGS) "$(REFERENCE)"/*.safetensors
 
 notebook: .venv/installed-notebooks  ## open the teaching notebooks in JupyterLab
 	.venv/bin/python -m jupyterlab notebooks

@@ -1,12 +1,15 @@
 """The command line says what is wrong in one line, exits with 2, and writes nothing then."""
 
+import dataclasses
 import json
+import re
 
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
 from dmm.cli import app
+from dmm.config import DataConfig, ModelConfig, TrainConfig
 
 
 @pytest.fixture
@@ -63,3 +66,14 @@ def test_bad_input_is_one_line_and_exit_code_2(cli, tmp_path, monkeypatch, argum
 def test_a_contact_sheet(cli, tmp_path):
     result = cli.invoke(app, ["data", "sheet", "--out", str(tmp_path / "s.png"), "--count", "2", "--columns", "2", "--size", "64"])
     assert result.exit_code == 0 and Image.open(tmp_path / "s.png").width >= 128
+
+
+def test_the_table_of_fidelity_names_only_flags_that_exist(root):
+    rows = [line for line in (root / "docs" / "fidelity.md").read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    fields = {f.name for section in (ModelConfig, DataConfig, TrainConfig) for f in dataclasses.fields(section)}
+    functions = {"discriminator_loss", "six_term_loss", "conditional_loss", "matching_aware_penalty", "crop", "SpectralConv2d"}
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (root / "dmm").rglob("*.py"))
+    assert len(rows) > 40 and all(row.count("|") == 6 for row in rows)
+    for row in rows:
+        for name in re.findall(r"`([A-Za-z_0-9]+)\(?", row.split("|")[5]):
+            assert name in fields or (name in functions and re.search(rf"(def|class) {name}\(", source)), f"{name} in {row}"

@@ -48,7 +48,7 @@ PARTS = {
     **{f"discriminator{size}": f"discriminators.{i}" for i, size in enumerate(SIZES)},
 }
 ONE_DISCRIMINATOR = ("attngan-dcgan", "dfgan")  # systems that judge the 256 px picture only
-ALIGNED = ("dmgan", "dmmgan")  # systems whose Inception encoder resizes with aligned corners; PyTorch's own rule since 0.4 is the other
+NOT_ALIGNED = ("dfgan",)  # whose Inception encoder says so; where nothing is said, PyTorch aligned corners when the weights were published
 START_TOKENS = ("dmmgan",)  # systems whose captions begin with a start token; the others' vocabulary begins with <end>
 WORD_ROWS = ("text_encoder.embedding.weight", "captioner.decoder.embedding.weight")  # one row a word id
 
@@ -167,7 +167,7 @@ SIZES_OF: dict[tuple[str, str], Sizes] = {  # (system, kind of network); without
 def _sizes(system: str, network: str, state: State) -> dict:
     kind = network.rstrip("0123456789")
     found = (SIZES_OF.get((system, kind)) or SIZES_OF["", kind])(state)
-    return found | {"image_align_corners": system in ALIGNED} if kind == "image_encoder" else found
+    return found | {"image_align_corners": system not in NOT_ALIGNED} if kind == "image_encoder" else found
 
 
 # --- one network ------------------------------------------------------------------------------------------------------
