@@ -283,7 +283,8 @@ class Folder:
             convention = "dmm" if system in START_TOKENS else "pad0"
             return cls({}, ModelConfig(system=system, convention=convention), None, {"converted": {}})
         folder = cls(*read_file(path / FILE))
-        if not isinstance(folder.card.get("converted"), dict):
+        entries = folder.card.get("converted")
+        if not isinstance(entries, dict) or not all(isinstance(entry, dict) and "file" in entry for entry in entries.values()):
             raise ConvertError(
                 f"{path / FILE}: expected a folder that `dmm convert` fills, found a trained checkpoint; choose another folder"
             )

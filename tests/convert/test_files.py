@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
@@ -28,6 +29,7 @@ from dmm.models.registry import list_models
 from dmm.pipeline import Pipeline
 
 KEYS = Path(__file__).parent.parent / "data" / "keys"
+REFERENCE = Path(__file__).parent.parent / "data" / "reference"
 WORDS = "this bird is red and has a white belly with black wings".split()
 TOY = {"widths": (4, 4, 4), "noise_dim": 5, "condition_dim": 6, "text_dim": 8, "embedding_dim": 7}
 TOYS = {  # system -> a config of a few channels
@@ -165,6 +167,26 @@ def test_a_converted_system_paints_what_its_weights_paint(system, changes, tmp_p
     assert found.config == pipe.config and found.vocab == pipe.vocab
     ours, theirs = found("a red bird", seed=5), pipe("a red bird", seed=5)
     assert all(torch.equal(a, b) for a, b in zip(ours.images, theirs.images, strict=True))
+
+
+@pytest.mark.parametrize("path", sorted(REFERENCE.glob("*_generator.safetensors")), ids=lambda path: path.stem)
+def test_published_weights_paint_the_published_pictures_after_conversion(path, tmp_path):
+    with safe_open(path, "pt") as file:
+        case, hp = {key: file.get_tensor(key) for key in file.keys()}, json.loads(file.metadata()["hp"])
+    system = {"stackgan2": "stackgan"}.get(hp["system"], hp["system"].partition("_")[0])
+    torch.save({key.removeprefix("weights/"): value for key, value in case.items() if key.startswith("weights/")}, tmp_path / "g.pth")
+    convert(tmp_path / "out", system, "generator", tmp_path / "g.pth")
+    tensors, config, _, _ = read_file(tmp_path / "out" / FILE)
+    generator = build("generator", dataclasses.replace(config, mask_pairing="published"), Vocabulary([])).eval()
+    generator.load_state_dict({key.removeprefix("generator."): value for key, value in tensors.items()})
+    sentence = case.get("in/sent_emb", case.get("in/text_embedding"))
+    with torch.no_grad():
+        images = generator(sentence, *(case.get(f"in/{name}") for name in ("word_embs", "mask", "z", "eps"))).images
+    expected = {f"out/eval/img{i}__mean": image for i, image in enumerate(images, start=1)} | {"out/img__mean": images[-1]}
+    compared = [name for name in expected if name in case]
+    assert compared
+    for name in compared:
+        torch.testing.assert_close(expected[name].mean((2, 3)), case[name], rtol=0, atol=3e-5)
 
 
 def test_generate_and_the_app_session_take_a_converted_checkpoint(tmp_path, monkeypatch):
