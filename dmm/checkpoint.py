@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -161,17 +161,21 @@ def read_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, Vocabulary | 
     return tensors, config, vocab, card
 
 
-def compare(network: nn.Module, own: Mapping[str, Tensor]) -> str:
-    """What keeps a state dict from fitting a network: missing, unknown and misshapen keys, at most five of each; empty if it fits."""
+def compare(network: nn.Module, own: Mapping[str, Tensor], said: Callable[[str], str] = str) -> str:
+    """What keeps a state dict from fitting a network: missing, unknown and misshapen keys, at most five of each; empty if it fits.
+
+    Args:
+        said: our name of a key -> the name to be shown.
+    """
     expected = network.state_dict()
-    wrong = {k: (own[k], expected[k]) for k in expected.keys() & own.keys()}
-    shapes = [f"{k} {tuple(a.shape)} instead of {tuple(b.shape)}" for k, (a, b) in wrong.items() if a.shape != b.shape]
-    kinds = [f"{k} {a.dtype} instead of {b.dtype}" for k, (a, b) in wrong.items() if a.is_floating_point() != b.is_floating_point()]
+    both = {said(k): (own[k], expected[k]) for k in expected.keys() & own.keys()}
     found = {
-        "missing": expected.keys() - own.keys(),
-        "unknown": own.keys() - expected.keys(),
-        "misshapen": shapes,
-        "of another kind": kinds,
+        "missing": [said(k) for k in expected.keys() - own.keys()],
+        "unknown": [said(k) for k in own.keys() - expected.keys()],
+        "misshapen": [f"{k} {tuple(a.shape)} instead of {tuple(b.shape)}" for k, (a, b) in both.items() if a.shape != b.shape],
+        "of another kind": [
+            f"{k} {a.dtype} instead of {b.dtype}" for k, (a, b) in both.items() if a.is_floating_point() != b.is_floating_point()
+        ],
     }
     lists = {label: sorted(keys) for label, keys in found.items() if keys}
     return "; ".join(

@@ -204,7 +204,8 @@ def translate(system: str, network: str, upstream: State) -> tuple[dict[str, Ten
     """
     if network not in networks(system):
         raise ConvertError(f"--network: {system} has {', '.join(networks(system))}; found {network!r}")
-    state, unknown = _renamed(upstream, ALL_TABLES[system, network])
+    table = ALL_TABLES[system, network]
+    state, unknown = _renamed(upstream, table)
     if not state:
         raise ConvertError(f"none of its {len(upstream)} keys belongs to a {network} of {system}: {_some(unknown)}")
     try:
@@ -217,7 +218,7 @@ def translate(system: str, network: str, upstream: State) -> tuple[dict[str, Ten
     for key, value in expected.state_dict().items():
         if key.endswith("num_batches_tracked"):  # files of PyTorch 0.4 and before have none
             state.setdefault(key, torch.zeros_like(value, device="cpu"))
-    problems = compare(expected, state)
+    problems = compare(expected, state, lambda key: _published_name(table, key))
     if unknown or problems:
         raise ConvertError("; ".join([f"unknown {_some(unknown)}"] * bool(unknown) + [problems] * bool(problems)))
     return state, sizes
@@ -234,6 +235,20 @@ def _renamed(upstream: State, table: KeyTable) -> tuple[dict[str, Tensor], list[
         if ours is not None:
             state[ours] = value
     return state, unknown
+
+
+def _published_name(table: KeyTable, key: str) -> str:
+    """The upstream name of one of our keys, for errors; of two that share ours the later row's."""
+    end, found = r"(\..+|$)", key
+    for pattern, ours in table.rows:
+        numbered = re.sub(r"\\\{(\w)(\\-\d+)?\\\}", r"(?P<\1>\\d+)", re.escape(ours or ""))
+        match = re.fullmatch(numbered + end, key) if ours else None
+        if match:
+            less = {m[1]: int(m[2] or 0) for m in re.finditer(r"\{(\w)(-\d+)?\}", ours)}
+            theirs = pattern.pattern.removesuffix(end)
+            theirs = re.sub(r"\(\?P<(\w)>\\d\+\)", lambda m, own=match, less=less: str(int(own[m[1]]) - less[m[1]]), theirs)
+            found = re.sub(r"\\(.)", r"\1", theirs) + match.groups()[-1]
+    return found
 
 
 def _some(keys: list[str]) -> str:

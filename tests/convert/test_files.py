@@ -21,7 +21,7 @@ from dmm.cli import app
 from dmm.config import ModelConfig
 from dmm.convert.files import read_state
 from dmm.convert.keys import ConvertError
-from dmm.convert.upstream import ALL_TABLES, Folder, convert, networks, systems, translate
+from dmm.convert.upstream import ALL_TABLES, Folder, _published_name, convert, networks, systems, translate
 from dmm.data.pickles import PickleError
 from dmm.data.vocab import Vocabulary
 from dmm.models.discriminators import create_discriminators
@@ -139,6 +139,13 @@ def test_every_published_list_converts(system, network, name, tmp_path):
 def test_every_system_and_network_has_a_list():
     assert set(LISTS) == set(ALL_TABLES)
     assert systems() == sorted(entry.name for entry in list_models())
+
+
+@pytest.mark.parametrize(("system", "network", "name"), CASES, ids=lambda value: value)
+def test_errors_speak_of_published_names(system, network, name):
+    table = ALL_TABLES[system, network]
+    names = [key for key in shapes(name) if table.ours(key) is not None]
+    assert [_published_name(table, table.ours(key)) for key in names] == names
 
 
 def test_sizes_are_read_from_the_shapes():
@@ -302,8 +309,8 @@ def test_unknown_missing_and_misshapen_keys_are_all_named(tmp_path):
     state["img_net1.img.0.weight"] = torch.zeros(3, 9, 3, 3)
     torch.save(state, path)
     refused(f"{path}: not the generator of dmgan: unknown novel.weight", out, "dmgan", "generator", path)
-    refused("missing refinements.0.writing_gate.text.weight", out, "dmgan", "generator", path)
-    refused("misshapen heads.0.conv.weight (3, 9, 3, 3) instead of (3, 4, 3, 3)", out, "dmgan", "generator", path)
+    refused("missing h_net2.A.weight", out, "dmgan", "generator", path)
+    refused("misshapen img_net1.img.0.weight (3, 9, 3, 3) instead of (3, 4, 3, 3)", out, "dmgan", "generator", path)
 
 
 def test_another_architecture_is_refused(tmp_path):
