@@ -14,7 +14,7 @@ from dmm.convert import ConvertError, replay, tolerance
 from dmm.convert.dfgan import GENERATOR, discriminator_table
 from dmm.models.dfgan import DFGAN, TargetAwareDiscriminator, map_widths
 
-CASES = {"dfgan_generator": 13, "dfgan_discriminators": 39, "dfgan_step": 518}
+CASES = {"dfgan_generator": 13, "dfgan_step": 518}
 
 
 def upstream_names(network: torch.nn.Module, table, candidates: list[str]) -> dict[str, torch.Tensor]:
