@@ -6,7 +6,8 @@ PORT ?= 7860
 PYTHON ?=
 PIP_FLAGS ?=
 PYTEST_FLAGS ?= -n auto --maxprocesses 4 --dist loadfile
-REFERENCE ?= tests/data/reference
+# Every published case, where the collection lies beside the project; else those that the tests carry.
+REFERENCE ?= $(firstword $(wildcard ../shared/reference) tests/data/reference)
 PARITY_FLAGS ?= --quiet
 
 .DEFAULT_GOAL := help

@@ -14,12 +14,24 @@ import dataclasses
 import io
 import json
 import os
+import struct
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor, from_numpy
+
+
+class TraceError(ValueError):
+    """A trace file that cannot be read: which file, what was found."""
+
+
+#: What numpy, zipfile, zlib and json raise on files that are not what they should be.
+_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError, zipfile.BadZipFile, zlib.error,
+           struct.error, RuntimeError, SyntaxError, MemoryError, OverflowError)  # fmt: skip
 
 
 @dataclass
@@ -131,21 +143,40 @@ class Trace:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Trace:
-        """Read what :meth:`save` wrote. Never unpickles."""
-        with np.load(path, allow_pickle=False) as file:
-            texts = json.loads(file["json"].tobytes().decode())
-            trace = cls(stages=[StageTrace() for _ in range(texts.pop("stages"))])
-            values = {name: from_numpy(file[name]) for name in file.files if name != "json"} | texts
+        """Read what :meth:`save` wrote. Never unpickles.
+
+        Raises:
+            TraceError: no such file, or one that :meth:`save` did not write, or a damaged one.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                texts = json.loads(file["json"].tobytes().decode())
+                arrays = {name: from_numpy(file[name]) for name in file.files if name != "json"}
+            return cls._from_fields(arrays | texts)
+        except _DAMAGE as error:
+            raise TraceError(f"{path}: expected a trace (.npz), found {type(error).__name__}: {error}. Write it again") from error
+
+    @classmethod
+    def _from_fields(cls, values: dict) -> Trace:
+        trace = cls(stages=[StageTrace() for _ in range(_number(values.pop("stages"), 16))])
         for name, value in values.items():
             record = trace
             if name.startswith("stages."):
                 _, index, name = name.split(".", 2)
-                record = trace.stages[int(index)]
+                record = trace.stages[_number(index, len(trace.stages) - 1)]
             name, _, place = name.partition(".")
+            if name not in {f.name for f in dataclasses.fields(record)}:
+                raise ValueError(f"an unknown field {name!r}")
             if place:  # one of a list; they were written in order
                 value = [*(getattr(record, name) or []), value]
             setattr(record, name, value)
         return trace
+
+
+def _number(value, largest: int) -> int:
+    if not 0 <= int(value) <= largest:
+        raise ValueError(f"{value!r} where a number from 0 to {largest} was expected")
+    return int(value)
 
 
 def _is_tensors(value) -> bool:

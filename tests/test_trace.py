@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmm.trace import StageTrace, Trace
+from dmm.trace import StageTrace, Trace, TraceError
 
 STAGE_TENSORS = [f.name for f in dataclasses.fields(StageTrace) if f.name not in ("redescription", "affines")]
 TRACE_TENSORS = ["code", "mean", "logvar", "mask"]
@@ -165,3 +165,35 @@ def test_a_list_of_tensors_keeps_its_order_its_graph_and_its_absence(tmp_path):
     assert not any(item.requires_grad for item in trace.detach().stages[0].affines) and many[0].requires_grad
     assert all(item.dtype == torch.float64 for item in trace.to(torch.float64).stages[0].affines)
     assert [item.shape for item in trace.select(1).stages[0].affines] == [(1, 2, 3)] * 12
+
+
+def test_damaged_files_are_named_as_such_or_differ_in_values_only(tmp_path):
+    trace = Trace(stages=[StageTrace(image=torch.randn(1, 3, 4, 4), redescription=["a bird"])], code=torch.randn(1, 3), seeds=[3])
+    path = tmp_path / "a.npz"
+    trace.save(path)
+    whole, rng, refused = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(250):
+        data = bytearray(whole)
+        if rng.random() < 0.3:
+            data = data[: rng.integers(0, len(data))]
+        for _ in range(rng.integers(1, 6)):
+            if data:
+                data[rng.integers(0, len(data))] = rng.integers(0, 256)
+        path.write_bytes(bytes(data))
+        try:
+            assert isinstance(Trace.load(path), Trace)
+        except TraceError as error:
+            assert str(path) in str(error)
+            refused += 1
+    assert refused > 100
+
+
+def test_a_missing_file_and_foreign_archives_are_refused(tmp_path):
+    with pytest.raises(TraceError, match="gone.npz"):
+        Trace.load(tmp_path / "gone.npz")
+    np.savez(tmp_path / "other.npz", weights=np.zeros(3))
+    with pytest.raises(TraceError, match="other.npz"):
+        Trace.load(tmp_path / "other.npz")
+    np.savez(tmp_path / "field.npz", json=np.frombuffer(b'{"stages": 0, "gate": 1}', dtype=np.uint8))
+    with pytest.raises(TraceError, match="unknown field 'gate'"):
+        Trace.load(tmp_path / "field.npz")
