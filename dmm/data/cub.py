@@ -11,7 +11,6 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,26 +18,18 @@ from PIL import Image
 from torch import Tensor
 
 from dmm.data.aviary.grammar import Caption, read_slots
+from dmm.data.sources import Problem, Source, SourceError, read_sentences
+from dmm.data.transforms import Box, cut_box, margin, scale_shorter
 
 SPLITS = ("train", "test", "all")
-BOX_HALF = 0.75  # half-size of the box, of the bounding box's longer side
-MARGIN = 76 / 64  # shorter side before the crop, of the crop's side
+TEXT_FOLDERS = ("text", "text_c10")  # one file a picture, one sentence a line
 
 
-class LayoutError(ValueError):
+class LayoutError(SourceError):
     """A file that is missing or is not as CUB's layout has it: which line, what was expected, what was found."""
 
 
-class Box(NamedTuple):
-    """A bounding box in pixels."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-def _rows(path: Path, expected: str, columns: int, more: bool = False) -> Iterator[tuple[int, list[str]]]:
+def lines_of(path: Path, expected: str, columns: int, more: bool = False) -> Iterator[tuple[int, list[str]]]:
     """(line number, fields) of each line that is not empty; ``more`` lets lines have further fields."""
     if not path.is_file():
         raise LayoutError(f"{path}: this file is missing; expected lines of {expected}")
@@ -51,10 +42,10 @@ def _rows(path: Path, expected: str, columns: int, more: bool = False) -> Iterat
         yield number, fields
 
 
-def _numbers(path: Path, expected: str, columns: int, kind=int) -> dict[int, list]:
+def numbers_of(path: Path, expected: str, columns: int, kind=int) -> dict[int, list]:
     """id -> the other numbers of the line."""
     values: dict[int, list] = {}
-    for number, fields in _rows(path, expected, columns, more=True):
+    for number, fields in lines_of(path, expected, columns, more=True):
         try:
             key, rest = int(fields[0]), [kind(field) for field in fields[1:columns]]
         except ValueError:
@@ -85,9 +76,9 @@ class CUB:
         self.root, self.split = Path(root), split
         names = {int(key): name for key, name in self._names("images.txt", "<image id> <path>")}
         self.classes = {int(key): name for key, name in self._names("classes.txt", "<class id> <name>")}
-        labels = _numbers(self.root / "image_class_labels.txt", "<image id> <class id>", 2)
-        boxes = _numbers(self.root / "bounding_boxes.txt", "<image id> <x> <y> <width> <height>", 5, float)
-        training = {} if test_classes is not None else _numbers(self.root / "train_test_split.txt", "<image id> <1 or 0>", 2)
+        labels = numbers_of(self.root / "image_class_labels.txt", "<image id> <class id>", 2)
+        boxes = numbers_of(self.root / "bounding_boxes.txt", "<image id> <x> <y> <width> <height>", 5, float)
+        training = {} if test_classes is not None else numbers_of(self.root / "train_test_split.txt", "<image id> <1 or 0>", 2)
         self.ids: list[int] = []
         for image in names:
             for table, file in ((labels, "image_class_labels.txt"), (boxes, "bounding_boxes.txt"), (training, "train_test_split.txt")):
@@ -104,7 +95,7 @@ class CUB:
         self._captions = lru_cache(maxsize=None)(self._read_captions)
 
     def _names(self, file: str, expected: str) -> Iterator[tuple[str, str]]:
-        for number, (key, name) in _rows(self.root / file, expected, 2):
+        for number, (key, name) in lines_of(self.root / file, expected, 2):
             if not key.isdigit():
                 raise LayoutError(f"{self.root / file}:{number}: expected {expected}, found {key + ' ' + name!r}")
             yield key, name
@@ -167,13 +158,13 @@ class CUB:
     @cached_property
     def part_names(self) -> list[str]:
         """Names of the annotated parts, in order."""
-        return [fields[1] for _, fields in _rows(self.root / "parts" / "parts.txt", "<part id> <name>", 2)]
+        return [fields[1] for _, fields in lines_of(self.root / "parts" / "parts.txt", "<part id> <name>", 2)]
 
     @cached_property
     def _places(self) -> dict[int, dict[str, tuple[float, float]]]:
         path, expected = self.root / "parts" / "part_locs.txt", "<image id> <part id> <x> <y> <visible>"
         places: dict[int, dict[str, tuple[float, float]]] = {}
-        for number, fields in _rows(path, expected, 5, more=True):
+        for number, fields in lines_of(path, expected, 5, more=True):
             try:
                 image, part, visible = int(fields[0]), int(fields[1]), fields[4] == "1"
                 name, place = self.part_names[part - 1], (float(fields[2]), float(fields[3]))
@@ -192,10 +183,10 @@ class CUB:
         names_path = self.root / "attributes" / "attributes.txt"
         if not names_path.is_file():  # the genuine archive has it beside the data set's directory
             names_path = self.root.parent / "attributes.txt"
-        names = {int(key): name for _, (key, name) in _rows(names_path, "<attribute id> <name>", 2)}
+        names = {int(key): name for _, (key, name) in lines_of(names_path, "<attribute id> <name>", 2)}
         path, expected = self.root / "attributes" / "image_attribute_labels.txt", "<image id> <attribute id> <present> ..."
         present: dict[int, list[str]] = {}
-        for number, fields in _rows(path, expected, 3, more=True):
+        for number, fields in lines_of(path, expected, 3, more=True):
             if fields[2] == "1":
                 try:
                     present.setdefault(int(fields[0]), []).append(names[int(fields[1])])
@@ -213,23 +204,10 @@ class CUB:
         return {size: torch.stack([tile[size] for tile in tiles]) for size in sizes}
 
 
-def crop(
-    image: Image.Image, box: Box, sizes: Sequence[int], rng: np.random.Generator | None = None
-) -> dict[int, Tensor]:
+def crop(image: Image.Image, box: Box, sizes: Sequence[int], rng: np.random.Generator | None = None) -> dict[int, Tensor]:
     """The published cut of one picture: size -> uint8 3 S S."""
-    x, y, width, height = (int(value) for value in box)
-    half = int(max(width, height) * BOX_HALF)
-    middle_x, middle_y = (2 * x + width) // 2, (2 * y + height) // 2
-    image = image.crop((
-        max(0, middle_x - half), max(0, middle_y - half), min(image.width, middle_x + half), min(image.height, middle_y + half),
-    ))  # fmt: skip
     largest = max(sizes)
-    shorter = int(largest * MARGIN)
-    scale = shorter / min(image.size)
-    if image.width <= image.height:
-        image = image.resize((shorter, int(image.height * scale)), Image.Resampling.BILINEAR)
-    else:
-        image = image.resize((int(image.width * scale), shorter), Image.Resampling.BILINEAR)
+    image = scale_shorter(cut_box(image, box), margin(largest))
     room = image.width - largest, image.height - largest
     left, top = (room[0] // 2, room[1] // 2) if rng is None else (int(rng.integers(r + 1)) for r in room)
     image = image.crop((left, top, left + largest, top + largest))
@@ -237,3 +215,57 @@ def crop(
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     tiles = {size: image if size == largest else image.resize((size, size), Image.Resampling.BILINEAR) for size in sizes}
     return {size: torch.from_numpy(np.array(tile)).permute(2, 0, 1).contiguous() for size, tile in tiles.items()}
+
+
+def _folder(root: Path) -> Path | None:
+    return next((folder for folder in (root, root / "CUB_200_2011") if (folder / "images.txt").is_file()), None)
+
+
+def matches(root: Path) -> bool:
+    """Whether a folder holds CUB-200-2011, or is it."""
+    return _folder(root) is not None
+
+
+def text_folder(*roots: Path) -> Path | None:
+    """The first folder with a text file for each picture."""
+    return next((folder for root in roots for name in TEXT_FOLDERS if (folder := root / name).is_dir()), None)
+
+
+def read(root: Path) -> Source:
+    """CUB-200-2011 as downloaded, with the ten captions a picture of ``text/`` or ``text_c10/`` in it or beside it.
+
+    The split is that of ``testclasses.txt`` where there is one (the caption archive has it: 50 unseen classes, as published text-to-image
+    work splits CUB), else that of ``train_test_split.txt``.
+
+    Raises:
+        SourceError: no captions at all, or a list that cannot be read.
+    """
+    folder = _folder(root) or root
+    texts = text_folder(folder, root, root.parent)
+    if texts is None:
+        raise LayoutError(f"{root}: CUB's pictures without captions; expected the folder text/<class>/<image>.txt in it or beside it")
+    source = Source("CUB-200-2011", root, own_classes=True)
+    labels = numbers_of(folder / "image_class_labels.txt", "<image id> <class id>", 2)
+    boxes = numbers_of(folder / "bounding_boxes.txt", "<image id> <x> <y> <width> <height>", 5, float)
+    test = _test_classes(texts.parent, folder)
+    training = numbers_of(folder / "train_test_split.txt", "<image id> <1 or 0>", 2) if test is None else {}
+    source.notes.append("split: train_test_split.txt" if test is None else f"split: testclasses.txt, {len(test)} classes for testing")
+    for number, (key, name) in lines_of(folder / "images.txt", "<image id> <path>", 2):
+        if not key.isdigit():
+            raise LayoutError(f"{folder / 'images.txt'}:{number}: expected <image id> <path>, found {key + ' ' + name!r}")
+        image, stem = int(key), str(Path(name).with_suffix(""))
+        lacking = [file for file, table in (("image_class_labels.txt", labels), ("bounding_boxes.txt", boxes)) if image not in table]
+        lacking += ["train_test_split.txt"] if test is None and image not in training else []
+        if lacking:
+            source.problems += [Problem(file, f"no line for picture {image} ({name})") for file in lacking]
+            continue
+        seen = Path(name).parts[0] not in test if test is not None else bool(training[image][0])
+        text = texts / f"{stem}.txt"
+        split = "train" if seen else "test"
+        source.add(stem, folder / "images" / name, read_sentences(text), labels[image][0], split, Box(*boxes[image]), source.name(text))
+    return source
+
+
+def _test_classes(*roots: Path) -> set[str] | None:
+    path = next((path for root in roots if (path := root / "testclasses.txt").is_file()), None)
+    return None if path is None else {line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()}

@@ -13,6 +13,7 @@ from dmm.data.aviary.grammar import AVIARY_VOCABULARY, captions
 from dmm.data.aviary.species import bird
 from dmm.data.aviary.traits import COLOURED_PARTS, COLOURS
 from dmm.data.batch import Batch, BatchSampler
+from dmm.data.prepared import Prepared, PrepareError
 from dmm.data.vocab import Vocabulary
 from dmm.losses.cloze import MaskedCaptions, mask_words
 
@@ -26,6 +27,15 @@ CONTENT_WORDS = (
 )
 
 FIXED_CAPTIONS = 8  # of every sample grid
+_NO_PART_COLOURS = "train.part_colours: only data.source=aviary knows the colour of each part; leave it out: --set part_colours=0"
+
+
+def _no_content(aids: list[str]) -> str:
+    off = " ".join(f"--set train.{name}={'false' if name == 'hard_wrong' else 0}" for name in aids)
+    return (
+        f"train.{', train.'.join(aids)}: these mask or exchange words of colour, size and pattern (CONTENT_WORDS in dmm/training/feed.py); "
+        f"the captions hold no two of one kind; leave it out: {off}"
+    )
 
 
 class Feed:
@@ -36,18 +46,39 @@ class Feed:
         vocab: the vocabulary to encode captions with; the data set's own by default.
 
     Raises:
-        ConfigError: a source that cannot be read.
+        ConfigError: a source that cannot be read, or a training aid for which it lacks something.
     """
 
     def __init__(self, config: Config, vocab: Vocabulary | None = None):
         data = config.data
-        if data.source != "aviary":
-            raise ConfigError(f"data.source: expected aviary, found {data.source!r}")
         self.config = config
-        self.vocab = vocab or Vocabulary(AVIARY_VOCABULARY(), config.model.convention)
-        self.cache = AviaryCache.open(data.cache, data.images, data.seed, data.level, "train", data.sizes)
+        self.drawn = data.source == "aviary"
+        if self.drawn:
+            self.vocab = vocab or Vocabulary(AVIARY_VOCABULARY(), config.model.convention)
+            self.cache = AviaryCache.open(data.cache, data.images, data.seed, data.level, "train", data.sizes)
+        else:
+            self.cache = self._prepared("train")
+            self.vocab = vocab or Vocabulary(self.cache.words, config.model.convention)
+            self.cache.keep_captions_of(self.vocab)
         self._colours: dict[int, Tensor] = {}
         self.sampler = BatchSampler(self.cache, self.vocab, config.train.seed, config.model.words_limit)
+        self._check_aids()
+
+    def _prepared(self, split: str) -> Prepared:
+        data = self.config.data
+        try:
+            return Prepared(data.source, split, data.sizes, data.mirror)
+        except PrepareError as error:
+            raise ConfigError(str(error)) from error
+
+    def _check_aids(self) -> None:
+        """Refuse at the start what could not work later."""
+        settings = self.config.train
+        if settings.part_colours and not self.drawn:
+            raise ConfigError(_NO_PART_COLOURS)
+        aids = [name for name in ("cloze", "recall", "content", "hard_wrong") if getattr(settings, name)]
+        if aids and not len(self.content):
+            raise ConfigError(_no_content(aids))
 
     def batch(self, index: int, size: int, sizes: tuple[int, ...] | None = None) -> Batch:
         """Batch number ``index`` with ``size`` pictures of the sides ``sizes``: the same whenever it is asked for."""
@@ -55,8 +86,20 @@ class Feed:
 
     @cached_property
     def fixed_captions(self) -> list[str]:
-        """The captions of every sample grid: the first of eight birds of unseen species."""
-        return [captions(bird(i, self.config.data.seed, self.config.data.level, "test"))[0].text for i in range(FIXED_CAPTIONS)]
+        """The captions of every sample grid: of unseen pictures where there are some, a different picture each as far as they go.
+
+        Aviary: the first caption of eight birds of unseen species. Else the captions of the first pictures of the test split (or the
+        training split), first ones first.
+        """
+        data = self.config.data
+        if self.drawn:
+            return [captions(bird(i, data.seed, data.level, "test"))[0].text for i in range(FIXED_CAPTIONS)]
+        unseen = self._prepared("test")
+        unseen.keep_captions_of(self.vocab)
+        pictures = unseen if len(unseen) else self.cache
+        lists = [pictures.captions(i) for i in range(min(len(pictures), FIXED_CAPTIONS))]
+        most = max(map(len, lists))
+        return [some[turn].text for turn in range(most) for some in lists if turn < len(some)][:FIXED_CAPTIONS]
 
     @cached_property
     def groups(self) -> list[Tensor]:
@@ -66,11 +109,17 @@ class Feed:
 
     @property
     def content(self) -> Tensor:
-        """Ids of every content word that the vocabulary holds."""
-        return torch.cat(self.groups)
+        """Ids of every content word that the vocabulary holds; none is an empty tensor."""
+        return torch.cat([torch.empty(0, dtype=torch.long), *self.groups])
 
     def part_colours(self, indices: Tensor) -> Tensor:
-        """The true colours of the pictures ``indices`` (B), B parts colours: rows sum to one; of two colours the first covers more."""
+        """The true colours of the pictures ``indices`` (B), B parts colours: rows sum to one; of two colours the first covers more.
+
+        Raises:
+            ConfigError: data other than Aviary.
+        """
+        if not self.drawn:
+            raise ConfigError(_NO_PART_COLOURS)
         return torch.stack([self._colours_of(int(index)) for index in indices])
 
     def _colours_of(self, index: int) -> Tensor:
@@ -84,7 +133,13 @@ class Feed:
         return self._colours[index]
 
     def mask_words(self, batch: Batch, variants: int, stream: torch.Generator) -> MaskedCaptions:
-        """``variants`` versions of each caption, each without one content word."""
+        """``variants`` versions of each caption, each without one content word.
+
+        Raises:
+            ConfigError: a vocabulary without content words.
+        """
+        if not len(self.content):
+            raise ConfigError(_no_content(["cloze", "recall"]))
         allowed = torch.isin(batch.captions, self.content)
         return mask_words(batch.captions, batch.lengths, allowed, len(self.vocab), variants, 1, stream)
 

@@ -1,0 +1,190 @@
+"""``dmm data check`` and ``dmm data prepare``: from a folder of pictures to what training reads.
+
+Exit code 0: fine; 1: problems were found (check), or a broken picture stopped the work (prepare); 2: nothing that can be used.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Check and prepare data sets.")
+
+MOST = 20  # problems listed one by one
+BATCH = 8  # pictures a step, for the sentence about an epoch
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder; its layout is found out.")]
+Layout = Annotated[str | None, typer.Option(help="preprocessed, cub, coco or folder, if two layouts are in one folder.")]
+Workers = Annotated[int | None, typer.Option(help="Processes that decode; one a processor core by default.")]
+Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+def _readable(command: Callable) -> Callable:
+    """Turn errors that a person can mend into a line and an exit code."""
+
+    @wraps(command)
+    def wrapped(*args, **kwargs):
+        from dmm.data.prepared import BrokenPicture
+
+        try:
+            return command(*args, **kwargs)
+        except BrokenPicture as error:
+            typer.echo(f"dmm: {error}\nMend or remove it, or go on without it: --broken skip", err=True)
+            raise typer.Exit(1) from error
+        except (ValueError, OSError) as error:
+            typer.echo(f"dmm: {error}", err=True)
+            raise typer.Exit(2) from error
+
+    return wrapped
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _bar() -> bool:
+    return sys.stderr.isatty()
+
+
+def _several(count: int, thing: str) -> str:
+    return f"{count:,} {thing}" + ("" if count == 1 else "s")
+
+
+def _lines(found: dict) -> list[str]:
+    """A report of :func:`dmm.data.sources.check` as one screen."""
+    low, high = found["captions_a_picture"]
+    shortest, mean, longest = found["words_a_caption"]
+    each = f"{low}" if low == high else f"{low} to {high}"
+    classes = (
+        _several(found["classes"], "class").replace("classs", "classes") if found["classes"] else "none; each picture is one of its own"
+    )
+    boxes = f"cut around {_several(found['boxes'], 'bounding box').replace('boxs', 'boxes')}" if found["boxes"] else "the middle of each"
+    rows = [
+        ("format", found["format"]),
+        ("pictures", f"{found['pictures']:,}: {found['train']:,} to train on, {found['test']:,} to test"),
+        ("captions", f"{found['captions']:,}, {each} a picture, of {shortest} to {longest} words (mean {mean})"),
+        (
+            "vocabulary",
+            f"{_several(found['vocabulary'], 'word')} in the training captions; {found['unknown_test_words']:,} more only in the test ones",
+        ),
+        ("classes", classes),
+        ("cut", boxes),
+        *(("note", note) for note in found["notes"]),
+    ]
+    lines = [f"{name + ':':<12}{text}" for name, text in rows]
+    problems = found["problems"]
+    lines.append(f"{'problems:':<12}{len(problems):,}" + ("" if found["decoded"] else " (pictures were not opened: --quick)"))
+    lines += [f"  {problem['where']}: {problem['what']}" for problem in problems[:MOST]]
+    lines += [f"  and {len(problems) - MOST:,} more"] if len(problems) > MOST else []
+    return lines + _would_train(found)
+
+
+def _would_train(found: dict) -> list[str]:
+    from dmm.data.prepared import SIZES
+    from dmm.data.sources import LONG
+    from dmm.data.transforms import margin
+
+    bytes_needed = found["pictures"] * sum(3 * margin(size) ** 2 for size in SIZES)
+    steps = math.ceil(found["train"] / BATCH)
+    lines = [
+        f"{'to train:':<12}{_several(found['train'], 'picture')} with {_several(found['train_captions'], 'caption')}; "
+        f"an epoch is {_several(steps, 'step')} of {BATCH}",
+        f"{'next:':<12}dmm data prepare {found['directory']}   ({bytes_needed / 1e6:,.0f} MB)",
+    ]
+    if found["long_captions"]:
+        count = found["long_captions"]
+        lines.insert(
+            1, f"{'':<12}{_several(count, 'caption')} of more than {LONG} words will lose some of them, at random (model.words_limit)"
+        )
+    return lines
+
+
+@app.command()
+@_readable
+def check(
+    directory: Folder,
+    layout: Layout = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Do not open the pictures, only see that they are there.")] = False,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a data set holds, what is missing or broken, and what would be trained. Changes nothing.
+
+    Reads CUB-200-2011, AttnGAN's birds and coco folders, COCO 2014 and 2017, and your own pictures with metadata.jsonl or metadata.csv.
+
+    Exit code 0: no problem; 1: problems, the rest can be trained; 2: nothing to train on.
+
+    Example: dmm data check pictures/
+    """
+    from dmm.data.sources import check as look
+    from dmm.data.sources import open_source
+
+    found = look(open_source(directory, layout), not quick, workers or _cores(), _bar())
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        typer.echo("\n".join(_lines(found)))
+    if not found["train"]:
+        typer.echo(f"dmm: {directory}: no picture to train on", err=True)
+        raise typer.Exit(2)
+    if found["problems"]:
+        raise typer.Exit(1)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ValueError(f"--sizes: expected whole numbers with commas between them, found {text!r}") from None
+
+
+@app.command()
+@_readable
+def prepare(
+    directory: Folder,
+    out: Annotated[Path | None, typer.Option(help="The prepared directory; DIR/prepared by default.")] = None,
+    sizes: Annotated[str, typer.Option(help="Sides of the training pictures, px.")] = "64,128,256",
+    broken: Annotated[str, typer.Option(help="Pictures that cannot be decoded: skip (counted and listed) or stop.")] = "skip",
+    layout: Layout = None,
+    workers: Workers = None,
+    speed: Annotated[bool, typer.Option("--speed", help="Then measure how many samples a second training can read.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Decode a data set once, into arrays that training reads. A stopped run goes on where it was; after a change, run it again.
+
+    Pictures are cut around their bounding box if they have one, and scaled to 76/64 of each size; training draws crop and mirror anew
+    each time.
+
+    Example: dmm data prepare pictures/
+
+    Example: dmm data prepare COCO/ --out /scratch/coco --speed
+    """
+    from dmm.data import prepared
+    from dmm.data.sources import open_source
+
+    source = open_source(directory, layout)
+    card = prepared.prepare(source, out, _sizes(sizes), broken, workers or _cores(), _bar())
+    place = out or directory / prepared.FOLDER
+    found = card | {"directory": str(place)} | ({"speed": prepared.speed(place)} if speed else {})
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    typer.echo(f"{place}: {card['train']:,} pictures to train on, {card['test']:,} to test, {card['captions']:,} captions")
+    for where, what in card["skipped"][:MOST]:
+        typer.echo(f"  skipped {where}: {what}")
+    if len(card["skipped"]) > MOST:
+        typer.echo(f"  and {len(card['skipped']) - MOST:,} more")
+    if card["left_out"]:
+        typer.echo(f"  {_several(card['left_out'], 'further problem')}: dmm data check {directory}")
+    if speed:
+        rate = found["speed"]
+        typer.echo(f"  {rate['samples_per_second']:,} samples/s at {card['sizes']} px, batches of {rate['batch']}, one process")
+    typer.echo(f"  next: dmm train match --set source={place if out else directory}")

@@ -1,0 +1,357 @@
+"""A data set decoded once into memory-mapped arrays, and what training reads from them.
+
+A prepared directory holds
+
+    <size>.npy        uint8 N 3 M M for each size, M = 76/64 of it: what the random crop is cut from
+    pictures.jsonl    row, key, captions, class and split of each picture
+    words.json        the words of the training captions, in order of first appearance
+    prepared.json     where it is from, how it was cut, which pictures were skipped; appears last and marks the rest as complete
+
+Decoding fills ``<size>.npy.partial``; a byte for each picture says that it is on disk, so that a stopped ``prepare`` goes on where it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from dmm.data.aviary.grammar import Caption
+from dmm.data.batch import BatchSampler
+from dmm.data.sources import Problem, Source, words_of
+from dmm.data.transforms import decode_into, margin, run_jobs
+from dmm.data.vocab import Vocabulary, tokenise
+from dmm.images import write_atomic
+
+CARD = "prepared.json"
+FOLDER = "prepared"  # inside the data set, unless said otherwise
+VERSION = 1
+SIZES = (64, 128, 256)
+GRAIN = 16  # sizes are multiples of it, so that 76/64 of each is a whole number and all crops of a batch match to the pixel
+_TODO, _DONE, _BROKEN = 0, 1, 2
+
+
+class PrepareError(ValueError):
+    """A data set that cannot be prepared, or a directory that holds no prepared one: what to do."""
+
+
+class BrokenPicture(RuntimeError):
+    """A picture that cannot be decoded, when the policy is to stop."""
+
+
+# -- writing
+
+
+def prepare(
+    source: Source,
+    out: str | os.PathLike | None = None,
+    sizes: Sequence[int] = SIZES,
+    broken: str = "skip",
+    workers: int = 1,
+    progress: bool | None = None,
+) -> dict:
+    """Decode a data set into ``out``; go on where an earlier call was stopped, do nothing if it is up to date.
+
+    Args:
+        source: as :func:`dmm.data.sources.open_source` read it.
+        out: the prepared directory; ``prepared/`` inside the data set by default.
+        sizes: sides of the training pictures, px, multiples of 16.
+        broken: "skip" leaves out, counts and lists pictures that cannot be decoded; "stop" raises.
+        workers: processes that decode.
+        progress: a bar with rate and time left; ``None`` shows it on a terminal only.
+
+    Returns:
+        The card, as in ``prepared.json``.
+
+    Raises:
+        PrepareError: sizes or a policy that cannot be, or a directory that holds something else.
+        BrokenPicture: a broken picture and ``broken="stop"``; what is decoded stays for the next call.
+        OSError: too little room on the disk.
+    """
+    if broken not in ("skip", "stop"):
+        raise PrepareError(f"expected skip or stop for broken pictures, found {broken!r}")
+    if not sizes or any(size < GRAIN or size % GRAIN or size % min(sizes) for size in sizes):
+        raise PrepareError(f"expected sizes that are multiples of {GRAIN} and of the smallest one, found {tuple(sizes)}")
+    out = source.root / FOLDER if out is None else Path(out)
+    if out.exists() and any(out.iterdir()) and not any(path.name in (CARD, "lock") for path in out.iterdir()):
+        raise PrepareError(f"{out} is not empty and holds no prepared data set. Choose a new directory")
+    out.mkdir(parents=True, exist_ok=True)
+    sizes = tuple(sorted(set(sizes)))
+    plan = {"version": VERSION, "sizes": list(sizes), "pictures": _fingerprint(source)}
+    with _locked(out):
+        card = json.loads((out / CARD).read_text()) if (out / CARD).exists() else {}
+        if any(card.get(key) != value for key, value in plan.items()):
+            marks, reasons = _decode(source, out, sizes, plan, broken, workers, progress)
+            card = plan | {"skipped": [list(_problem(source, row, reasons)) for row in np.flatnonzero(marks == _BROKEN).tolist()]}
+            _adopt(out, sizes)
+        elif card["skipped"] and broken == "stop":
+            raise BrokenPicture(": ".join(card["skipped"][0]))
+        return _describe(source, out, card)
+
+
+def _fingerprint(source: Source) -> str:
+    """Which pictures, cut how: changes when a picture is added, exchanged or boxed differently, not when a caption is."""
+    digest = hashlib.sha256(repr(source.upright).encode())
+    for record in source.records:
+        try:
+            state = record.path.stat()
+            stamp = state.st_size, state.st_mtime_ns
+        except OSError:  # gone since it was listed; decoding will say so
+            stamp = (-1, -1)
+        digest.update(repr((source.name(record.path), stamp, record.box and tuple(record.box))).encode())
+    return digest.hexdigest()[:32]
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """One preparing process a directory."""
+    path = directory / "lock"
+    try:
+        import fcntl
+    except ImportError:  # not a POSIX system: two processes must not prepare the same directory at once
+        yield
+        return
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PrepareError(f"{directory} is being prepared by another process; wait for it") from error
+        yield
+
+
+def _problem(source: Source, row: int, reasons: dict[int, str]) -> Problem:
+    return Problem(source.name(source.records[row].path), reasons.get(row, "not a readable picture"))
+
+
+def _decode(
+    source: Source, out: Path, sizes: Sequence[int], plan: dict, broken: str, workers: int, progress: bool | None
+) -> tuple[np.ndarray, dict[int, str]]:
+    """Fill the partial files; (a mark a picture, row -> why it is broken)."""
+    marks, files = _begin(source, out, sizes, plan)
+    reasons = json.loads((out / "broken.partial").read_text()) if (out / "broken.partial").exists() else {}
+    reasons = {int(row): what for row, what in reasons.items()}
+    todo = [job for job in source.jobs() if marks[job.row] == _TODO or (broken == "stop" and marks[job.row] == _BROKEN)]
+    done = len(source) - len(todo)
+    disable = None if progress is None else not progress
+    with tqdm(total=len(source), initial=done, desc=f"preparing {source.root.name}", unit="image", disable=disable) as bar:
+        for jobs, found in run_jobs(partial(decode_into, files), todo, workers):
+            for job in jobs:
+                marks[job.row] = _DONE
+            for row, what in found:
+                marks[row], reasons[row] = _BROKEN, what
+            if found:
+                write_atomic(out / "broken.partial", json.dumps(reasons).encode())
+            marks.flush()
+            if found and broken == "stop":
+                raise BrokenPicture(": ".join(_problem(source, found[0][0], reasons)))
+            bar.update(len(jobs))
+    if not (marks == _DONE).any():
+        raise PrepareError(f"{source.root}: not one picture could be decoded")
+    return np.array(marks), reasons
+
+
+def _begin(source: Source, out: Path, sizes: Sequence[int], plan: dict) -> tuple[np.memmap, dict[int, tuple[str, int]]]:
+    """The marks and size -> (partial file, bytes before its first row), those of a stopped run if it had the same plan."""
+    paths = {size: out / f"{size}.npy.partial" for size in sizes}
+    marks_path, plan_path, text = out / "marks.partial", out / "plan.partial", json.dumps(plan)
+    same = plan_path.exists() and plan_path.read_text() == text
+    if not same or not all(path.exists() for path in (*paths.values(), marks_path)):
+        for path in out.glob("*.partial"):
+            path.unlink()
+        needed, free = len(source) * sum(3 * margin(size) ** 2 for size in sizes), shutil.disk_usage(out).free
+        if needed > free:
+            raise OSError(f"{out}: {len(source)} pictures at {sizes} need {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free; give --out")
+        for size, path in paths.items():
+            shape = (len(source), 3, margin(size), margin(size))
+            np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape).flush()
+        np.zeros(len(source), np.uint8).tofile(marks_path)
+        write_atomic(plan_path, text.encode())
+    files = {size: (str(path), np.lib.format.open_memmap(path, mode="r").offset) for size, path in paths.items()}
+    return np.memmap(marks_path, dtype=np.uint8, mode="r+"), files
+
+
+def _adopt(out: Path, sizes: Sequence[int]) -> None:
+    """Let the partial files take the place of what was there."""
+    (out / CARD).unlink(missing_ok=True)
+    for size in sizes:
+        os.replace(out / f"{size}.npy.partial", out / f"{size}.npy")
+
+
+def _describe(source: Source, out: Path, card: dict) -> dict:
+    """Write lists and card; they follow the captions even where no picture had to be decoded again."""
+    skipped = {name for name, _ in card["skipped"]}
+    rows = [(row, record) for row, record in enumerate(source.records) if source.name(record.path) not in skipped]
+    lines = [
+        json.dumps({"row": row, "key": r.key, "captions": r.captions, "class": r.class_id, "split": r.split}, ensure_ascii=False)
+        for row, r in rows
+    ]
+    records = [record for _, record in rows]
+    words, train = words_of(records), sum(record.split == "train" for record in records)
+    if not train:
+        raise PrepareError(f"{source.root}: no picture of the training split could be decoded")
+    counts = {"train": train, "test": len(records) - train, "captions": sum(len(record.captions) for record in records)}
+    card = {key: card[key] for key in ("version", "sizes", "pictures", "skipped")} | counts
+    card |= {"format": source.format, "source": str(source.root.resolve()), "vocabulary": len(words), "left_out": len(source.problems)}
+    write_atomic(out / "pictures.jsonl", ("\n".join(lines) + "\n").encode())
+    write_atomic(out / "words.json", json.dumps(words).encode())
+    write_atomic(out / CARD, json.dumps(card, indent=1).encode())
+    for path in out.glob("*.partial"):
+        path.unlink()
+    return card
+
+
+# -- reading
+
+
+def find(root: str | os.PathLike) -> Path:
+    """The prepared directory that ``root`` is or holds.
+
+    Raises:
+        PrepareError: neither; says which command makes one.
+    """
+    root = Path(root)
+    for place in (root, root / FOLDER):
+        if (place / CARD).is_file():
+            return place
+    if not root.is_dir():
+        raise PrepareError(f"data.source: expected aviary or the folder of a data set, found {str(root)!r}, which does not exist")
+    stopped = any((root / FOLDER).glob("*.partial")) or any(root.glob("*.partial"))
+    raise PrepareError(f"{root}: this data set is not prepared{' to the end' if stopped else ''}; run: dmm data prepare {root}")
+
+
+class Prepared:
+    """One split of a prepared data set; a :class:`~dmm.data.batch.Source` of batches.
+
+    Args:
+        root: a prepared directory, or a data set that holds one.
+        split: "train" or "test".
+        sizes: sides of the pictures, px; ``None``: all that were prepared.
+        mirror: mirror half of the pictures of a batch.
+
+    Raises:
+        PrepareError: nothing prepared there, another version, or a size that is not there.
+    """
+
+    def __init__(self, root: str | os.PathLike, split: str = "train", sizes: Sequence[int] | None = None, mirror: bool = True):
+        self.directory, self.split, self.mirror = find(root), split, mirror
+        self.card = json.loads((self.directory / CARD).read_text())
+        if self.card.get("version") != VERSION:
+            raise PrepareError(f"{self.directory}: prepared by another version ({self.card.get('version')}); run dmm data prepare again")
+        self.sizes = tuple(self.card["sizes"] if sizes is None else sizes)
+        missing = sorted(set(self.sizes) - set(self.card["sizes"]))
+        if missing:
+            raise PrepareError(
+                f"{self.directory} holds the sizes {self.card['sizes']}, not {missing}; run dmm data prepare "
+                f"{self.card['source']} --sizes {','.join(map(str, sorted({*self.sizes, *self.card['sizes']})))}"
+            )
+        self.smallest = min(self.card["sizes"])
+        self._arrays = {size: np.load(self.directory / f"{size}.npy", mmap_mode="r") for size in self.sizes}
+        lines = (self.directory / "pictures.jsonl").read_text(encoding="utf-8").split("\n")
+        self._records = [record for line in lines if line and (record := json.loads(line))["split"] == split]
+        self._rows = np.array([record["row"] for record in self._records], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @cached_property
+    def words(self) -> list[str]:
+        """The words of the training captions, in order of first appearance."""
+        return json.loads((self.directory / "words.json").read_text())
+
+    def captions(self, index: int) -> list[Caption]:
+        """The sentences of a picture; what they say of parts and colours is not known."""
+        return [Caption(text, {}) for text in self._records[index]["captions"]]
+
+    def class_id(self, index: int) -> int:
+        """Pictures of one class show the same kind of thing."""
+        return self._records[index]["class"]
+
+    def key(self, index: int) -> str:
+        """A name for the picture."""
+        return self._records[index]["key"]
+
+    def keep_captions_of(self, vocab: Vocabulary) -> None:
+        """Leave out captions, and then pictures, of which a vocabulary knows no word.
+
+        Raises:
+            PrepareError: none is left.
+        """
+        known = set(vocab.words)
+        if known >= set(self.words) and self.split == "train":
+            return
+        for record in self._records:
+            record["captions"] = [text for text in record["captions"] if not known.isdisjoint(tokenise(text))]
+        self._records = [record for record in self._records if record["captions"]]
+        self._rows = np.array([record["row"] for record in self._records], dtype=np.int64)
+        if not self._records and self.split == "train":
+            raise PrepareError(
+                f"{self.directory}: the vocabulary of the earlier run knows no word of these captions; train match on this data"
+            )
+
+    def images(self, size: int, indices: Sequence[int] | Tensor) -> Tensor:
+        """The middle of the given pictures, uint8 B 3 S S.
+
+        Raises:
+            IndexError: a picture that is not there.
+            KeyError: a size that it was not opened with.
+        """
+        return self._cut(indices, size, np.full((len(indices), 2), self._room // 2), np.zeros(len(indices), bool))
+
+    def pictures(self, indices: Sequence[int], sizes: Sequence[int], rng: np.random.Generator | None = None) -> dict[int, Tensor]:
+        """size -> uint8 B 3 S S of the same crops: random ones with ``rng``, mirrored half of the time, the middle as it is without."""
+        if rng is None:
+            return {size: self.images(size, indices) for size in sizes}
+        corners = rng.integers(self._room + 1, size=(len(indices), 2))
+        mirrored = (rng.random(len(indices)) < 0.5) & self.mirror
+        return {size: self._cut(indices, size, corners, mirrored) for size in sizes}
+
+    @property
+    def _room(self) -> int:
+        """How far a crop may lie from the corner, px of the smallest size: crops of all sizes match to the pixel."""
+        return margin(self.smallest) - self.smallest
+
+    def _cut(self, indices: Sequence[int] | Tensor, size: int, corners: np.ndarray, mirrored: np.ndarray) -> Tensor:
+        if size not in self._arrays:
+            raise KeyError(f"this data set was opened with sizes {self.sizes}, not {size}")
+        array, scale = self._arrays[size], size // self.smallest
+        tiles = torch.empty(len(indices), 3, size, size, dtype=torch.uint8)
+        view = tiles.numpy()
+        for place, row in enumerate(self._rows[np.asarray(indices, dtype=np.int64)]):
+            y, x = corners[place] * scale
+            view[place] = array[row, :, y : y + size, x : x + size]
+        chosen = torch.from_numpy(np.flatnonzero(mirrored))
+        if len(chosen):
+            tiles[chosen] = tiles[chosen].flip(3)
+        return tiles
+
+
+def speed(root: str | os.PathLike, batch: int = 32, seconds: float = 3.0) -> dict:
+    """Whole batches a second (all sizes, captions encoded), read by one process.
+
+    Args:
+        root: a prepared directory, or a data set that holds one.
+        batch: pictures a batch.
+        seconds: how long to read.
+
+    Returns:
+        ``samples_per_second``, ``batch``, ``sizes``, ``threads``.
+    """
+    data = Prepared(root)
+    sampler = BatchSampler(data, Vocabulary(data.words), words_limit=20)
+    step, began = 0, time.monotonic()
+    while time.monotonic() - began < seconds:
+        sampler.batch(step, batch, data.sizes)
+        step += 1
+    rate = step * batch / (time.monotonic() - began)
+    return {"samples_per_second": round(rate), "batch": batch, "sizes": list(data.sizes), "threads": torch.get_num_threads()}

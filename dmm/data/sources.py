@@ -1,0 +1,238 @@
+"""Data sets as they lie on disk: one protocol for all layouts, finding out which layout a folder has, and what is wrong with it.
+
+A reader (:mod:`~dmm.data.cub`, :mod:`~dmm.data.birds`, :mod:`~dmm.data.coco`, :mod:`~dmm.data.folder`) has two functions:
+``matches(root)``, a quick look, and ``read(root)``, which lists every picture that can be used as a :class:`Record` and everything else as
+a :class:`Problem`. Training never reads a source directly: :mod:`~dmm.data.prepared` decodes it once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from PIL import Image
+from tqdm import tqdm
+
+from dmm.data.transforms import Box, Job, open_picture, run_jobs, verify
+from dmm.data.vocab import tokenise
+
+#: name -> (module, what it looks for), in the order in which they are tried.
+READERS = {
+    "preprocessed": (
+        "birds",
+        "train/filenames.pickle, with text/ or captions.pickle, and CUB_200_2011/ or images/ (AttnGAN's birds or coco)",
+    ),
+    "cub": ("cub", "images.txt, or CUB_200_2011/images.txt, with text/<class>/<image>.txt (CUB-200-2011)"),
+    "coco": ("coco", "annotations/captions_train2017.json or captions_train2014.json, with train2017/ or train2014/ (COCO)"),
+    "folder": ("folder", "metadata.jsonl or metadata.csv beside the pictures, or in train/ and test/ (your own pictures)"),
+}
+LONG = 18  # words; a caption with more loses some of them in most recipes
+
+
+class SourceError(ValueError):
+    """A data set that cannot be used at all: which folder or file, what was expected, what was found."""
+
+
+class Problem(NamedTuple):
+    """Something missing or broken: the file (and line), what about it."""
+
+    where: str
+    what: str
+
+
+class Record(NamedTuple):
+    """A picture that can be used."""
+
+    key: str  # a name of its own
+    path: Path
+    captions: tuple[str, ...]
+    class_id: int
+    split: str  # "train" or "test"
+    box: Box | None = None
+
+
+class Pictures(Protocol):
+    """What every layout offers."""
+
+    def __len__(self) -> int: ...
+
+    def captions(self, index: int) -> list[str]: ...
+
+    def class_id(self, index: int) -> int: ...
+
+    def picture(self, index: int) -> tuple[Image.Image, Box | None]:
+        """The whole picture, RGB, and its bounding box in px if it has one."""
+
+    def split(self, index: int) -> str:
+        """ "train" or "test"."""
+
+
+@dataclass
+class Source:
+    """A data set as it was found; its :class:`Pictures` are those that can be used."""
+
+    format: str
+    root: Path
+    own_classes: bool = False  # the data set says which pictures show the same; else each is a class of its own
+    upright: bool = False  # pictures are turned as the camera noted
+    records: list[Record] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # choices made while reading, a sentence each
+
+    def add(
+        self, key: str, path: Path, captions: Sequence[str], class_id: int | None, split: str, box: Box | None = None, said: str = ""
+    ) -> None:
+        """Take a picture in, or note why not.
+
+        Args:
+            captions: its sentences; those without a word that can be read are left out.
+            class_id: ``None``: a class of its own.
+            said: where its captions stand, for the note.
+        """
+        usable = tuple(text for caption in captions if (text := " ".join(caption.split())) and tokenise(text))
+        if not path.is_file():
+            self.problems.append(Problem(self.name(path), "the picture is missing"))
+        elif not usable:
+            what = "no caption" if not captions else "no caption with a word in it (words are made of the letters a to z, digits and _)"
+            self.problems.append(Problem(said or self.name(path), what))
+        else:
+            self.records.append(Record(key, path, usable, len(self.records) if class_id is None else class_id, split, box))
+
+    def name(self, path: Path) -> str:
+        """A path as the user would write it: below the data set's folder."""
+        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def captions(self, index: int) -> list[str]:
+        """The sentences of a picture."""
+        return list(self.records[index].captions)
+
+    def class_id(self, index: int) -> int:
+        """Pictures of one class show the same kind of thing; a picture may be a class of its own."""
+        return self.records[index].class_id
+
+    def picture(self, index: int) -> tuple[Image.Image, Box | None]:
+        """The whole picture, RGB, and its bounding box in px.
+
+        Raises:
+            OSError: not a readable picture.
+        """
+        return open_picture(self.records[index].path, self.upright), self.records[index].box
+
+    def split(self, index: int) -> str:
+        """ "train" or "test"."""
+        return self.records[index].split
+
+    def of(self, split: str) -> list[Record]:
+        """The pictures of one split."""
+        return [record for record in self.records if record.split == split]
+
+    def jobs(self) -> list[Job]:
+        """What decoding needs to know of each picture; row = place in ``records``."""
+        return [Job(row, str(record.path), record.box, self.upright) for row, record in enumerate(self.records)]
+
+    @cached_property
+    def words(self) -> list[str]:
+        """Every word of the training captions, in order of first appearance."""
+        return words_of(self.records)
+
+
+def words_of(records: Sequence[Record]) -> list[str]:
+    """Every word of the training captions, in order of first appearance."""
+    return list(dict.fromkeys(word for record in records if record.split == "train" for text in record.captions for word in tokenise(text)))
+
+
+def read_sentences(path: Path) -> list[str]:
+    """The lines of a caption file that are not empty; none if there is no such file."""
+    if not path.is_file():
+        return []
+    return [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+
+
+def open_source(root: str | os.PathLike, layout: str | None = None) -> Source:
+    """Read the data set in a folder.
+
+    Args:
+        root: the folder.
+        layout: a name of ``READERS``; found out by default.
+
+    Raises:
+        SourceError: no such folder, no known layout (with all that was looked for), or no picture that can be used.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise SourceError(f"{root}: expected the folder of a data set, found {'a file' if root.exists() else 'nothing'}")
+    if layout is not None and layout not in READERS:
+        raise SourceError(f"unknown layout {layout!r}; expected one of {', '.join(READERS)}")
+    names = [layout] if layout else [name for name, (module, _) in READERS.items() if _reader(module).matches(root)]
+    if not names:
+        raise SourceError(_not_found(root))
+    source = _reader(READERS[names[0]][0]).read(root)
+    if not source.of("train"):
+        first = "".join(f"\n  {p.where}: {p.what}" for p in source.problems[:20]) or "\n  its lists are empty"
+        raise SourceError(f"{root}: no usable picture to train on ({source.format}, {len(source.problems)} problems){first}")
+    return source
+
+
+def _reader(module: str):
+    return import_module(f"dmm.data.{module}")
+
+
+def _not_found(root: Path) -> str:
+    lines = [f"{root}: no data set found here; looked for"]
+    lines += [f"  {name}: {looks_for}" for name, (_, looks_for) in READERS.items()]
+    below = sorted(child for child in root.iterdir() if child.is_dir())[:50]
+    near = [child for child in below for module, _ in READERS.values() if _reader(module).matches(child)]
+    lines.append(f"{near[0]} has one: give that folder" if near else "docs/training.md says how to lay out your own pictures")
+    return "\n".join(lines)
+
+
+def check(source: Source, decode: bool = True, workers: int = 1, progress: bool | None = None) -> dict:
+    """What a data set holds and what is wrong with it, plain containers.
+
+    Args:
+        source: as :func:`open_source` read it.
+        decode: read every picture to its last pixel; else only whether the files are there.
+        workers: processes that decode.
+        progress: a bar; ``None`` shows it on a terminal only.
+    """
+    problems, broken = list(source.problems), set()
+    if decode:
+        with tqdm(total=len(source), desc="reading pictures", unit="image", disable=None if progress is None else not progress) as bar:
+            for jobs, found in run_jobs(verify, source.jobs(), workers):
+                problems += [Problem(source.name(source.records[row].path), what) for row, what in found]
+                broken |= {row for row, _ in found}
+                bar.update(len(jobs))
+    kept = [record for row, record in enumerate(source.records) if row not in broken]
+    train = [record for record in kept if record.split == "train"]
+    counts = [len(record.captions) for record in kept]
+    lengths = [len(tokenise(text)) for record in train for text in record.captions]
+    words = words_of(kept)
+    known = set(words)
+    strange = {word for record in kept if record.split == "test" for text in record.captions for word in tokenise(text)} - known
+    return {
+        "format": source.format,
+        "directory": str(source.root),
+        "pictures": len(kept),
+        "train": len(train),
+        "test": len(kept) - len(train),
+        "captions": sum(counts),
+        "captions_a_picture": [min(counts, default=0), max(counts, default=0)],
+        "train_captions": len(lengths),
+        "words_a_caption": [min(lengths, default=0), round(sum(lengths) / max(len(lengths), 1), 1), max(lengths, default=0)],
+        "long_captions": sum(length > LONG for length in lengths),
+        "vocabulary": len(words),
+        "unknown_test_words": len(strange),
+        "classes": len({record.class_id for record in kept}) if source.own_classes else None,
+        "boxes": sum(record.box is not None for record in kept),
+        "decoded": decode,
+        "notes": list(source.notes),
+        "problems": [problem._asdict() for problem in sorted(problems)],
+    }

@@ -1,0 +1,185 @@
+"""The published cut of a picture, in two halves: what is done once (bounding box, resize) and what is drawn anew each time (crop, mirror).
+
+A box of half-size 0.75 times the longer side of the bounding box around its centre, clipped to the picture; the shorter side scaled to
+76/64 of the size asked for; then a random crop, mirrored half of the time. Nothing here needs torch, so that worker processes start fast.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+BOX_HALF = 0.75  # half-size of the box, of the bounding box's longer side
+MARGIN = 76 / 64  # shorter side before the crop, of the crop's side
+LONGEST = 4  # most of the longer side that is scaled, in shorter sides; the crop's room lies well within
+
+
+class Box(NamedTuple):
+    """A bounding box in pixels."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def margin(size: int) -> int:
+    """The side, px, from which a crop of ``size`` px is cut."""
+    return int(size * MARGIN)
+
+
+def open_picture(path: str | os.PathLike, upright: bool = False) -> Image.Image:
+    """The whole picture, RGB; transparent places become white.
+
+    Args:
+        upright: turn it as the camera's EXIF note says; not for data sets whose boxes are in the file's own coordinates.
+
+    Raises:
+        OSError: no such file, or not a picture.
+    """
+    with Image.open(path) as image:
+        if upright:
+            image = ImageOps.exif_transpose(image)
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            image = image.convert("RGBA")
+            return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+        return image.convert("RGB")
+
+
+def cut_box(image: Image.Image, box: Box) -> Image.Image:
+    """The published surroundings of a bounding box, clipped to the picture."""
+    x, y, width, height = (int(value) for value in box)
+    half = int(max(width, height) * BOX_HALF)
+    middle_x, middle_y = (2 * x + width) // 2, (2 * y + height) // 2
+    return image.crop((
+        max(0, middle_x - half), max(0, middle_y - half), min(image.width, middle_x + half), min(image.height, middle_y + half),
+    ))  # fmt: skip
+
+
+def scale_shorter(image: Image.Image, side: int) -> Image.Image:
+    """The picture with its shorter side scaled to ``side`` px, the longer one in proportion (bilinear)."""
+    scale = side / min(image.size)
+    if image.width <= image.height:
+        return image.resize((side, int(image.height * scale)), Image.Resampling.BILINEAR)
+    return image.resize((int(image.width * scale), side), Image.Resampling.BILINEAR)
+
+
+def middle(image: Image.Image, width: int, height: int) -> Image.Image:
+    """The middle ``width`` x ``height`` px."""
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
+def squares(image: Image.Image, box: Box | None, sizes: Sequence[int]) -> dict[int, np.ndarray]:
+    """What crops of ``sizes`` px are cut from: size -> uint8 3 M M with M = ``margin(size)``, all of the same place.
+
+    The shorter side is scaled as published; of the longer one the middle is kept, where the published codes draw the crop from all of it.
+    """
+    if box is not None:
+        image = cut_box(image, box)
+    most = LONGEST * min(image.size)
+    image = middle(image, min(image.width, most), min(image.height, most))
+    largest = margin(max(sizes))
+    image = scale_shorter(image, largest)
+    image = middle(image, largest, largest)
+    found = {}
+    for size in sizes:
+        side = margin(size)
+        tile = image if side == largest else image.resize((side, side), Image.Resampling.BILINEAR)
+        found[size] = np.ascontiguousarray(np.asarray(tile).transpose(2, 0, 1))
+    return found
+
+
+class Job(NamedTuple):
+    """A picture to decode: its row in the cache, its file, its box."""
+
+    row: int
+    path: str
+    box: Box | None
+    upright: bool
+
+
+def decode(job: Job, sizes: Sequence[int]) -> dict[int, np.ndarray] | str:
+    """:func:`squares` of a file, or in a few words why it cannot be read."""
+    try:
+        return squares(open_picture(job.path, job.upright), job.box, sizes)
+    except FileNotFoundError:
+        return "the picture is missing"
+    except Exception as error:  # decoders fail in every way on damaged files; each failure is reported with its file
+        if isinstance(error, OSError) and error.errno is not None:
+            return f"cannot be read: {error.strerror}"
+        return f"not a readable picture ({' '.join(str(error).split())[:120] or type(error).__name__})"
+
+
+def verify(jobs: Sequence[Job]) -> list[tuple[int, str]]:
+    """(row, what is wrong) of each file that cannot be decoded."""
+    found = [(job.row, decode(job, (16,))) for job in jobs]
+    return [(row, said) for row, said in found if isinstance(said, str)]
+
+
+def decode_into(files: dict[int, tuple[str, int]], jobs: Sequence[Job]) -> list[tuple[int, str]]:
+    """Decode pictures and write them into their rows of array files.
+
+    Args:
+        files: size -> (path of the array file, bytes before its first row).
+        jobs: which pictures.
+
+    Returns:
+        (row, what is wrong) of each picture that cannot be decoded; its row stays as it was.
+
+    Raises:
+        OSError: the files cannot be written, a full disk for instance.
+    """
+    broken = []
+    handles = {size: (open(path, "r+b"), offset) for size, (path, offset) in files.items()}
+    try:
+        for job in jobs:
+            tiles = decode(job, tuple(files))
+            if isinstance(tiles, str):
+                broken.append((job.row, tiles))
+                continue
+            for size, (handle, offset) in handles.items():
+                handle.seek(offset + job.row * tiles[size].nbytes)
+                handle.write(tiles[size].tobytes())
+        for handle, _ in handles.values():
+            handle.flush()
+            os.fsync(handle.fileno())
+    finally:
+        for handle, _ in handles.values():
+            handle.close()
+    return broken
+
+
+def run_jobs(
+    function: Callable, jobs: Sequence[Job], workers: int = 1, chunk: int = 16
+) -> Iterator[tuple[list[Job], list[tuple[int, str]]]]:
+    """``function(jobs)`` for chunks of the jobs, in the order in which they get done: (the chunk, what the function returned).
+
+    Args:
+        function: what a worker process can import; :func:`verify`, or a ``partial`` of :func:`decode_into`.
+        workers: processes; 1 works in this one.
+
+    Raises:
+        OSError: a worker process died.
+    """
+    chunks = [list(jobs[k : k + chunk]) for k in range(0, len(jobs), chunk)]
+    if workers <= 1 or len(chunks) < 4:  # starting processes takes longer than so few pictures
+        for some in chunks:
+            yield some, function(some)
+        return
+    with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=get_context("spawn")) as pool:
+        waiting = {pool.submit(function, some): some for some in chunks}
+        try:
+            for future in as_completed(waiting):
+                yield waiting[future], future.result()
+        except BrokenProcessPool as error:
+            raise OSError("a worker process died, perhaps for want of memory; try again with --workers 1") from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
