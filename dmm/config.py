@@ -103,12 +103,19 @@ class TrainConfig:
     content: float = 0.0  # captioning only: further weight of the words that say what a picture shows; not in the paper
     text_batch: int = 0  # matching only: further captions a step that are re-written, without pictures; not in the paper
     clip: float = 0.0  # largest gradient norm, 0 = off
-    precision: str = "auto"  # "fp32", "bf16" (autocast) or "auto": bf16 where the processor multiplies it natively
+    precision: str = "auto"  # "fp32", "bf16", "fp16" (autocast; fp16 on a GPU only) or "auto": bf16 where it is multiplied natively
     sample_every: int = 500  # steps between sample grids
     save_every: int = 500  # steps between checkpoints
     log_every: int = 20  # steps between log rows
     unconditional: float = 1.0  # weight of the discriminators' terms without the text in StackGAN++
     colour: float = 0.0  # weight of the colour consistency between the pictures' sizes (StackGAN++); published for birds: 0
+    one_pass: bool = True  # discriminators without batch norm judge all pictures in one pass, with fewer power iterations; published: no
+    device: str = "auto"  # "cpu", "cuda" or "auto": cuda where there is one
+    accumulate: int = 1  # equal pieces into which a batch is cut to save memory; one optimiser step a batch all the same
+    keep: int = 2  # checkpoints to go on from that are kept, the last included
+    evaluate_every: int = 0  # steps between evaluations, which decide what best/ holds; 0 = never
+    trace_every: int = 0  # steps between traces of fixed captions, written to traces/<step>.npz; 0 = never
+    tensorboard: bool = False  # also log for TensorBoard
 
 
 @dataclass(frozen=True)

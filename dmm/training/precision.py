@@ -23,15 +23,24 @@ def native_bf16(device: torch.device) -> bool:
 
 
 def resolve(precision: str, device: torch.device) -> torch.dtype:
-    """ "fp32", "bf16" or "auto" to a dtype.
+    """ "fp32", "bf16", "fp16" or "auto" to a dtype.
 
     Raises:
-        ConfigError: any other word.
+        ConfigError: any other word, or fp16 on a processor.
     """
-    if precision not in ("fp32", "bf16", "auto"):
-        raise ConfigError(f"train.precision: expected fp32, bf16 or auto, found {precision!r}")
+    if precision not in ("fp32", "bf16", "fp16", "auto"):
+        raise ConfigError(f"train.precision: expected fp32, bf16, fp16 or auto, found {precision!r}")
+    if precision == "fp16":
+        if device.type != "cuda":
+            raise ConfigError("train.precision: fp16 needs a GPU; on a processor take bf16 or fp32")
+        return torch.float16
     wants = precision == "bf16" or (precision == "auto" and native_bf16(device))
     return torch.bfloat16 if wants else torch.float32
+
+
+def scaler(dtype: torch.dtype, device: torch.device) -> torch.amp.GradScaler:
+    """Scales fp16 losses up so that small gradients survive; does nothing for other types."""
+    return torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
 
 
 def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager:
@@ -40,5 +49,5 @@ def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager
 
 
 def layout(network: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """Channels-last weights where bf16 kernels want them; fp32 on a processor is faster in the plain order (a whole step, measured)."""
-    return network.to(memory_format=torch.channels_last) if dtype == torch.bfloat16 else network
+    """Channels-last weights where 16-bit kernels want them; fp32 on a processor is faster in the plain order (a whole step, measured)."""
+    return network if dtype == torch.float32 else network.to(memory_format=torch.channels_last)

@@ -21,24 +21,40 @@ from dmm.config import Config, ConfigError
 from dmm.data.aviary.traits import COLOURED_PARTS, COLOURS
 from dmm.data.batch import Batch
 from dmm.images import to_float
-from dmm.losses.cloze import cloze_loss
+from dmm.losses.cloze import MaskedCaptions, cloze_loss
 from dmm.losses.stream import caption_loss
 from dmm.matching import matching_losses
 from dmm.models.captioner import CaptionDecoder
 from dmm.models.part_colours import PartColours
 from dmm.training.augment import augment
+from dmm.training.batches import moved, pieces, pixels
 from dmm.training.feed import Feed
-from dmm.training.precision import autocast, layout, resolve
+from dmm.training.precision import autocast, layout, resolve, scaler
+from dmm.training.ranks import Ranks, gathering, share_batch_norms
 
 
-def stream_of(seed: int, index: int, purpose: int) -> torch.Generator:
-    """Random numbers of one step: one stream for each (seed, step, purpose)."""
-    return torch.Generator().manual_seed((seed * 1_000_003 + index) * 17 + purpose)
+def stream_of(seed: int, index: int, purpose: int, ranks: Ranks | None = None) -> torch.Generator:
+    """Random numbers of one step: one stream for each (seed, step, purpose), and for each process and its device if ``ranks`` are given."""
+    number = (seed * 1_000_003 + index) * 17 + purpose
+    if ranks is None:
+        return torch.Generator().manual_seed(number)
+    return torch.Generator(ranks.device).manual_seed(number + (ranks.rank << 48))
 
 
 def rate_at(base: float, final: float, index: int, steps: int) -> float:
     """The learning rate at step ``index``: linear from ``base`` to ``final * base``."""
     return base * (1 + (final - 1) * min(index / max(steps, 1), 1))
+
+
+def descend(
+    optimiser: torch.optim.Optimizer, parameters: list[nn.Parameter], ranks: Ranks, scaler: torch.amp.GradScaler, clip: float = 0.0
+) -> None:
+    """Average the gradients over the processes, clip their norm if asked to, and take the optimiser's step."""
+    ranks.average_gradients(parameters)
+    if clip:
+        scaler.unscale_(optimiser)
+        nn.utils.clip_grad_norm_(parameters, clip)
+    scaler.step(optimiser)
 
 
 class EncoderStep:
@@ -52,24 +68,31 @@ class EncoderStep:
 
     label = "encoder"
     reads_pictures = True  # False: the step has all it needs from the pictures already
+    encoder = "image_encoder"  # field of ModelConfig that names the encoder which reads the pictures
 
     def __init__(self, config: Config, feed: Feed, networks: dict[str, nn.Module], shipped: tuple[str, ...]):
         self.config, self.feed, self.shipped = config, feed, shipped
-        self.dtype = resolve(config.train.precision, torch.device("cpu"))
-        self.networks = {name: layout(network, self.dtype) for name, network in networks.items()}
+        self.ranks = Ranks.find(config.train.device)
+        self.dtype = resolve(config.train.precision, self.ranks.device)
+        self.scaler = scaler(self.dtype, self.ranks.device)
+        self.networks = {name: layout(network, self.dtype).to(self.ranks.device) for name, network in networks.items()}
+        for network in self.networks.values():
+            share_batch_norms(network, self.ranks)
         self.parameters = [p for network in networks.values() for p in network.parameters() if p.requires_grad]
         settings = config.train
         self.optimiser = torch.optim.Adam(self.parameters, settings.generator_rate, (settings.beta1, settings.beta2), fused=True)
         self.seen: dict[str, float] = {}  # values to log beside the terms
-        self.size = min(s for s in config.data.sizes if s >= min(config.model.encoder_size, max(config.data.sizes)))
+        wanted = config.model.encoder_size if getattr(config.model, self.encoder) == "small" else max(config.data.sizes)
+        self.size = min(s for s in config.data.sizes if s >= min(wanted, max(config.data.sizes)))
 
     def losses(self, batch: Batch, images: Tensor | None, index: int) -> dict[str, Tensor]:
         """Named weighted terms."""
         raise NotImplementedError
 
     def pictures(self, batch: Batch, stream: torch.Generator) -> Tensor:
-        """The batch's pictures at the encoder's size, augmented, B 3 S S."""
-        return augment(to_float(batch.images[self.size]), self.config.train.augment, stream)
+        """This process's share of the batch's pictures at the encoder's size, augmented, b 3 S S."""
+        images = to_float(pixels(batch, self.size, self.ranks.share(len(batch)), self.ranks.device))
+        return augment(images, self.config.train.augment, stream)
 
     def update(self, index: int) -> dict[str, float]:
         """One step of Adam on the sum of the terms."""
@@ -78,18 +101,22 @@ class EncoderStep:
         batch = self.feed.batch(index, settings.batch, (self.size,) if self.reads_pictures else ())
         for network in self.networks.values():
             network.train()
-        images = self.pictures(batch, stream_of(settings.seed, index, 0)) if self.reads_pictures else None
-        with autocast(self.dtype, torch.device("cpu")):
-            terms = self.losses(batch, images, index)
-        total = sum(terms.values())
+        values: dict[str, float] = {}
         self.optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        if settings.clip:
-            nn.utils.clip_grad_norm_(self.parameters, settings.clip)
+        stream = stream_of(settings.seed, index, 0, self.ranks)
+        for piece in pieces(batch, settings.accumulate):
+            images = self.pictures(piece, stream) if self.reads_pictures else None
+            with autocast(self.dtype, self.ranks.device):
+                terms = self.losses(moved(piece, self.ranks.device), images, index)
+            total = sum(terms.values())
+            self.scaler.scale(total / settings.accumulate).backward()
+            for name, term in ({"loss": total} | terms).items():
+                values[name] = values.get(name, 0.0) + term.item() / settings.accumulate
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(settings.generator_rate, settings.final_rate, index, settings.steps)
-        self.optimiser.step()
-        return {"loss": total.item()} | {name: term.item() for name, term in terms.items()} | self.seen
+        descend(self.optimiser, self.parameters, self.ranks, self.scaler, settings.clip)
+        self.scaler.update()
+        return values | self.seen
 
     def batch_at(self, index: int) -> int:
         """Pictures in step ``index``."""
@@ -107,13 +134,16 @@ class EncoderStep:
 
     def state_dict(self) -> dict:
         """Networks and optimiser."""
-        return {"networks": {n: m.state_dict() for n, m in self.networks.items()}, "optimiser": self.optimiser.state_dict()}
+        state = {"networks": {n: m.state_dict() for n, m in self.networks.items()}, "optimiser": self.optimiser.state_dict()}
+        return state | ({"scaler": self.scaler.state_dict()} if self.scaler.is_enabled() else {})
 
     def load_state_dict(self, state: dict) -> None:
         """The inverse of :meth:`state_dict`."""
         for name, network in self.networks.items():
             network.load_state_dict(state["networks"][name])
         self.optimiser.load_state_dict(state["optimiser"])
+        if self.scaler.is_enabled() and "scaler" in state:
+            self.scaler.load_state_dict(state["scaler"])
 
 
 class MatchStep(EncoderStep):
@@ -140,8 +170,9 @@ class MatchStep(EncoderStep):
         else:
             feed = Feed(config)
             networks = {part: build(part, model, feed.vocab) for part in names}
-        networks["image_encoder"].requires_grad_(not settings.frozen_encoder)
-        networks["text_encoder"].requires_grad_(not settings.frozen_text)
+        for name, frozen in (("image_encoder", settings.frozen_encoder), ("text_encoder", settings.frozen_text)):
+            if frozen:  # what an encoder is built without gradients stays without: its trunk came trained
+                networks[name].requires_grad_(False)
         if settings.part_colours:
             networks["part_colours"] = PartColours(model.text_dim, len(COLOURED_PARTS), len(COLOURS))
         if settings.recall:
@@ -158,27 +189,31 @@ class MatchStep(EncoderStep):
         words, sentence = self.networks["text_encoder"](batch.captions, batch.lengths)
         if settings.frozen_encoder:
             self.networks["image_encoder"].eval()
-        regions, code = self.networks["image_encoder"](images)
+        regions, code = gathering(self.networks["image_encoder"], self.ranks)(images)
         gammas = settings.gamma1, settings.gamma2, settings.gamma3
         terms = matching_losses(regions, code, words, sentence, batch.lengths, batch.class_ids, *gammas)
         del terms["total"]
         if settings.cloze:
-            chosen = self.feed.mask_words(batch, settings.cloze_variants, stream_of(settings.seed, index, 1))
+            chosen = self._masked(batch, settings.cloze_variants, stream_of(settings.seed, index, 1))
             read = cloze_loss(self.networks["cloze"], regions, chosen)
             terms["cloze"] = settings.cloze * read["total"]
             self.seen["cloze_accuracy"] = read["accuracy"].item()
         if settings.part_colours:
-            logits, truth = self.networks["part_colours"](regions), self.feed.part_colours(batch.indices)  # B P K
+            logits, truth = self.networks["part_colours"](regions), self.feed.part_colours(batch.indices).to(regions.device)  # B P K
             terms["part_colours"] = settings.part_colours * F.cross_entropy(logits.flatten(0, 1), truth.flatten(0, 1))
             self.seen["colour_accuracy"] = (logits.argmax(2) == truth.argmax(2)).float().mean().item()
         return terms | self._aids(batch, sentence, index)
+
+    def _masked(self, batch: Batch, variants: int, stream: torch.Generator) -> MaskedCaptions:
+        """Captions with words taken out; chosen on the processor, so that every device gets the same."""
+        return moved(self.feed.mask_words(moved(batch, torch.device("cpu")), variants, stream), self.ranks.device)
 
     def _aids(self, batch: Batch, sentence: Tensor, index: int) -> dict[str, Tensor]:
         """What the sentence features of this batch, and of ``text_batch`` further captions, can say by themselves."""
         settings = self.config.train
         heard = [(batch, sentence)]
         if settings.text_batch and (settings.reconstruct or settings.recall):
-            more = self.feed.batch(index, settings.text_batch, ())
+            more = moved(self.feed.batch(index, settings.text_batch, ()), self.ranks.device)
             heard.append((more, self.networks["text_encoder"](more.captions, more.lengths)[1]))
         terms: dict[str, Tensor] = {}
         for number, (captions, feature) in enumerate(heard):
@@ -187,7 +222,7 @@ class MatchStep(EncoderStep):
                 loss = caption_loss(logits, captions.captions, captions.lengths)
                 terms["reconstruct"] = terms.get("reconstruct", 0) + settings.reconstruct * loss / len(heard)
             if settings.recall:
-                chosen = self.feed.mask_words(captions, 2, stream_of(settings.seed, index, 2 + number))
+                chosen = self._masked(captions, 2, stream_of(settings.seed, index, 2 + number))
                 read = cloze_loss(self.networks["recaller"], feature[:, :, None, None], chosen)
                 terms["recall"] = terms.get("recall", 0) + settings.recall * read["total"] / len(heard)
                 self.seen["recall_accuracy"] = read["accuracy"].item()
@@ -203,6 +238,7 @@ class CaptionStep(EncoderStep):
     """
 
     label = "caption"
+    encoder = "caption_encoder"
 
     def __init__(self, config: Config, match: str | Path | None = None):
         torch.manual_seed(config.train.seed + 1)
@@ -219,8 +255,9 @@ class CaptionStep(EncoderStep):
         super().__init__(config, feed, {"captioner": captioner}, ("captioner",))
         self.summaries = None
         if config.train.frozen_encoder:
-            captioner.encoder.requires_grad_(False)
-            captioner.encoder.code.requires_grad_(True)
+            if isinstance(captioner.encoder.code, nn.Module):  # an encoder whose code is no module of its own has a trunk built frozen
+                captioner.encoder.requires_grad_(False)
+                captioner.encoder.code.requires_grad_(True)
             self.reads_pictures = False
             self.summaries = self._summaries(captioner.encoder.eval())
 
@@ -231,8 +268,8 @@ class CaptionStep(EncoderStep):
         count = len(self.feed.cache)
         for version in range(versions):
             for start in tqdm(range(0, count, size), f"pictures {version + 1}/{versions}", disable=not sys.stderr.isatty()):
-                pictures = to_float(self.feed.cache.images(self.size, range(start, min(start + size, count))))
-                stream = stream_of(self.config.train.seed, version * count + start, 3)
+                pictures = to_float(self.feed.cache.images(self.size, range(start, min(start + size, count))).to(self.ranks.device))
+                stream = stream_of(self.config.train.seed, version * count + start, 3, Ranks(self.ranks.device))
                 rows.append(encoder.summary(encoder.features(augment(pictures, self.config.train.augment, stream))))
         return torch.cat(rows).unflatten(0, (versions, count))
 
@@ -240,14 +277,14 @@ class CaptionStep(EncoderStep):
         """Cross-entropy of the caption given the picture."""
         captioner = self.networks["captioner"]
         if self.summaries is None:
-            logits = captioner(images, batch.captions, batch.lengths)
+            code = gathering(captioner.encoder, self.ranks)(images)[1]
         else:
             code = captioner.encoder.code(self.summaries[index % len(self.summaries), batch.indices])
-            logits = captioner.decoder(code, batch.captions, batch.lengths)
+        logits = captioner.decoder(code, batch.captions, batch.lengths)
         terms = {"caption": caption_loss(logits, batch.captions, batch.lengths)}
         if self.config.train.content:
             targets = batch.captions[:, : logits.shape[1]]
-            content = torch.isin(targets, self.feed.content)
+            content = torch.isin(targets, self.feed.content.to(targets.device))
             terms["content"] = self.config.train.content * F.cross_entropy(logits[content], targets[content])
             self.seen["content_accuracy"] = (logits[content].argmax(1) == targets[content]).float().mean().item()
         return terms

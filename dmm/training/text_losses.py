@@ -8,13 +8,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dmm.config import TrainConfig
+from dmm.config import ConfigError, TrainConfig
 from dmm.data.batch import Batch
 from dmm.losses.cloze import cloze_loss
 from dmm.losses.stream import stream_loss
 from dmm.matching import matching_losses
 from dmm.training.augment import augment
+from dmm.training.batches import moved
 from dmm.training.feed import Feed
+from dmm.training.ranks import Ranks, gathering
 from dmm.training.steps import stream_of
 
 
@@ -24,21 +26,37 @@ class TextLosses:
     Args:
         settings: weights and sharpness.
         feed: chooses the masked words.
-        image_encoder: frozen matching encoder.
-        captioner: frozen STREAM.
+        image_encoder: frozen matching encoder; None where no weight needs it.
+        captioner: frozen STREAM; None where its weight is 0.
         cloze: frozen masked-word reader of the image encoder's regions, or None.
+        ranks: this process among others.
+
+    Raises:
+        ConfigError: a weight whose reader is missing.
     """
 
-    def __init__(self, settings: TrainConfig, feed: Feed, image_encoder: nn.Module, captioner: nn.Module, cloze: nn.Module | None):
-        self.settings, self.feed = settings, feed
+    def __init__(
+        self,
+        settings: TrainConfig,
+        feed: Feed,
+        image_encoder: nn.Module | None,
+        captioner: nn.Module | None,
+        cloze: nn.Module | None,
+        ranks: Ranks | None = None,
+    ):
+        if settings.damsm and image_encoder is None:
+            raise ConfigError("train.damsm: expected a matching run with an image encoder, found none; train one, or set damsm to 0")
+        if settings.stream and captioner is None:
+            raise ConfigError("train.stream: expected a captioning run, found none; give --caption, or set stream to 0")
+        self.settings, self.feed, self.ranks = settings, feed, ranks or Ranks()
         self.image_encoder, self.captioner, self.cloze = image_encoder, captioner, cloze
 
     def __call__(self, pictures: list[Tensor], batch: Batch, words: Tensor, sentence: Tensor, index: int) -> dict[str, Tensor]:
-        """Weighted terms "damsm", "stream", "cloze", each the mean over the pictures B 3 S S."""
+        """Weighted terms "damsm", "stream", "cloze", each the mean over the pictures, of which this process has its share: b 3 S S each."""
         settings = self.settings
         terms: dict[str, Tensor] = {}
         for number, picture in enumerate(pictures):
-            seen = augment(picture, settings.augment, stream_of(settings.seed, index, 6 + number))
+            seen = augment(picture, settings.augment, stream_of(settings.seed, index, 6 + number, self.ranks))
             for name, value in self._read(seen, batch, words, sentence, stream_of(settings.seed, index, 12 + number)).items():
                 terms[name] = terms.get(name, 0) + value / len(pictures)
         return terms
@@ -47,15 +65,18 @@ class TextLosses:
         settings = self.settings
         terms = {}
         if settings.damsm or self.cloze is not None:
-            regions, code = self.image_encoder(picture)
+            regions, code = gathering(self.image_encoder, self.ranks)(picture)
         if settings.damsm:
             gammas = settings.gamma1, settings.gamma2, settings.gamma3
             terms["damsm"] = (
                 settings.damsm * matching_losses(regions, code, words, sentence, batch.lengths, batch.class_ids, *gammas)["total"]
             )
         if settings.stream:
-            terms["stream"] = settings.stream * stream_loss(self.captioner, picture, batch.captions, batch.lengths)["total"]
+            terms["stream"] = settings.stream * stream_loss(self._describe, picture, batch.captions, batch.lengths)["total"]
         if self.cloze is not None:
-            chosen = self.feed.mask_words(batch, settings.cloze_variants, stream)
-            terms["cloze"] = settings.cloze * cloze_loss(self.cloze, regions, chosen)["total"]
+            chosen = self.feed.mask_words(moved(batch, torch.device("cpu")), settings.cloze_variants, stream)
+            terms["cloze"] = settings.cloze * cloze_loss(self.cloze, regions, moved(chosen, regions.device))["total"]
         return terms
+
+    def _describe(self, picture: Tensor, captions: Tensor, lengths: Tensor) -> Tensor:
+        return self.captioner.decoder(gathering(self.captioner.encoder, self.ranks)(picture)[1], captions, lengths)

@@ -1,0 +1,182 @@
+"""Every system and every published recipe trains: finite losses, nothing left behind; and the step is the one that was proved."""
+
+import copy
+import math
+
+import pytest
+import torch
+
+from dmm.config import ConfigError, override
+from dmm.images import to_float
+from dmm.losses.adversarial import discriminator_loss, generator_loss
+from dmm.losses.damsm import damsm_loss
+from dmm.losses.kl import kl_loss
+from dmm.losses.stream import stream_loss
+from dmm.models.inception import InceptionEncoder
+from dmm.models.registry import find_model, list_models
+from dmm.recipes import names, recipe
+from dmm.trace import Trace
+from dmm.training import steps
+from dmm.training.adversarial import TRACED, GanStep
+from dmm.training.steps import MatchStep, stream_of
+
+from .conftest import TOY
+
+SMALL = {"image_encoder": "small", "caption_encoder": "small", "convention": "dmm", "initial_steps": "0", "frozen_steps": "0"}
+RECIPES = [name for name in names() if name != "aviary"]
+
+
+def shrunk(name, cache, **changes):
+    """A recipe at toy size, its losses as they are."""
+    return override(recipe(name, "gan"), {**TOY, **SMALL, "cache": str(cache), "steps": "2", **{k: str(v) for k, v in changes.items()}})
+
+
+def of_system(entry, cache, **changes):
+    """A toy config for a system, with every loss that its entry names."""
+    weights = {name: float(name in entry.losses) for name in ("kl", "damsm", "stream", "colour")}
+    plain = {"cloze": 0, "hard_wrong": False, "calibrate": False, "adversarial": "hinge" if "hinge" in entry.losses else "bce"}
+    config = override(recipe("dmmgan-aviary", "gan"), {**TOY, **SMALL, "cache": str(cache), "system": entry.name})
+    return override(config, {k: str(v) for k, v in (weights | plain | changes).items()})
+
+
+def train_two_steps(config, readers):
+    step = GanStep(config, *readers)
+    networks = {"generator": step.generator} | {f"d{d.size}": d for d in step.discriminators}
+    before = {name: {k: p.detach().clone() for k, p in net.named_parameters()} for name, net in networks.items()}
+    values = [step.update(index) for index in range(2)]
+    assert all(math.isfinite(value) for row in values for value in row.values()), values
+    still = {
+        f"{name}.{key}"
+        for name, net in networks.items()
+        for key, p in net.named_parameters()
+        if torch.equal(p, before[name][key]) and not key.endswith(("bias", "key.linear.weight"))  # four channels of ReLU may all be off
+    }
+    return step, values[-1], still
+
+
+@pytest.mark.parametrize("entry", list_models(), ids=lambda entry: entry.name)
+def test_every_system_trains(entry, toy_cache, readers):
+    step, values, still = train_two_steps(of_system(entry, toy_cache), readers)
+    assert still == set()
+    assert {name for name in ("kl", "damsm", "stream") if name in entry.losses} <= values.keys()
+    assert ("colour" in values) == ("colour" in entry.losses)
+    judged = ["64", "128", "256"] if entry.judged == "all" else ["256"]
+    assert {n for n in values if n[0] in "dg" and n[1:].isdigit()} == {f"{side}{size}" for side in "dg" for size in judged}
+
+
+@pytest.mark.parametrize("system", ["attngan-dcgan", "dmgan"])
+def test_pictures_traces_and_evaluation_of_a_run(system, toy_cache, readers, tmp_path):
+    entry = find_model(system)
+    step = GanStep(of_system(entry, toy_cache), *readers)
+    step.sample(tmp_path, 2)
+    step.trace(tmp_path, 2)
+    assert (tmp_path / "0000002.png").is_file()
+    trace = Trace.load(tmp_path / "0000002.npz")
+    fine = trace.stages[-1]
+    assert fine.hidden is None and len(fine.redescription) == TRACED == len(trace.captions)
+    assert (fine.word_attention if system == "attngan-dcgan" else fine.addressing) is not None
+    assert 0 <= step.evaluate(8)["score"] <= 1
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_trains(name, toy_cache, readers):
+    _, _, still = train_two_steps(shrunk(name, toy_cache), readers)
+    assert still == set()
+
+
+@pytest.mark.parametrize("name", ["dmgan-cub", "dmmgan-cub", "dmmgan-cub-damsm"])
+def test_a_step_is_the_reference_step(name, toy_cache, readers):
+    """The published order written out: paint, each discriminator, the generator through them, the average."""
+    step = GanStep(shrunk(name, toy_cache, one_pass=False, precision="fp32"), *readers)
+    generator, critics = copy.deepcopy(step.generator).train(), copy.deepcopy(step.discriminators)
+    average = {key: p.detach().clone() for key, p in generator.named_parameters()}
+    settings = step.config.train
+    step.update(0)
+
+    batch = step.feed.batch(0, settings.batch)
+    words, sentence, mask = step._text(batch)
+    stream = stream_of(settings.seed, 0, 2)
+    noise = torch.randn(len(batch), step.config.model.noise_dim, generator=stream)
+    eps = torch.randn(len(batch), step.config.model.condition_dim, generator=stream)
+    trace = generator(sentence, words, mask, noise, eps)
+    for critic, image in zip(critics, trace.images, strict=True):
+        optimiser = torch.optim.Adam(critic.parameters(), 2e-4, (0.5, 0.999), fused=True)
+        discriminator_loss(critic, to_float(batch.images[critic.size]), image, sentence)["total"].backward()
+        optimiser.step()
+    total = sum(generator_loss(critic, image, sentence)["total"] for critic, image in zip(critics, trace.images, strict=True))
+    total = total + kl_loss(trace.mean, trace.logvar)
+    if settings.damsm:
+        reader = (trace.images[-1], words, sentence, batch.lengths, batch.class_ids)
+        total = total + settings.damsm * damsm_loss(step.image_encoder, *reader)["total"]
+    if settings.stream:
+        total = total + settings.stream * stream_loss(step.captioner, trace.images[-1], batch.captions, batch.lengths)["total"]
+    optimiser = torch.optim.Adam(generator.parameters(), 2e-4, (0.5, 0.999), fused=True)
+    optimiser.zero_grad()
+    total.backward()
+    optimiser.step()
+
+    for own, reference in ((step.generator, generator), (step.discriminators, critics)):
+        theirs = reference.state_dict()
+        for key, value in own.state_dict().items():
+            torch.testing.assert_close(value, theirs[key], rtol=0, atol=0, msg=key)
+    for key, p in step.average.network.named_parameters():
+        torch.testing.assert_close(p, 0.999 * average[key] + 0.001 * generator.get_parameter(key), rtol=1e-5, atol=1e-6, msg=key)
+
+
+@pytest.mark.parametrize("system", ["dfgan", "attngan-dcgan"])
+@pytest.mark.parametrize("name", ["initial_steps", "frozen_steps", "consistency", "key_spread"])
+def test_one_picture_has_no_schedule(system, name, toy_cache, readers):
+    with pytest.raises(ConfigError, match=f"train.{name}: {system} has no such parts"):
+        GanStep(of_system(find_model(system), toy_cache, **{name: 1}), *readers)
+
+
+@pytest.mark.parametrize(
+    ("system", "changes", "said"),
+    [
+        ("dfgan", {"kl": 1}, "train.kl"),
+        ("dfgan", {"adversarial": "bce"}, "train.adversarial: dfgan is trained with hinge"),
+        ("stackgan", {"hard_wrong": True}, "train.hard_wrong"),
+        ("dmgan", {"accumulate": 3}, "cannot be cut into 3 equal pieces"),
+        ("dmgan", {"device": "tpu"}, "train.device"),
+        ("dmgan", {"precision": "fp16", "device": "cpu"}, "fp16 needs a GPU"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(system, changes, said, toy_cache, readers):
+    with pytest.raises(ConfigError, match=said):
+        GanStep(of_system(find_model(system), toy_cache, **changes), *readers).update(0)
+
+
+def test_without_redescription_no_captioner_is_needed(toy_cache, readers, tmp_path):
+    entry = find_model("dmgan")
+    for caption in (None, tmp_path / "none"):
+        step = GanStep(of_system(entry, toy_cache, one_pass=False), readers[0], caption)
+        assert step.captioner is None and "stream" not in step.update(0)
+    with pytest.raises(ConfigError, match="give --caption"):
+        GanStep(of_system(entry, toy_cache, stream=1), readers[0])
+
+
+def test_pieces_of_a_batch_add_up(toy_cache, readers):
+    """Pieces have batch norms and mismatching pairs of their own, so the steps are near, not equal; statistics are noted once."""
+    entry = find_model("dmgan")
+    changes = {"one_pass": False, "precision": "fp32", "damsm": 0}
+    whole, cut = (GanStep(of_system(entry, toy_cache, accumulate=n, **changes), *readers) for n in (1, 2))
+    statistics = {k: v.clone() for k, v in cut.generator.state_dict().items() if "running" in k}
+    for step in (whole, cut):
+        values = step.update(0)
+        assert all(math.isfinite(value) for value in values.values())
+    noted = {k: v for k, v in cut.generator.state_dict().items() if "running_mean" in k and not torch.equal(v, statistics[k])}
+    assert noted
+    for key, p in whole.generator.named_parameters():
+        assert (p - cut.generator.get_parameter(key)).abs().max() < 5 * whole.config.train.generator_rate
+
+
+def test_a_trunk_that_came_trained_stays(toy, monkeypatch):
+    build = steps.build
+
+    def made(part, model, vocab):
+        return InceptionEncoder(model.text_dim, width=2) if part == "image_encoder" else build(part, model, vocab)
+
+    monkeypatch.setattr(steps, "build", made)
+    step = MatchStep(toy("match", cloze=0))
+    learning = {name for name, p in step.networks["image_encoder"].named_parameters() if p.requires_grad}
+    assert learning == {"regions.weight", "code.weight", "code.bias"}
