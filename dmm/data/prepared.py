@@ -330,9 +330,8 @@ class Prepared:
         for place, row in enumerate(self._rows[np.asarray(indices, dtype=np.int64)]):
             y, x = corners[place] * scale
             view[place] = array[row, :, y : y + size, x : x + size]
-        chosen = torch.from_numpy(np.flatnonzero(mirrored))
-        if len(chosen):
-            tiles[chosen] = tiles[chosen].flip(3)
+            if mirrored[place]:
+                tiles[place] = tiles[place].flip(2)  # one by one: torch's indexed writes of bytes are ten times as slow
         return tiles
 
 

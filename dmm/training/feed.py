@@ -57,17 +57,19 @@ class Feed:
             self.vocab = vocab or Vocabulary(AVIARY_VOCABULARY(), config.model.convention)
             self.cache = AviaryCache.open(data.cache, data.images, data.seed, data.level, "train", data.sizes)
         else:
-            self.cache = self._prepared("train")
+            self.cache = self._prepared("train", vocab)
             self.vocab = vocab or Vocabulary(self.cache.words, config.model.convention)
-            self.cache.keep_captions_of(self.vocab)
         self._colours: dict[int, Tensor] = {}
         self.sampler = BatchSampler(self.cache, self.vocab, config.train.seed, config.model.words_limit)
         self._check_aids()
 
-    def _prepared(self, split: str) -> Prepared:
+    def _prepared(self, split: str, vocab: Vocabulary | None) -> Prepared:
         data = self.config.data
         try:
-            return Prepared(data.source, split, data.sizes, data.mirror)
+            found = Prepared(data.source, split, data.sizes, data.mirror)
+            if vocab is not None:
+                found.keep_captions_of(vocab)
+            return found
         except PrepareError as error:
             raise ConfigError(str(error)) from error
 
@@ -94,8 +96,7 @@ class Feed:
         data = self.config.data
         if self.drawn:
             return [captions(bird(i, data.seed, data.level, "test"))[0].text for i in range(FIXED_CAPTIONS)]
-        unseen = self._prepared("test")
-        unseen.keep_captions_of(self.vocab)
+        unseen = self._prepared("test", self.vocab)
         pictures = unseen if len(unseen) else self.cache
         lists = [pictures.captions(i) for i in range(min(len(pictures), FIXED_CAPTIONS))]
         most = max(map(len, lists))

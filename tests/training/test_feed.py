@@ -1,9 +1,15 @@
 """The words that the training aids choose."""
 
+import pytest
 import torch
 
+from dmm.config import ConfigError
 from dmm.data.aviary.traits import COLOURED_PARTS, COLOURS
+from dmm.data.prepared import prepare
+from dmm.data.sources import open_source
+from dmm.data.vocab import Vocabulary
 from dmm.training.feed import CONTENT_WORDS, Feed
+from tests.data import layouts
 
 
 def test_exchanged_words_stay_in_their_group_and_differ_once(toy):
@@ -41,3 +47,65 @@ def test_part_colours_are_the_birds_own(toy):
     for row, part in zip(target[0], COLOURED_PARTS, strict=True):
         assert COLOURS[int(row.argmax())] == bird.colours[part][0]
         assert {COLOURS[i] for i in row.nonzero().flatten().tolist()} == set(bird.colours[part])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Six pictures of one's own, prepared."""
+    prepare(open_source(layouts.folder(tmp_path, 6)))
+    return tmp_path
+
+
+def test_a_prepared_folder_gives_the_same_kind_of_batch(toy, folder):
+    off = {"cloze": 0, "recall": 0}
+    feed, drawn = Feed(toy("match", source=folder, **off)), Feed(toy("match"))
+    mine, birds = feed.batch(1, 4), drawn.batch(1, 4)
+    assert len(mine) == 4 and mine.images.keys() == birds.images.keys()
+    assert all(mine.images[s].shape == birds.images[s].shape and mine.images[s].dtype == birds.images[s].dtype for s in birds.images)
+    assert [type(getattr(mine, name)) for name in vars(mine)] == [type(getattr(birds, name)) for name in vars(birds)]
+    again = Feed(toy("match", source=folder, **off)).batch(1, 4)
+    assert torch.equal(again.captions, mine.captions) and torch.equal(again.images[256], mine.images[256])
+    assert feed.vocab.words[:3] == ("a", "small", "red") and feed.vocab.convention == "dmm"
+
+
+def test_fixed_captions_of_a_folder_are_its_first_ones(toy, folder):
+    feed = Feed(toy("match", source=folder))
+    assert len(feed.fixed_captions) == 8 and feed.fixed_captions[0] == layouts.SENTENCES[0] and feed.fixed_captions[6] == "picture number 0"
+
+
+def test_fixed_captions_are_of_the_test_split_where_there_is_one(toy, tmp_path):
+    root = layouts.cub(tmp_path)
+    for name in layouts.NAMES[2:]:
+        layouts.write(root / "text" / f"{name}.txt", "zebra\na red test bird\n")
+    prepare(open_source(root))
+    feed = Feed(toy("match", source=root, cloze=0, recall=0))
+    assert feed.fixed_captions == ["a red test bird"] * 2  # of "zebra" the training captions know no word
+
+
+def test_what_a_folder_cannot_give_is_said_at_the_start(toy, folder, tmp_path):
+    with pytest.raises(ConfigError, match="part_colours: only data.source=aviary"):
+        Feed(toy("match", source=folder, part_colours=1))
+    with pytest.raises(ConfigError, match="part_colours"):
+        Feed(toy("match", source=folder)).part_colours(torch.tensor([0]))
+    with pytest.raises(ConfigError, match="dmm data prepare"):
+        Feed(toy("match", source=layouts.folder(tmp_path / "raw")))
+    with pytest.raises(ConfigError, match="earlier run"):
+        Feed(toy("match", source=folder), Vocabulary(["zebra"]))
+
+
+def test_masked_words_need_words_to_mask(toy, tmp_path):
+    layouts.folder(tmp_path)
+    text = (tmp_path / "metadata.jsonl").read_text()
+    for word in ("red", "blue", "white", "small", "long"):
+        text = text.replace(word, "nice")
+    (tmp_path / "metadata.jsonl").write_text(text)
+    prepare(open_source(tmp_path))
+    with pytest.raises(ConfigError, match="--set train.cloze=0 --set train.recall=0"):
+        Feed(toy("match", source=tmp_path))
+    with pytest.raises(ConfigError, match="--set train.cloze=0 --set train.hard_wrong=false"):
+        Feed(toy("gan", source=tmp_path))
+    feed = Feed(toy("match", source=tmp_path, cloze=0, recall=0))
+    batch = feed.batch(0, 4, ())
+    assert len(feed.content) == 0 and torch.equal(feed.exchange_words(batch, torch.Generator()), batch.captions)
+    with pytest.raises(ConfigError, match="CONTENT_WORDS"):
+        feed.mask_words(batch, 3, torch.Generator())

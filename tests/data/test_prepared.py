@@ -1,0 +1,208 @@
+"""Preparing decodes each picture once, survives being stopped, and training reads the published crops from it."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dmm.data import prepared, transforms
+from dmm.data.batch import BatchSampler
+from dmm.data.cub import crop
+from dmm.data.prepared import BrokenPicture, Prepared, PrepareError, find, prepare
+from dmm.data.sources import open_source
+from dmm.data.transforms import Box, squares
+from dmm.data.vocab import Vocabulary
+from tests.data import layouts
+
+SIZES = (16, 32)
+
+
+def ready(root, **options):
+    return prepare(open_source(root), sizes=SIZES, **options)
+
+
+def test_what_a_prepared_directory_holds(tmp_path):
+    card = ready(layouts.cub(tmp_path))
+    assert (card["train"], card["test"], card["captions"], card["skipped"], card["vocabulary"]) == (2, 2, 12, [], 12)
+    train, test = Prepared(tmp_path), Prepared(tmp_path / "prepared", "test")
+    assert len(train) == len(test) == 2 and train.key(1) == "001.Wren/b" and test.class_id(0) == 2
+    assert [c.text for c in train.captions(0)] == list(layouts.SENTENCES) and train.words[0] == "a"
+    assert np.load(tmp_path / "prepared" / "32.npy").shape == (4, 3, 38, 38)
+    assert sorted(p.name for p in (tmp_path / "prepared").iterdir() if p.name != "lock") == [
+        "16.npy", "32.npy", "pictures.jsonl", "prepared.json", "words.json",
+    ]  # fmt: skip
+
+
+def test_crops_are_the_published_ones(tmp_path):
+    """The middle crop, equal at the largest size; below it, scaled before the cut instead of after: within a level but at the border."""
+    prepare(open_source(layouts.cub(tmp_path)), sizes=(32, 64))
+    data, (image, box) = Prepared(tmp_path), open_source(tmp_path).picture(0)
+    published = crop(image, box, (32, 64))
+    assert torch.equal(data.images(64, [0])[0], published[64])
+    assert (data.images(32, [0])[0].int() - published[32])[:, 1:-1, 1:-1].abs().max() <= 1
+
+
+def test_squares_keep_the_middle_of_the_longer_side():
+    ramp = np.zeros((20, 100, 3), np.uint8)
+    ramp[..., 0] = np.arange(100)[None]
+    tile = squares(Image.fromarray(ramp), None, (16,))[16]
+    assert tile.shape == (3, 19, 19) and abs(int(tile[0, 9, 9]) - 50) <= 1 and abs(int(tile[0, 9, 0]) - 41) <= 2
+    boxed = squares(Image.fromarray(ramp), Box(0, 0, 8, 8), (16,))[16]
+    assert boxed[0].max() <= 10
+    wide = squares(Image.fromarray(np.zeros((1, 5000, 3), np.uint8)), None, (16,))[16]
+    assert wide.shape == (3, 19, 19)
+
+
+def test_batches_depend_on_seed_and_step_only(tmp_path):
+    ready(layouts.folder(tmp_path, 6))
+    first, second = Prepared(tmp_path), Prepared(tmp_path)
+    samplers = [BatchSampler(data, Vocabulary(data.words), seed=3) for data in (first, second)]
+    batches = [samplers[0].batch(step, 4, SIZES) for step in range(4)]
+    for step in (3, 1):
+        again = samplers[1].batch(step, 4, SIZES)
+        assert again.texts == batches[step].texts and all(torch.equal(again.images[s], batches[step].images[s]) for s in SIZES)
+    alone = samplers[1].batch(1, 4, (32,))
+    assert torch.equal(alone.images[32], batches[1].images[32])  # the sizes asked for do not change the crops
+    assert batches[0].images[16].shape == (4, 3, 16, 16) and batches[0].images[16].dtype == torch.uint8
+
+
+def test_crops_move_and_half_are_mirrored(tmp_path):
+    ready(layouts.folder(tmp_path, 1))
+    red = [Prepared(tmp_path).pictures([0], SIZES, np.random.default_rng(k))[32][0, 0] for k in range(60)]
+    mirrored = sum(bool(r[0, 0] > r[0, -1]) for r in red)
+    assert 18 < mirrored < 42 and len({tuple(r[0, :2].tolist()) for r in red}) > 4
+    straight = [Prepared(tmp_path, mirror=False).pictures([0], SIZES, np.random.default_rng(k))[32][0, 0] for k in range(20)]
+    assert all(r[0, 0] < r[0, -1] for r in straight)
+    data = Prepared(tmp_path)
+    assert torch.equal(data.images(32, [0]), data.pictures([0], (32,))[32])
+
+
+def test_all_sizes_show_the_same_place(tmp_path):
+    ready(layouts.folder(tmp_path, 1))
+    for k in range(8):
+        tiles = Prepared(tmp_path).pictures([0], SIZES, np.random.default_rng(k))
+        halved = torch.nn.functional.avg_pool2d(tiles[32].float(), 2)
+        assert (halved - tiles[16])[..., 1:-1, 1:-1].abs().max() <= 2
+
+
+def test_a_stopped_run_goes_on(tmp_path, monkeypatch):
+    layouts.folder(tmp_path, 40)
+    whole, seen = transforms.decode, []
+
+    def stops(job, sizes):
+        if len(seen) == 20:
+            raise KeyboardInterrupt
+        seen.append(job.row)
+        return whole(job, sizes)
+
+    monkeypatch.setattr(transforms, "decode", stops)
+    with pytest.raises(KeyboardInterrupt):
+        ready(tmp_path)
+    with pytest.raises(PrepareError, match="not prepared to the end"):
+        Prepared(tmp_path)
+    seen.clear()
+    monkeypatch.setattr(transforms, "decode", lambda job, sizes: seen.append(job.row) or whole(job, sizes))
+    ready(tmp_path)
+    assert seen == list(range(16, 40))  # a chunk of 16 was on disk
+    resumed = np.load(tmp_path / "prepared" / "16.npy")
+    prepare(open_source(tmp_path), tmp_path / "anew", SIZES)
+    assert np.array_equal(resumed, np.load(tmp_path / "anew" / "16.npy"))
+
+
+def test_nothing_is_decoded_twice_and_new_captions_are_taken_over(tmp_path, monkeypatch):
+    layouts.folder(tmp_path)
+    ready(tmp_path)
+    seen = []
+    monkeypatch.setattr(transforms, "decode", lambda job, sizes: seen.append(job.row) or "unreadable")
+    text = (tmp_path / "metadata.jsonl").read_text().replace("picture number", "photograph number")
+    (tmp_path / "metadata.jsonl").write_text(text)
+    ready(tmp_path)
+    assert seen == [] and "photograph" in Prepared(tmp_path).words
+
+
+def test_changed_pictures_are_decoded_again(tmp_path):
+    layouts.folder(tmp_path)
+    ready(tmp_path)
+    before = Prepared(tmp_path).images(16, [2])
+    layouts.picture(tmp_path / "2.png", seed=9)
+    os.utime(tmp_path / "2.png", ns=(1, 1))
+    ready(tmp_path)
+    assert not torch.equal(before, Prepared(tmp_path).images(16, [2]))
+
+
+def test_broken_pictures_are_skipped_and_listed_or_stop(tmp_path):
+    layouts.folder(tmp_path, 5)
+    (tmp_path / "3.png").write_bytes((tmp_path / "3.png").read_bytes()[:60])
+    with pytest.raises(BrokenPicture, match="3.png: not a readable picture"):
+        ready(tmp_path, broken="stop")
+    card = ready(tmp_path)
+    assert card["train"] == 4 and [name for name, _ in card["skipped"]] == ["3.png"]
+    data = Prepared(tmp_path)
+    assert len(data) == 4 and [data.key(i) for i in range(4)] == ["0", "1", "2", "4"]
+    assert torch.equal(
+        data.images(16, [3])[0], torch.from_numpy(squares(Image.open(tmp_path / "4.png"), None, SIZES)[16][:, 1:17, 1:17].copy())
+    )
+    with pytest.raises(BrokenPicture):
+        ready(tmp_path, broken="stop")
+    assert len(Prepared(tmp_path)) == 4
+    for k in range(5):
+        (tmp_path / f"{k}.png").write_bytes(b"")
+    with pytest.raises(PrepareError, match="not one picture"):
+        ready(tmp_path)
+
+
+def test_workers_write_the_same(tmp_path):
+    layouts.folder(tmp_path, 70)
+    (tmp_path / "20.png").write_bytes(b"nothing")
+    source = open_source(tmp_path)
+    cards = [prepare(source, tmp_path / name, SIZES, workers=w) for name, w in (("one", 1), ("two", 2))]
+    assert cards[0] == cards[1] and len(cards[0]["skipped"]) == 1
+    assert np.array_equal(np.load(tmp_path / "one" / "32.npy"), np.load(tmp_path / "two" / "32.npy"))
+
+
+def test_errors_say_what_to_do(tmp_path, monkeypatch):
+    root = layouts.folder(tmp_path / "set")
+    with pytest.raises(PrepareError, match=f"run: dmm data prepare {root}"):
+        find(root)
+    with pytest.raises(PrepareError, match="expected aviary or the folder"):
+        find(tmp_path / "none")
+    source = open_source(root)
+    for sizes in ((), (20,), (32, 48), (0,)):
+        with pytest.raises(PrepareError, match="multiples of 16"):
+            prepare(source, sizes=sizes)
+    with pytest.raises(PrepareError, match="skip or stop"):
+        prepare(source, broken="ignore")
+    layouts.write(tmp_path / "full" / "notes.txt", "mine")
+    with pytest.raises(PrepareError, match="not empty"):
+        prepare(source, tmp_path / "full")
+    ready(root)
+    with pytest.raises(PrepareError, match=r"not \[64\].*--sizes 16,32,64"):
+        Prepared(root, sizes=(32, 64, 16))
+    with pytest.raises(KeyError, match="16, 32"):
+        Prepared(root).images(8, [0])
+    card = json.loads((root / "prepared" / "prepared.json").read_text())
+    (root / "prepared" / "prepared.json").write_text(json.dumps(card | {"version": 0}))
+    with pytest.raises(PrepareError, match="another version"):
+        Prepared(root)
+    monkeypatch.setattr(prepared.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
+    with pytest.raises(OSError, match="GB"):
+        prepare(source, tmp_path / "new", SIZES)
+
+
+def test_captions_that_an_earlier_vocabulary_does_not_know(tmp_path):
+    ready(layouts.folder(tmp_path))
+    data = Prepared(tmp_path)
+    data.keep_captions_of(Vocabulary(["red", "zebra"]))
+    assert len(data) == 2 and [c.text for c in data.captions(1)] == ["a small red bird"] and data.key(1) == "3"
+    assert torch.equal(data.images(16, [1]), Prepared(tmp_path).images(16, [3]))
+    with pytest.raises(PrepareError, match="train match on this data"):
+        Prepared(tmp_path).keep_captions_of(Vocabulary(["zebra"]))
+
+
+def test_speed_counts_whole_samples(tmp_path):
+    ready(layouts.folder(tmp_path))
+    found = prepared.speed(tmp_path, batch=4, seconds=0.1)
+    assert found["samples_per_second"] > 0 and found["sizes"] == [16, 32]
