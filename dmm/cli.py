@@ -14,13 +14,16 @@ from typing import Annotated
 
 import typer
 
+from dmm import cli_data
+
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train, use and measure DMM-GAN and its family."
 )
 train_app = typer.Typer(
     no_args_is_help=True, help="Train: match (DAMSM encoders), caption (STREAM), gan (the generator), judge (the attribute judge)."
 )
-data_app = typer.Typer(no_args_is_help=True, help="Draw and look at data.")
+data_app = typer.Typer(no_args_is_help=True, help="Check and prepare data sets; draw Aviary.")
+data_app.registered_commands += cli_data.app.registered_commands
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")
 
