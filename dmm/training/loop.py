@@ -1,38 +1,42 @@
-"""THE loop: the same for matching, captioning and adversarial training.
+"""THE loop: the same for matching, captioning and adversarial training, in one process or several.
 
 It knows batches, steps, checkpoints and time; what one step does is the business of :mod:`dmm.training.steps`. A run directory holds
 
-    config.json      every setting
-    log.jsonl        one row every ``log_every`` steps
-    samples/         picture grids
-    last.pt          everything needed to go on (networks, averages, optimisers, step, random numbers)
+    config.json        every setting
+    log.jsonl          one row every ``log_every`` steps
+    tensorboard/       the same, if asked for
+    samples/           picture grids
+    traces/            traces of fixed captions, if asked for
+    last.pt            everything needed to go on (networks, averages, optimisers, step, random numbers, config, vocabulary)
+    step-<step>.pt     the checkpoints before it
     model.safetensors  the usable model (averaged weights, re-estimated batch norms)
+    best/              the model with the best evaluation so far, if there are evaluations
+
+Of several processes only the first writes.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-import torch
-
 from dmm.config import Config, to_dict
 from dmm.images import write_atomic
+from dmm.training.checkpoints import Keeper, TrainingError, random_state, set_random_state, writing
 from dmm.training.logs import Log, machine
+from dmm.training.ranks import Ranks
 
-
-class TrainingError(RuntimeError):
-    """A run that cannot go on, with what to do."""
+__all__ = ["Step", "TrainingError", "run"]
 
 
 class Step(Protocol):
     """One kind of training."""
 
     label: str
+    ranks: Ranks
 
     def update(self, index: int) -> dict[str, float]:
         """One optimiser step on batch ``index``; the values to log."""
@@ -42,6 +46,12 @@ class Step(Protocol):
 
     def sample(self, directory: Path, index: int) -> None:
         """Write pictures of the present state."""
+
+    def trace(self, directory: Path, index: int) -> None:
+        """Write what the networks do for fixed captions."""
+
+    def evaluate(self) -> dict[str, float]:
+        """Figures of the present state; the larger ``score``, if there is one, the better."""
 
     def export(self, directory: Path, card: dict) -> None:
         """Write the usable model."""
@@ -68,7 +78,7 @@ def run(
         step: what one step does.
         config: written beside the results.
         directory: the run directory.
-        resume: go on from ``last.pt``.
+        resume: go on from the last checkpoint that can be read.
         command: the command line, for the card.
         minutes: stop after so long, if given.
         say: receives one-line messages.
@@ -77,78 +87,144 @@ def run(
         The number of steps done.
 
     Raises:
-        TrainingError: a run is there already, nothing to resume, or the loss is no longer finite.
+        TrainingError: a run is there already, nothing to resume, no room on the disk, or the loss is no longer finite.
     """
-    # 1. The run directory
-    done, seen, spent = _open(directory, step, config, resume)
-    began = time.monotonic()
-    log = Log(directory, config.train.steps, done, step.label)
-    settings = config.train
+    return _Run(step, config, Path(directory), command, say if step.ranks.main else _nothing).go(resume, minutes)
 
-    def card() -> dict:
-        seconds = spent + time.monotonic() - began
+
+def _nothing(text: str) -> None:
+    """What a process that does not write says."""
+
+
+class _Run:
+    """One run: what was done, and what is kept of it. Arguments as of :func:`run`."""
+
+    def __init__(self, step: Step, config: Config, directory: Path, command: str, say: Callable[[str], None]):
+        self.step, self.config, self.directory, self.command, self.say = step, config, directory, command, say
+        self.keeper = Keeper(directory, config.train.keep)
+        self.done, self.seen, self.spent, self.best = 0, 0, 0.0, float("-inf")
+        self.began = time.monotonic()
+
+    def go(self, resume: bool, minutes: float | None) -> int:
+        """Open, train, keep."""
+        self._open(resume)
+        self.began = time.monotonic()
+        settings, main = self.config.train, self.step.ranks.main
+        log = Log(self.directory, settings.steps, self.done, self.step.label, settings.tensorboard, main)
+        try:
+            while self.done < settings.steps and not self._late(minutes):
+                self._advance(log)
+                if main:
+                    self._keep_what_is_due()
+        except KeyboardInterrupt:
+            self.say(f"stopped at step {self.done}; go on with --resume")
+        finally:
+            log.close()
+        if main:
+            self._keep()
+            self.step.sample(self.directory / "samples", self.done)
+        self.step.ranks.wait()
+        self.say(f"{self.directory}: {self.done} steps, {self.seen} pictures, {self._seconds() / 60:.1f} min")
+        return self.done
+
+    def _seconds(self) -> float:
+        return self.spent + time.monotonic() - self.began
+
+    def _late(self, minutes: float | None) -> bool:
+        """Is the time over? All processes say the same."""
+        if minutes is None:
+            return False
+        return self.step.ranks.mean({"late": float(time.monotonic() - self.began >= 60 * minutes)})["late"] > 0
+
+    def _advance(self, log: Log) -> None:
+        values = self.step.ranks.mean(self.step.update(self.done))
+        self.seen += self.step.batch_at(self.done)
+        self.done += 1
+        bad = [name for name, value in values.items() if value != value or abs(value) == float("inf")]
+        if bad:
+            raise TrainingError(
+                f"step {self.done}: {', '.join(bad)} is not finite; the last checkpoint in {self.directory} is whole "
+                f"(step {self.keeper.held or 0}). Lower the learning rates, then --resume"
+            )
+        log.add(values)
+        if self.done % self.config.train.log_every == 0:
+            log.flush(self.done, images=self.seen)
+
+    def _keep_what_is_due(self) -> None:
+        settings = self.config.train
+
+        def due(every: int) -> bool:
+            return every > 0 and self.done % every == 0
+
+        if due(settings.sample_every):
+            self.step.sample(self.directory / "samples", self.done)
+        if due(settings.trace_every):
+            self.step.trace(self.directory / "traces", self.done)
+        if due(settings.evaluate_every):
+            self._evaluate()
+        if due(settings.save_every):
+            self._keep()
+
+    def _evaluate(self) -> None:
+        """Note the figures in the log; keep the model if it is the best so far."""
+        figures = self.step.evaluate()
+        if not figures:
+            return
+        with open(self.directory / "evaluations.jsonl", "a") as file:
+            file.write(json.dumps({"step": self.done} | figures) + "\n")
+        if figures.get("score", float("-inf")) > self.best:
+            self.best = figures["score"]
+            with writing(self.directory, held=self.keeper.held):
+                self.step.export(self.directory / "best", self._card() | figures)
+
+    def _card(self) -> dict:
         return {
-            "command": command,
-            "steps": done,
-            "images_seen": seen,
-            "seconds": round(seconds),
-            "seed": settings.seed,
+            "command": self.command,
+            "steps": self.done,
+            "images_seen": self.seen,
+            "seconds": round(self._seconds()),
+            "seed": self.config.train.seed,
             "machine": machine(),
         }
 
-    def keep() -> None:
-        seconds = spent + time.monotonic() - began
-        _write(directory / "last.pt", {"step": done, "images": seen, "seconds": seconds, "state": step.state_dict()})
-        step.export(directory, card())
+    def _keep(self) -> None:
+        kept = {
+            "step": self.done,
+            "images": self.seen,
+            "seconds": self._seconds(),
+            "best": self.best,
+            "random": random_state(),
+            "config": to_dict(self.config),
+            "vocabulary": self.step.feed.vocab.to_json() if hasattr(self.step, "feed") else None,
+        }
+        self.keeper.write(kept | {"state": self.step.state_dict()})
+        with writing(self.directory, held=self.keeper.held):
+            self.step.export(self.directory, self._card())
 
-    # 2. Steps
-    saved = done
-    try:
-        while done < settings.steps and (minutes is None or time.monotonic() - began < 60 * minutes):
-            values = step.update(done)
-            seen += step.batch_at(done)
-            done += 1
-            bad = [name for name, value in values.items() if value != value or abs(value) == float("inf")]
-            if bad:
-                raise TrainingError(
-                    f"step {done}: {', '.join(bad)} is not finite; the last checkpoint in {directory} is whole (step {saved}). "
-                    "Lower the learning rates, then --resume"
-                )
-            log.add(values)
-            if done % settings.log_every == 0:
-                log.flush(done, images=seen)
-            if done % settings.sample_every == 0:
-                step.sample(directory / "samples", done)
-            if done % settings.save_every == 0:
-                keep()
-                saved = done
-    except KeyboardInterrupt:
-        say(f"stopped at step {done}; go on with --resume")
-    finally:
-        log.close()
-    # 3. The last checkpoint
-    keep()
-    step.sample(directory / "samples", done)
-    say(f"{directory}: {done} steps, {seen} pictures, {(spent + time.monotonic() - began) / 60:.1f} min")
-    return done
+    def _open(self, resume: bool) -> None:
+        if resume:
+            kept = self.keeper.read(self.say)
+            self._check(kept)
+            self.step.load_state_dict(kept["state"])
+            self.done, self.seen, self.spent = kept["step"], kept["images"], kept["seconds"]
+            self.best = kept.get("best", self.best)
+            if "random" in kept:
+                set_random_state(kept["random"])
+        elif self.keeper.last.exists():
+            raise TrainingError(f"{self.directory}: a run is there already; go on with --resume, or choose another --out")
+        if self.step.ranks.main:
+            with writing(self.directory, held=self.keeper.held):
+                write_atomic(self.directory / "config.json", json.dumps(to_dict(self.config), indent=1).encode())
 
-
-def _open(directory: Path, step: Step, config: Config, resume: bool) -> tuple[int, int, float]:
-    last = directory / "last.pt"
-    done, seen, spent = 0, 0, 0.0
-    if resume:
-        if not last.is_file():
-            raise TrainingError(f"{last}: nothing to resume; leave out --resume to start")
-        state = torch.load(last, map_location="cpu", weights_only=True)
-        step.load_state_dict(state["state"])
-        done, seen, spent = state["step"], state["images"], state["seconds"]
-    elif last.exists():
-        raise TrainingError(f"{directory}: a run is there already; go on with --resume, or choose another --out")
-    write_atomic(directory / "config.json", json.dumps(to_dict(config), indent=1).encode())
-    return done, seen, spent
-
-
-def _write(path: Path, state: dict) -> None:
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    write_atomic(path, buffer.getvalue())
+    def _check(self, kept: dict) -> None:
+        """Refuse to go on with other networks or words than the checkpoint's."""
+        own = to_dict(self.config)["model"]
+        other = [name for name, value in kept.get("config", {}).get("model", {}).items() if name in own and own[name] != value]
+        if other:
+            was, now = kept["config"]["model"][other[0]], own[other[0]]
+            raise TrainingError(
+                f"{self.directory}: was begun with model.{other[0]}={was}, not {now}; set it as it was, or choose another --out"
+            )
+        vocabulary = self.step.feed.vocab.to_json() if hasattr(self.step, "feed") else None
+        if kept.get("vocabulary") not in (None, vocabulary):
+            raise TrainingError(f"{self.directory}: was begun with another vocabulary; give the data and readers it was begun with")

@@ -125,6 +125,13 @@ class EncoderStep:
     def sample(self, directory: Path, index: int) -> None:
         """Encoders paint nothing."""
 
+    def trace(self, directory: Path, index: int) -> None:
+        """Encoders have no trace."""
+
+    def evaluate(self) -> dict[str, float]:
+        """Encoders are judged by their losses."""
+        return {}
+
     def export(self, directory: Path, card: dict) -> None:
         """Write the networks that later training and the explorer need."""
         for network in self.networks.values():

@@ -1,0 +1,128 @@
+"""What a run goes on from: written whole or not at all, the last few kept, and read back past a damaged one."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+LAST = "last.pt"
+UNREADABLE = (RuntimeError, ValueError, LookupError, EOFError, OSError, TypeError, AttributeError, pickle.UnpicklingError)
+
+
+class TrainingError(RuntimeError):
+    """A run that cannot go on, with what to do."""
+
+
+class Keeper:
+    """The checkpoints of one run: ``last.pt``, and the ones before it as ``step-<step>.pt``.
+
+    Args:
+        directory: the run directory.
+        keep: how many to keep, the last included.
+    """
+
+    def __init__(self, directory: Path, keep: int = 2):
+        self.directory, self.keep = directory, keep
+        self.last = directory / LAST
+        self.held: int | None = None  # step of a last.pt that is known to be whole
+
+    def earlier(self) -> list[Path]:
+        """The checkpoints before the last, newest first."""
+        return sorted(self.directory.glob("step-*.pt"), reverse=True)
+
+    def write(self, state: dict) -> None:
+        """Make ``state``, which has a ``step``, the last checkpoint.
+
+        Raises:
+            TrainingError: it cannot be written; the checkpoints that are there stay.
+        """
+        partial = self.last.with_name(LAST + ".partial")
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        with writing(self.directory, buffer.tell(), self.held):
+            try:
+                self.directory.mkdir(parents=True, exist_ok=True)
+                with open(partial, "wb") as file:
+                    file.write(buffer.getbuffer())
+                    file.flush()
+                    os.fsync(file.fileno())
+                if self.held is not None and self.keep > 1:
+                    _link(self.last, self.directory / f"step-{self.held:07d}.pt")
+                os.replace(partial, self.last)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    partial.unlink(missing_ok=True)
+                raise
+        self.held = state["step"]
+        for old in self.earlier()[max(self.keep - 1, 0) :]:
+            old.unlink(missing_ok=True)
+
+    def read(self, say: Callable[[str], None] = print) -> dict:
+        """The newest checkpoint that can be read; what could not be is said.
+
+        Raises:
+            TrainingError: there is none.
+        """
+        found = [path for path in (self.last, *self.earlier()) if path.is_file()]
+        if not found:
+            raise TrainingError(f"{self.last}: nothing to resume; leave out --resume to start")
+        for path in found:
+            try:
+                state = torch.load(path, map_location="cpu", weights_only=True)
+                step = int(state["step"])
+            except UNREADABLE as error:
+                say(f"{path}: damaged ({' '.join(str(error).split())[:120]}); trying the checkpoint before it")
+                continue
+            if path != self.last:
+                say(f"going on from {path}, step {step}")
+            self.held = step if path == self.last else None
+            return state
+        raise TrainingError(
+            f"{self.directory}: no checkpoint can be read ({', '.join(p.name for p in found)}); start anew in another --out"
+        )
+
+
+@contextlib.contextmanager
+def writing(directory: Path, size: int = 0, held: int | None = None):
+    """Turn the failure of a disk into a message that names what is left.
+
+    Raises:
+        TrainingError: for any OSError within.
+    """
+    try:
+        yield
+    except OSError as error:
+        left = f"the checkpoint of step {held} is whole" if held is not None else "there is no checkpoint yet"
+        needs = f"; {size / 1e6:.0f} MB were to be written" if size else ""
+        raise TrainingError(
+            f"{directory}: cannot write a checkpoint ({error.strerror or error}){needs}; {left}. Make room, then --resume"
+        ) from error
+
+
+def _link(old: Path, new: Path) -> None:
+    """The same file under a second name; a copy where the file system has no links."""
+    if new.exists() or not old.exists():
+        return
+    try:
+        os.link(old, new)
+    except OSError:
+        shutil.copyfile(old, new)
+
+
+def random_state() -> dict:
+    """PyTorch's random numbers, on the processor and on every GPU."""
+    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
+
+
+def set_random_state(state: dict) -> None:
+    """The inverse of :func:`random_state`; GPUs that are not here are passed over."""
+    torch.set_rng_state(state["cpu"])
+    for number, numbers in enumerate(state["cuda"][: torch.cuda.device_count()]):
+        torch.cuda.set_rng_state(numbers, number)

@@ -1,0 +1,143 @@
+"""What a run goes on from survives kills, full disks and damage."""
+
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from dmm.checkpoint import read
+from dmm.training import checkpoints
+from dmm.training.checkpoints import Keeper, TrainingError
+from dmm.training.loop import run
+from dmm.training.steps import MatchStep
+
+from .conftest import TOY
+
+WORKER = Path(__file__).parent / "worker.py"
+KILLS = int(os.environ.get("DMM_KILLS", "3"))  # the long version: DMM_KILLS=20
+
+
+def quiet(text):
+    """Say nothing."""
+
+
+def test_the_last_few_are_kept_and_a_damaged_one_is_passed_over(tmp_path):
+    keeper = Keeper(tmp_path, keep=3)
+    for step in range(1, 6):
+        keeper.write({"step": step, "weights": torch.full((3,), float(step))})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["last.pt", "step-0000003.pt", "step-0000004.pt"]
+    assert keeper.read(quiet)["step"] == 5
+    (tmp_path / "last.pt").write_bytes((tmp_path / "last.pt").read_bytes()[:-200])
+    (tmp_path / "step-0000004.pt").write_bytes(b"")
+    said = []
+    other = Keeper(tmp_path, keep=3)
+    assert other.read(said.append)["step"] == 3
+    assert ["damaged" in text for text in said] == [True, True, False] and "going on from" in said[2] and "step 3" in said[2]
+    other.write({"step": 4})
+    assert other.read(quiet)["step"] == 4 and not (tmp_path / "step-0000005.pt").exists()
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"nothing")
+    with pytest.raises(TrainingError, match="no checkpoint can be read"):
+        Keeper(tmp_path).read(quiet)
+
+
+def test_one_kept_checkpoint_is_the_last(tmp_path):
+    keeper = Keeper(tmp_path, keep=1)
+    for step in range(3):
+        keeper.write({"step": step})
+    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+
+
+@pytest.mark.parametrize("when", ["write", "rename", "export"])
+def test_a_full_disk_stops_with_a_message_and_keeps_the_checkpoint(toy, tmp_path, monkeypatch, when):
+    config = toy("match")
+    step = MatchStep(config)
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    update = step.update
+
+    def fill_later(index):
+        if index == 3:
+            if when == "export":
+                monkeypatch.setattr(step, "export", full)
+            else:
+                monkeypatch.setattr(checkpoints.os, {"write": "fsync", "rename": "replace"}[when], full)
+        return update(index)
+
+    step.update = fill_later
+    with pytest.raises(TrainingError, match=r"cannot write a checkpoint \(No space left on device\).*step [24] is whole.*--resume"):
+        run(step, config, tmp_path / "run", say=quiet)
+    monkeypatch.undo()
+    assert not list((tmp_path / "run").glob("*.partial"))
+    assert Keeper(tmp_path / "run").read(quiet)["step"] == (4 if when == "export" else 2)
+    run(MatchStep(config), config, tmp_path / "run", resume=True, say=quiet)
+    assert read(tmp_path / "run")[3]["steps"] == 4
+
+
+def test_a_damaged_checkpoint_costs_steps_not_the_run(toy, tmp_path):
+    whole, part = toy("match"), toy("match", steps=3)
+    run(MatchStep(part), part, tmp_path / "part", say=quiet)
+    (tmp_path / "part/last.pt").write_bytes(b"PK damaged")
+    said = []
+    run(MatchStep(whole), whole, tmp_path / "part", resume=True, say=said.append)
+    assert "damaged" in said[0] and "step 2" in said[1]
+    rows = [json.loads(line)["step"] for line in (tmp_path / "part/log.jsonl").read_text().splitlines()]
+    assert rows == [1, 2, 3, 4]
+
+
+def test_other_networks_or_words_are_refused(toy, tmp_path):
+    config = toy("match", steps=1)
+    run(MatchStep(config), config, tmp_path / "run", say=quiet)
+    kept = Keeper(tmp_path / "run").read(quiet)
+    assert kept["config"]["model"]["text_dim"] == 16 and '"words"' in kept["vocabulary"] and kept["random"]["cpu"].numel()
+    other = toy("match", embedding_dim=10)
+    with pytest.raises(TrainingError, match="begun with model.embedding_dim=8, not 10"):
+        run(MatchStep(other), other, tmp_path / "run", resume=True, say=quiet)
+
+
+def test_the_best_evaluation_is_kept(toy, tmp_path):
+    config = toy("match", evaluate_every=1, tensorboard=True)
+    step = MatchStep(config)
+    scores = iter([0.1, 0.5, 0.3, 0.2])
+    step.evaluate = lambda: {"score": next(scores)}
+    run(step, config, tmp_path / "run", say=quiet)
+    assert read(tmp_path / "run/best")[3] | {"steps": 2, "score": 0.5} == read(tmp_path / "run/best")[3]
+    rows = [json.loads(line) for line in (tmp_path / "run/evaluations.jsonl").read_text().splitlines()]
+    assert [row["score"] for row in rows] == [0.1, 0.5, 0.3, 0.2]
+    assert list((tmp_path / "run/tensorboard").glob("events*"))
+
+
+def _start(tmp_path, name, cache, steps):
+    changes = {**TOY, "cache": str(cache), "steps": steps, "save_every": 3, "sample_every": 0}
+    settings = {"recipe": "aviary", "kind": "match", "changes": changes, "out": str(tmp_path / name), "resume": True}
+    (tmp_path / f"{name}.json").write_text(json.dumps(settings))
+    return subprocess.Popen([sys.executable, WORKER, tmp_path / f"{name}.json"], env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_ends_with_the_same_weights(toy_cache, tmp_path):
+    steps, chance = 15 * KILLS, random.Random(7)
+    assert _start(tmp_path, "whole", toy_cache, steps).wait(300) == 0
+    log, killed = tmp_path / "killed/log.jsonl", 0
+    for number in range(KILLS):
+        process = _start(tmp_path, "killed", toy_cache, steps)
+        target = chance.randint(15 * number + 1, 15 * number + 12)
+        while process.poll() is None and (not log.exists() or len(log.read_text().splitlines()) < target):
+            time.sleep(0.005)
+        time.sleep(chance.random() * 0.1)
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait(60) == -signal.SIGKILL
+    assert _start(tmp_path, "killed", toy_cache, steps).wait(300) == 0
+    assert killed == KILLS
+    once, twice = (read(tmp_path / name)[0] for name in ("whole", "killed"))
+    assert all(torch.equal(once[key], twice[key]) for key in once)

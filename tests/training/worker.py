@@ -1,0 +1,38 @@
+"""A toy run in a process of its own: ``python worker.py SETTINGS.json``; a test kills it, or starts several at once.
+
+SETTINGS.json: recipe, kind (match, caption, gan), changes (key -> value), out, match, caption, resume.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from dmm.config import override
+from dmm.recipes import recipe
+from dmm.training.adversarial import GanStep
+from dmm.training.loop import run
+from dmm.training.steps import CaptionStep, MatchStep
+
+
+def main(settings: dict) -> None:
+    """Train as the settings say; the process that writes also leaves the state of every rank beside the run."""
+    torch.set_num_threads(1)
+    config = override(recipe(settings["recipe"], settings["kind"]), settings["changes"])
+    if settings["kind"] == "match":
+        step = MatchStep(config)
+    elif settings["kind"] == "caption":
+        step = CaptionStep(config)
+    else:
+        step = GanStep(config, settings["match"], settings["caption"])
+    out = Path(settings["out"])
+    resume = settings.get("resume", False) and (out / "last.pt").exists()
+    run(step, config, out, resume=resume, say=lambda text: None)
+    torch.save(step.state_dict(), out / f"rank{step.ranks.rank}.pt")
+
+
+if __name__ == "__main__":
+    main(json.loads(Path(sys.argv[1]).read_text()))
