@@ -64,7 +64,8 @@ def render(trace: Trace, spoken: Sequence[Spoken], model: str, vocabulary: int) 
         vocabulary: words that the model knows.
     """
     caption, seed = trace.captions[0], trace.seeds[0]
-    columns = "".join(_stage(trace, index, spoken) for index in range(len(trace.stages)))
+    painted = [index for index, stage in enumerate(trace.stages) if stage.image is not None]  # some systems paint once, at the end
+    columns = "".join(_stage(trace, index, spoken) for index in painted)
     table = base64.b64encode(overlay.legend("", (0, 1)).strip.tobytes()).decode()
     return (
         f'<article class="ex" data-caption="{text(caption)}" data-seed="{seed}" data-model="{text(model)}"'
