@@ -54,8 +54,8 @@ def _bar() -> bool:
     return sys.stderr.isatty()
 
 
-def _several(count: int, thing: str) -> str:
-    return f"{count:,} {thing}" + ("" if count == 1 else "s")
+def _several(count: int, thing: str, ending: str = "s") -> str:
+    return f"{count:,} {thing}" + ("" if count == 1 else ending)
 
 
 def _lines(found: dict) -> list[str]:
@@ -63,10 +63,8 @@ def _lines(found: dict) -> list[str]:
     low, high = found["captions_a_picture"]
     shortest, mean, longest = found["words_a_caption"]
     each = f"{low}" if low == high else f"{low} to {high}"
-    classes = (
-        _several(found["classes"], "class").replace("classs", "classes") if found["classes"] else "none; each picture is one of its own"
-    )
-    boxes = f"cut around {_several(found['boxes'], 'bounding box').replace('boxs', 'boxes')}" if found["boxes"] else "the middle of each"
+    classes = _several(found["classes"], "class", "es") if found["classes"] else "none; each picture is one of its own"
+    boxes = f"around {_several(found['boxes'], 'bounding box', 'es')}" if found["boxes"] else "the middle of each"
     rows = [
         ("format", found["format"]),
         ("pictures", f"{found['pictures']:,}: {found['train']:,} to train on, {found['test']:,} to test"),
