@@ -43,7 +43,7 @@ def test_list_says_of_each_system_what_it_is(cli):
         (["train", "match", "--set", "batchs=3"], "did you mean 'batch'"),
         (["train", "match", "--set", "batch"], "expected key=value"),
         (["train", "match", "--set", "batch=many"], "expected int"),
-        (["train", "match", "--set", "precision=fp8", "--set", "images=2"], "expected fp32, bf16 or auto"),
+        (["train", "match", "--set", "precision=fp8", "--set", "images=2"], "expected fp32, bf16, fp16 or auto"),
         (["train", "gan", "--match", "nowhere"], "nowhere: no checkpoint there"),
         (["generate", "a red bird", "--model", "nowhere"], "nowhere: no checkpoint there"),
         (["bench", "--only", "everything"], "expected one of aviary"),
