@@ -31,6 +31,7 @@ Out = Annotated[Path | None, typer.Option(help="Run directory; the default is ru
 Recipe = Annotated[str, typer.Option(help="A name of `dmm list`.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run directory's last checkpoint.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="key=value over the recipe, e.g. --set train.batch=4; repeatable.")]
+Dry = Annotated[bool, typer.Option("--dry-run", help="Only say sizes, memory, speed, time, and what would be written.")]
 Minutes = Annotated[float | None, typer.Option(help="Stop, with a usable checkpoint, after so many minutes.")]
 
 
@@ -73,6 +74,17 @@ def _command() -> str:
     return " ".join(["dmm", *sys.argv[1:]])
 
 
+def _train(step, config, directory: Path, resume: bool, minutes: float | None, dry: bool) -> None:
+    """Run a step, or only say what running it would need."""
+    from dmm.training.dry import dry_run
+    from dmm.training.loop import run
+
+    if dry:
+        dry_run(step, config, directory, typer.echo)
+    else:
+        run(step, config, directory, resume, _command(), minutes, typer.echo)
+
+
 @train_app.command("match")
 @_readable
 def train_match(
@@ -81,18 +93,18 @@ def train_match(
     start: Annotated[Path | None, typer.Option("--from", help="Go on from the networks of this earlier run.")] = None,
     resume: Resume = False,
     minutes: Minutes = None,
+    dry: Dry = False,
     overrides: Overrides = None,
 ) -> None:
     """Train the text encoder and the image encoder to find each other (DAMSM).
 
     Example: dmm train match --recipe aviary
     """
-    from dmm.training.loop import run
     from dmm.training.steps import MatchStep
 
     config = _config(recipe, "match", overrides)
     directory = out or Path("runs") / f"{recipe}-match"
-    run(MatchStep(config, start), config, directory, resume, _command(), minutes, typer.echo)
+    _train(MatchStep(config, start), config, directory, resume, minutes, dry)
 
 
 @train_app.command("caption")
@@ -103,20 +115,20 @@ def train_caption(
     match: Annotated[Path | None, typer.Option(help="Start from this matching run; runs/<recipe>-match if its encoder is kept.")] = None,
     resume: Resume = False,
     minutes: Minutes = None,
+    dry: Dry = False,
     overrides: Overrides = None,
 ) -> None:
     """Train STREAM's captioner, which reads a picture back as a sentence.
 
     Example: dmm train caption --recipe aviary --match runs/aviary-match
     """
-    from dmm.training.loop import run
     from dmm.training.steps import CaptionStep
 
     config = _config(recipe, "caption", overrides)
     if match is None and config.train.frozen_encoder:
         match = Path("runs") / f"{recipe}-match"
     directory = out or Path("runs") / f"{recipe}-caption"
-    run(CaptionStep(config, match), config, directory, resume, _command(), minutes, typer.echo)
+    _train(CaptionStep(config, match), config, directory, resume, minutes, dry)
 
 
 @train_app.command("gan")
@@ -128,6 +140,7 @@ def train_gan(
     caption: Annotated[Path, typer.Option(help="Run directory of `dmm train caption`.")] = Path("runs/aviary-caption"),
     resume: Resume = False,
     minutes: Minutes = None,
+    dry: Dry = False,
     overrides: Overrides = None,
 ) -> None:
     """Train the generator against its discriminators and the text losses.
@@ -135,11 +148,10 @@ def train_gan(
     Example: dmm train gan --recipe dmmgan-aviary --match runs/aviary-match --caption runs/aviary-caption
     """
     from dmm.training.adversarial import GanStep
-    from dmm.training.loop import run
 
     config = _config(recipe, "gan", overrides)
     directory = out or Path("runs") / f"{recipe}-gan"
-    run(GanStep(config, match, caption), config, directory, resume, _command(), minutes, typer.echo)
+    _train(GanStep(config, match, caption), config, directory, resume, minutes, dry)
 
 
 @app.command()
