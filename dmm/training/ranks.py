@@ -9,6 +9,9 @@ contrasts do not depend on the number of processes. Three rules make the gradien
 * batch norms that see slices take mean and variance over all of them (:class:`SharedBatchNorm`; PyTorch's SyncBatchNorm needs a GPU);
 * averages of weights need nothing: they follow weights that are the same everywhere.
 
+What still depends on the number of processes: the random numbers of augmented pictures, and ``mask_pairing: published``, which lays the
+word masks of a process's other samples on a picture.
+
 Hugging Face Accelerate finds the processes and the devices. Networks are not wrapped for data parallelism: a discriminator is called by
 its parts, rests in turn, and leaves parameters unused, each of which the wrapper forbids.
 """

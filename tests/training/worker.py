@@ -1,6 +1,7 @@
 """A toy run in a process of its own: ``python worker.py SETTINGS.json``; a test kills it, or starts several at once.
 
-SETTINGS.json: recipe, kind (match, caption, gan), changes (key -> value), out, match, caption, resume.
+SETTINGS.json: recipe, kind (match, caption, gan), changes (key -> value), out, match, caption, resume; and eps: Adam's, with which the run
+writes nothing but its states before and after.
 """
 
 import json
@@ -30,6 +31,13 @@ def main(settings: dict) -> None:
         step = GanStep(config, settings["match"], settings["caption"])
     out = Path(settings["out"])
     resume = settings.get("resume", False) and (out / "last.pt").exists()
+    if "eps" in settings:
+        optimisers = [step.optimiser] if settings["kind"] != "gan" else [optimiser for optimiser, _ in step._optimisers()]
+        for group in [group for optimiser in optimisers for group in optimiser.param_groups]:
+            group["eps"] = settings["eps"]
+        step.sample = step.export = lambda *args: None
+        if step.ranks.main:
+            torch.save(step.state_dict(), out.with_name("start.pt"))
     run(step, config, out, resume=resume, say=lambda text: None)
     torch.save(step.state_dict(), out / f"rank{step.ranks.rank}.pt")
 
