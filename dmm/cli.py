@@ -43,13 +43,13 @@ def _readable(command: Callable) -> Callable:
         from dmm.checkpoint import CheckpointError
         from dmm.config import ConfigError
         from dmm.pipeline import CaptionError
-        from dmm.training.loop import TrainingError
+        from dmm.training.checkpoints import RunFailed, TrainingError
 
         try:
             return command(*args, **kwargs)
         except TrainingError as error:
             typer.echo(f"dmm: {error}", err=True)
-            raise typer.Exit(1 if "not finite" in str(error) else 2) from error
+            raise typer.Exit(1 if isinstance(error, RunFailed) else 2) from error
         except (ConfigError, CheckpointError, CaptionError, ValueError, OSError) as error:
             typer.echo(f"dmm: {error}", err=True)
             raise typer.Exit(2) from error
@@ -137,7 +137,9 @@ def train_gan(
     recipe: Recipe = "dmmgan-aviary",
     out: Out = None,
     match: Annotated[Path, typer.Option(help="Run directory of `dmm train match`.")] = Path("runs/aviary-match"),
-    caption: Annotated[Path, typer.Option(help="Run directory of `dmm train caption`.")] = Path("runs/aviary-caption"),
+    caption: Annotated[
+        Path | None, typer.Option(help="Run directory of `dmm train caption`; runs/aviary-caption if STREAM's loss is on or it is there.")
+    ] = None,
     resume: Resume = False,
     minutes: Minutes = None,
     dry: Dry = False,
@@ -150,7 +152,9 @@ def train_gan(
     from dmm.training.adversarial import GanStep
 
     config = _config(recipe, "gan", overrides)
-    directory = out or Path("runs") / f"{recipe}-gan"
+    directory, usual = out or Path("runs") / f"{recipe}-gan", Path("runs/aviary-caption")
+    if caption is None and (config.train.stream or usual.exists()):
+        caption = usual
     _train(GanStep(config, match, caption), config, directory, resume, minutes, dry)
 
 
@@ -362,22 +366,41 @@ def data_sheet(
 @app.command()
 @_readable
 def bench(
-    only: Annotated[str, typer.Option(help="What to time: aviary.")] = "aviary",
-    seconds: Annotated[float, typer.Option(help="Time for each row.")] = 10.0,
-    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON here.")] = None,
+    only: Annotated[str | None, typer.Option(help="One system of `dmm list`, or aviary, the painter; the default is every system.")] = None,
+    sizes: Annotated[str, typer.Option(help="Some of small, aviary, published.")] = "small,aviary,published",
+    seconds: Annotated[float, typer.Option(help="Time for each measurement.")] = 10.0,
+    batch: Annotated[int | None, typer.Option(help="Pictures at a time; by default 4, on a GPU 32.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the figures here; a run of all goes to assets/results/bench-<machine>.json.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Time the parts on this machine.
+    """Time every system on this machine, painting and training, beside a plain path with the same results.
 
-    Example: dmm bench --only aviary
+    Columns: images a second of both paths, their ratio, the share of the arithmetic that this machine was measured to do, memory.
+    Exit code 1 if the two paths paint different pictures.
+
+    Examples: dmm bench; dmm bench --only dmmgan --sizes small --seconds 1; dmm bench --only aviary
     """
+    from dmm.checkpoint import assets
     from dmm.config import ConfigError
     from dmm.images import write_atomic
-    from dmm.training.bench import BENCHES
+    from dmm.training import bench as measure
 
-    if only not in BENCHES:
-        raise ConfigError(f"--only: expected one of {', '.join(BENCHES)}, found {only!r}")
-    result = BENCHES[only](seconds) | {"command": _command()}
-    for row in result["rows"]:
-        typer.echo("  ".join(f"{key} {value}" for key, value in row.items()))
+    if only not in (None, *measure.names()):
+        raise ConfigError(f"--only: expected one of {', '.join(measure.names())}, found {only!r}")
+    if only == "aviary":
+        result = measure.bench_aviary(seconds)
+        text = "\n".join("  ".join(f"{key} {value}" for key, value in row.items()) for row in result["rows"])
+    else:
+        chosen = tuple(size.strip() for size in sizes.split(","))
+        result = measure.bench_systems([only] if only else measure.names()[1:], chosen, seconds, batch)
+        text = measure.table(result)
+        if only is None and set(chosen) == set(measure.SIZES):
+            out = out or assets() / "results" / f"bench-{result['label']}.json"
+    result |= {"command": _command()}
+    typer.echo(json.dumps(result, indent=1) if as_json else text)
     if out:
         write_atomic(out, json.dumps(result, indent=1).encode() + b"\n")
+    if not all(row["sampling"]["equal"] for row in result["rows"] if "sampling" in row):
+        raise typer.Exit(1)

@@ -141,7 +141,8 @@ class Pipeline(nn.Module):
         trace.mask, trace.captions, trace.words, trace.seeds = mask, captions, names, seeds
         if redescribe and self.captioner is not None:
             for stage in trace.stages:
-                stage.redescription = self.captioner.sentences(stage.image, self.vocab)
+                if stage.image is not None:
+                    stage.redescription = self.captioner.sentences(stage.image, self.vocab)
         return trace
 
     # -- the Hub

@@ -17,7 +17,11 @@ UNREADABLE = (RuntimeError, ValueError, LookupError, EOFError, OSError, TypeErro
 
 
 class TrainingError(RuntimeError):
-    """A run that cannot go on, with what to do."""
+    """A run that cannot begin or go on, with what to do."""
+
+
+class RunFailed(TrainingError):
+    """A run that began well and broke: numbers that are not finite, a disk without room. The last checkpoint is whole."""
 
 
 class Keeper:
@@ -101,7 +105,7 @@ def writing(directory: Path, size: int = 0, held: int | None = None):
     except OSError as error:
         left = f"the checkpoint of step {held} is whole" if held is not None else "there is no checkpoint yet"
         needs = f"; {size / 1e6:.0f} MB were to be written" if size else ""
-        raise TrainingError(
+        raise RunFailed(
             f"{directory}: cannot write a checkpoint ({error.strerror or error}){needs}; {left}. Make room, then --resume"
         ) from error
 

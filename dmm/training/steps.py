@@ -292,6 +292,7 @@ class CaptionStep(EncoderStep):
         if self.config.train.content:
             targets = batch.captions[:, : logits.shape[1]]
             content = torch.isin(targets, self.feed.content.to(targets.device))
+        if self.config.train.content and content.any():
             terms["content"] = self.config.train.content * F.cross_entropy(logits[content], targets[content])
             self.seen["content_accuracy"] = (logits[content].argmax(1) == targets[content]).float().mean().item()
         return terms
