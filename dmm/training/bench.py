@@ -1,16 +1,62 @@
-"""How fast the parts are on this machine: figures to compare within one run, not between machines."""
+"""How fast the parts are on this machine: figures to compare within one run, not between machines.
+
+Every system is timed at three sizes, painting and training, beside a plain path (:mod:`dmm.training.bench_plain`) that takes turns with it:
+the ratio of the two holds on any machine, and the share of the machine's own peak says how much is left. Nothing trained and no data set is
+needed: readers are random, pictures are a few drawn birds. Painting starts from text features, training from captions and pictures.
+"""
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import os
+import platform
+import re
+import sys
+import tempfile
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
+from torch import Tensor, nn
+from tqdm import tqdm
 
+from dmm.checkpoint import build, write
+from dmm.config import Config, ConfigError
+from dmm.data.aviary.grammar import AVIARY_VOCABULARY
 from dmm.data.aviary.painter import paint
 from dmm.data.aviary.species import bird
+from dmm.data.vocab import Vocabulary
+from dmm.models.fold import fold_batch_norms
+from dmm.models.registry import list_models
+from dmm.recipes import recipe
+from dmm.trace import Trace
+from dmm.training.adversarial import GanStep
+from dmm.training.bench_measure import Call, Cost, count, painted, peak, take_turns
+from dmm.training.bench_plain import PlainStep, unfold
+from dmm.training.ema import reestimate
 from dmm.training.logs import machine
+from dmm.training.precision import layout, resolve
+from dmm.training.ranks import find_device
 
 BATCH = 16  # birds painted in one call
+WORDS = 16  # of each caption that is painted
+SIZES = ("small", "aviary", "published")
+#: The small size, over that of Aviary.
+SMALL = {
+    "widths": (16, 8, 4),
+    "discriminator_width": 12,
+    "noise_dim": 16,
+    "condition_dim": 32,
+    "text_dim": 64,
+    "embedding_dim": 64,
+    "encoder_width": 16,
+    "caption_embedding": 64,
+    "caption_hidden": 64,
+}
+#: Largest difference of two paths' pictures, in [-1, 1], that counts as rounding.
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1}
 
 
 def bench_aviary(seconds: float) -> dict:
@@ -25,19 +71,196 @@ def bench_aviary(seconds: float) -> dict:
     birds = [bird(index) for index in range(BATCH)]
     rows, threads = [], torch.get_num_threads()
     try:
-        for count in dict.fromkeys((1, threads)):
-            torch.set_num_threads(count)
+        for count_of_threads in dict.fromkeys((1, threads)):
+            torch.set_num_threads(count_of_threads)
             for size in (64, 256):
                 paint(birds, size)  # warm-up
-                painted, began = 0, time.monotonic()
+                drawn, began = 0, time.monotonic()
                 while time.monotonic() - began < seconds:
                     paint(birds, size)
-                    painted += BATCH
-                rows.append({"size": size, "threads": count, "images_per_second": round(painted / (time.monotonic() - began), 1)})
+                    drawn += BATCH
+                rate = round(drawn / (time.monotonic() - began), 1)
+                rows.append({"size": size, "threads": count_of_threads, "images_per_second": rate})
     finally:
         torch.set_num_threads(threads)
     return {"machine": machine(), "rows": rows}
 
 
-#: name -> function of the seconds for each row
-BENCHES = {"aviary": bench_aviary}
+def names() -> list[str]:
+    """What can be timed alone: "aviary" and every registered system."""
+    return ["aviary", *(entry.name for entry in list_models())]
+
+
+def machine_label() -> str:
+    """Processor or GPU and thread count, for a file's name: ``amd-epyc-2-threads``."""
+    if torch.cuda.is_available():
+        name = torch.cuda.get_device_name()
+    else:
+        name = machine().partition(" cores of ")[2].rpartition(", torch ")[0] or platform.machine()
+    name = re.sub(r"\(R\)|\(TM\)|\bCPU\b|\bProcessor\b|@.*", " ", name, flags=re.IGNORECASE)
+    return "-".join(re.findall(r"[a-z0-9.]+", f"{name} {torch.get_num_threads()} threads".lower()))
+
+
+def bench_config(system: str, size: str, batch: int, cache: str | os.PathLike = ".cache/bench") -> Config:
+    """A run of a system at one size, with the losses of its published birds.
+
+    Args:
+        system: a name of `dmm list`, with a recipe ``<system>-cub``.
+        size: of :data:`SIZES`. "published" is the recipe itself, "aviary" has the widths and readers of ``dmmgan-aviary``.
+        batch: captions a step.
+        cache: where the drawn pictures are kept.
+
+    Raises:
+        ConfigError: another size, or a system without that recipe.
+    """
+    if size not in SIZES:
+        raise ConfigError(f"--sizes: expected some of {', '.join(SIZES)}, found {size!r}")
+    config = recipe(f"{system}-cub", "gan")
+    model = config.model
+    if size != "published":
+        model = dataclasses.replace(recipe("dmmgan-aviary").model, system=system, **(SMALL if size == "small" else {}))
+    data = dataclasses.replace(config.data, source="aviary", images=max(batch, 8), cache=str(cache))
+    return Config(model, data, dataclasses.replace(config.train, batch=batch, precision="auto", one_pass=True, accumulate=1))
+
+
+def random_readers(config: Config, folder: Path) -> tuple[Path, Path | None]:
+    """Checkpoints of untrained readers, as a run would load them: those of matching, and the captioner's if its loss has a weight."""
+    vocab = Vocabulary(AVIARY_VOCABULARY(), config.model.convention)
+    parts = ["text_encoder", *(["image_encoder"] if config.train.damsm else [])]
+    write(folder / "match", {part: build(part, config.model, vocab).eval() for part in parts}, config.model, vocab, {})
+    if not config.train.stream:
+        return folder / "match", None
+    write(folder / "caption", {"captioner": build("captioner", config.model, vocab).eval()}, config.model, vocab, {})
+    return folder / "match", folder / "caption"
+
+
+def random_inputs(config: Config, batch: int, device: torch.device) -> tuple:
+    """What a generator is called with: sentence B D, words B D T, mask B T, noise B Z, eps B K."""
+    model, stream = config.model, torch.Generator().manual_seed(0)
+    mask = torch.zeros(batch, WORDS, dtype=torch.bool)
+    mask[::2, WORDS * 3 // 4 :] = True  # half of the captions are shorter
+    shapes = ((batch, model.text_dim), (batch, model.text_dim, WORDS), (batch, model.noise_dim), (batch, model.condition_dim))
+    sentence, words, noise, eps = (torch.randn(shape, generator=stream).to(device) for shape in shapes)
+    return 0.2 * sentence, 0.2 * words, mask.to(device), noise, eps  # text features have about this size
+
+
+def warmed_generator(config: Config, inputs: tuple) -> nn.Module:
+    """An untrained generator whose batch norms have statistics of their own, in evaluation mode."""
+    torch.manual_seed(0)
+    vocab = Vocabulary(AVIARY_VOCABULARY(), config.model.convention)
+    generator = build("generator", config.model, vocab).to(inputs[0].device)
+    reestimate(generator, lambda network, number: network(*inputs), range(2))
+    return generator
+
+
+def difference(fast: Trace, plain: Trace) -> float:
+    """Largest difference of two traces' pictures, in [-1, 1]."""
+    pairs: list[tuple[Tensor, Tensor]] = list(zip(fast.images, plain.images, strict=True))
+    return max((a.float() - b.float()).abs().max().item() for a, b in pairs)
+
+
+def _figures(paths: dict[str, Call], costs: dict[str, Cost], peaks: dict[str, float], batch: int, seconds: float, device) -> dict:
+    """Images a second, share of the peak and memory of the fast and the plain path."""
+    times = take_turns(paths, seconds, device)
+    found: dict = {"ratio": round(times["plain"] / times["fast"], 2)}
+    for name, taken in times.items():
+        found[name] = {
+            "images_per_second": round(batch / taken, 3),
+            "gflops_per_image": round(costs[name].flops / batch / 1e9, 4),
+            "share_of_peak": round(costs[name].flops / taken / peaks[name], 4),
+            "peak_memory_mib": round(costs[name].memory / 2**20, 1),
+        }
+    return found
+
+
+def _held(device: torch.device) -> int:
+    return torch.cuda.memory_allocated() if device.type == "cuda" else 0
+
+
+def time_sampling(config: Config, peaks: dict[str, float], seconds: float, device: torch.device, dtype: torch.dtype) -> dict:
+    """The sampling half of a row: figures of both paths, ``difference``, ``tolerance`` and ``equal``; and ``parameters``."""
+    batch = config.train.batch
+    inputs = random_inputs(config, batch, device)
+    generator = warmed_generator(config, inputs)
+    before = _held(device)
+    fast = layout(fold_batch_norms(generator), dtype)
+    calls: dict[str, Call] = {"fast": lambda: painted(fast, inputs, dtype, device)}
+    costs = {"fast": count(calls["fast"], device, before)}
+    before = _held(device)
+    plain = unfold(copy.deepcopy(generator))
+    calls["plain"] = lambda: painted(plain, inputs, torch.float32, device)
+    costs["plain"] = count(calls["plain"], device, before)
+    apart = difference(calls["fast"](), calls["plain"]())
+    found = {"parameters": sum(p.numel() for p in generator.parameters())}
+    found |= {"difference": apart, "tolerance": TOLERANCE[dtype], "equal": apart <= TOLERANCE[dtype]}
+    return found | _figures(calls, costs, peaks, batch, seconds, device)
+
+
+def time_training(config: Config, peaks: dict[str, float], seconds: float, device: torch.device, folder: Path) -> dict:
+    """The training half of a row: figures of both paths, and the largest relative ``loss_difference`` of their first steps."""
+    readers = random_readers(config, folder)
+    first, calls, costs = {}, {}, {}
+    for name, kind in (("fast", GanStep), ("plain", PlainStep)):
+        before = _held(device)
+        step = kind(config, *readers)
+        first[name] = step.update(0)
+        calls[name] = lambda step=step: step.update(1)
+        costs[name] = count(calls[name], device, before)
+    apart = max(abs(value - first["plain"][term]) / max(abs(first["plain"][term]), 1e-3) for term, value in first["fast"].items())
+    return {"loss_difference": apart} | _figures(calls, costs, peaks, config.train.batch, seconds, device)
+
+
+def bench_systems(systems: Sequence[str], sizes: Sequence[str] = SIZES, seconds: float = 10.0, batch: int | None = None) -> dict:
+    """Every system at every size, on the GPU if there is one.
+
+    Args:
+        systems: names of `dmm list`.
+        sizes: some of :data:`SIZES`.
+        seconds: time for each of a row's four measurements.
+        batch: pictures at a time, at least 2; by default 4 on a processor and 32 on a GPU.
+
+    Returns:
+        ``machine``, ``label``, ``threads``, ``precision``, ``peak_gflops`` by precision, ``rows``: system, size, batch, sampling, training.
+
+    Raises:
+        ConfigError: an unknown size, or a batch of one.
+    """
+    device = find_device("auto")
+    batch = batch or (32 if device.type == "cuda" else 4)
+    if batch < 2:
+        raise ConfigError(f"--batch: expected at least 2, without which there are no mismatching pairs, found {batch}")
+    dtype = resolve("auto", device)
+    best = {kind: peak(kind, device, min(seconds, 2.0)) for kind in {dtype, torch.float32}}
+    peaks, rows = {"fast": best[dtype], "plain": best[torch.float32]}, []
+    with tempfile.TemporaryDirectory() as cache:
+        plan = [(s, size, bench_config(s, size, batch, cache)) for s in systems for size in sizes]
+        bar = tqdm(plan, desc="bench", unit="row", dynamic_ncols=True, disable=not sys.stderr.isatty())
+        for system, size, config in bar:
+            bar.set_postfix_str(f"{system} {size}")
+            row = {"system": system, "size": size, "batch": batch, "sampling": time_sampling(config, peaks, seconds, device, dtype)}
+            with tempfile.TemporaryDirectory() as folder:
+                rows.append(row | {"training": time_training(config, peaks, seconds, device, Path(folder))})
+    known = {"machine": machine(), "label": machine_label(), "threads": torch.get_num_threads(), "precision": str(dtype)[6:]}
+    return known | {"peak_gflops": {str(kind)[6:]: round(value / 1e9, 1) for kind, value in best.items()}, "rows": rows}
+
+
+def table(result: dict) -> str:
+    """The figures of :func:`bench_systems` in words and columns; rates in images a second, memory in MiB."""
+    peaks = ", ".join(f"{value:g} GFLOP/s {kind}" for kind, value in result["peak_gflops"].items())
+    lines = [f"{result['machine']}; {result['threads']} threads; fast path in {result['precision']}; measured peak {peaks}"]
+    half = f"{'img/s':>8} {'plain':>8} {'ratio':>6} {'of peak':>8} {'plain':>6} {'MiB':>7} {'plain':>7}"
+    lines.append(f"{'':46} {'sampling':<56} {'':10} training")
+    lines.append(f"{'system':<14} {'size':<10} {'params, M':>10} {'batch':>8}  {half} {'max diff':>10}  {half}")
+    for row in result["rows"]:
+        sampling = row["sampling"]
+        mark = "" if sampling["equal"] else "  pictures differ"
+        start = f"{row['system']:<14} {row['size']:<10} {sampling['parameters'] / 1e6:>10.2f} {row['batch']:>8}"
+        lines.append(f"{start}  {_half(sampling)} {sampling['difference']:>10.1e}  {_half(row['training'])}{mark}")
+    return "\n".join(lines)
+
+
+def _half(found: dict) -> str:
+    fast, plain = found["fast"], found["plain"]
+    rates = f"{fast['images_per_second']:>8.2f} {plain['images_per_second']:>8.2f} {found['ratio']:>6.2f}"
+    shares = f"{fast['share_of_peak']:>8.1%} {plain['share_of_peak']:>6.1%}"
+    return f"{rates} {shares} {fast['peak_memory_mib']:>7.0f} {plain['peak_memory_mib']:>7.0f}"

@@ -1,0 +1,116 @@
+"""Batch norms folded into the layers before them, for painting only.
+
+In evaluation mode a batch norm is a fixed scale and shift of each channel, so after a linear layer or a convolution it is one with it:
+
+    norm(W x) = (s W) x + (beta - s mean),  s = gamma / sqrt(variance + epsilon).
+
+Which layer feeds a batch norm is read from the names, which every block here keeps: ``norm`` after ``conv`` or ``linear``, ``norm1`` after
+``conv1``. The up block's convolution is stored as the 16 sums of its weights (:class:`dmm.models.blocks.UpConv`), and the residual
+block's as the sum of its halves, so that neither is added up again for every picture. All modules whose outputs the papers name stay, and
+so do hooks.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from dmm.models.blocks import FOLD_FROM, ResidualBlock, UpConv
+
+
+class PaintingUpConv(nn.Module):
+    """:class:`~dmm.models.blocks.UpConv` with its kernel added up beforehand, and a bias.
+
+    Args:
+        weight: O I 3 3.
+        bias: O.
+        sums: 9 16, which taps each of the kernel's 16 numbers adds up.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, sums: Tensor):
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", bias)
+        self.register_buffer("kernel", (weight.flatten(2) @ sums).unflatten(2, (4, 4)).transpose(0, 1).contiguous())  # I O 4 4
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B I H W -> B O 2H 2W."""
+        if x.shape[-1] < FOLD_FROM:
+            return F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), self.weight, self.bias, padding=1)
+        return F.conv_transpose2d(x, self.kernel, self.bias, stride=2, padding=1)
+
+
+class PaintingResidualBlock(nn.Module):
+    """:class:`~dmm.models.blocks.ResidualBlock` whose convolutions, with biases, have taken its batch norms in.
+
+    Args:
+        block: a block whose norms are folded already.
+    """
+
+    def __init__(self, block: ResidualBlock):
+        super().__init__()
+        self.conv1, self.glu, self.conv2 = block.conv1, block.glu, block.conv2
+        first, second = block.conv1.weight.chunk(2, dim=1)
+        self.register_buffer("halves", first + second)  # 2C C/2 3 3
+
+    def forward(self, x: Tensor, doubled: bool = False) -> Tensor:
+        """B C H W -> B C H W; with ``doubled``, ``x`` has C/2 channels and stands for concat(x, x)."""
+        if doubled:
+            hidden = F.conv2d(x, self.halves, self.conv1.bias, padding=1)
+            x = torch.cat((x, x), dim=1)
+        else:
+            hidden = self.conv1(x)
+        return x + self.conv2(self.glu(hidden))
+
+
+def fold_batch_norms(network: nn.Module) -> nn.Module:
+    """A copy of a network in evaluation mode, with every batch norm folded that follows a layer; it cannot be trained.
+
+    A batch norm without such a layer is left as it is. The result paints the same pictures up to rounding.
+
+    Args:
+        network: a generator; not changed.
+    """
+    network = copy.deepcopy(network).eval().requires_grad_(False)
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, _BatchNorm):
+                _fold(parent, name, child)
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, ResidualBlock) and isinstance(child.norm1, nn.Identity) and isinstance(child.norm2, nn.Identity):
+                setattr(parent, name, _moved_hooks(child, PaintingResidualBlock(child)))
+    return network
+
+
+def _fold(parent: nn.Module, name: str, norm: _BatchNorm) -> None:
+    """Fold ``parent.name`` into the layer of ``parent`` that feeds it, if there is one; an identity takes its place, with its hooks."""
+    number = name.removeprefix("norm")
+    feeding = [place for place in (f"conv{number}", f"linear{number}") if isinstance(getattr(parent, place, None), (*_PLAIN, UpConv))]
+    if not name.startswith("norm") or len(feeding) != 1 or norm.running_mean is None:
+        return
+    layer = getattr(parent, feeding[0])
+    scale = (norm.running_var + norm.eps).rsqrt() * (1 if norm.weight is None else norm.weight)  # O
+    shift = -norm.running_mean * scale + (0 if norm.bias is None else norm.bias)
+    weight = layer.weight * scale.view(-1, *[1] * (layer.weight.ndim - 1))
+    bias = shift if getattr(layer, "bias", None) is None else shift + layer.bias * scale
+    if isinstance(layer, UpConv):
+        setattr(parent, feeding[0], _moved_hooks(layer, PaintingUpConv(weight, bias, layer.sums)))
+    else:
+        layer.weight, layer.bias = nn.Parameter(weight, requires_grad=False), nn.Parameter(bias, requires_grad=False)
+    setattr(parent, name, _moved_hooks(norm, nn.Identity()))
+
+
+_PLAIN = (nn.Linear, nn.Conv1d, nn.Conv2d)
+
+
+def _moved_hooks(old: nn.Module, new: nn.Module) -> nn.Module:
+    """``new`` in the mode of ``old``, with its forward hooks."""
+    for kept in ("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called", "_forward_pre_hooks",
+                 "_forward_pre_hooks_with_kwargs"):  # fmt: skip
+        setattr(new, kept, getattr(old, kept))
+    return new.train(old.training)

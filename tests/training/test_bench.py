@@ -1,0 +1,126 @@
+"""The bench: what it prints and that its two paths are one; never how fast."""
+
+import json
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from dmm import matching
+from dmm.cli import app
+from dmm.config import ConfigError
+from dmm.models.registry import list_models
+from dmm.training import bench
+from dmm.training.bench_measure import LiveBytes, count, peak, take_turns
+from dmm.training.bench_plain import captions_one_by_one, unfold, word_scores_one_by_one
+
+CPU = torch.device("cpu")
+SYSTEMS = [entry.name for entry in list_models()]
+FIGURES = {"images_per_second", "gflops_per_image", "share_of_peak", "peak_memory_mib"}
+TOY = {**bench.SMALL, "widths": (4, 4, 4), "discriminator_width": 2, "encoder_size": 32, "encoder_width": 4, "text_dim": 16}
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """The small size, smaller still, with a peak that takes no time."""
+    monkeypatch.setattr(bench, "SMALL", TOY)
+    monkeypatch.setattr(bench, "peak", lambda dtype, device, seconds: 1e12)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_row_of_every_system(system, toy):
+    result = bench.bench_systems([system], ["small"], 0.05, 2)
+    (row,) = result["rows"]
+    sampling, training = row["sampling"], row["training"]
+    assert sampling["equal"] and sampling["difference"] <= sampling["tolerance"] and sampling["parameters"] > 1000
+    for half in (sampling, training):
+        assert half["ratio"] > 0 and all(half[path].keys() == FIGURES for path in ("fast", "plain"))
+        assert all(value > 0 for path in ("fast", "plain") for name, value in half[path].items() if name != "share_of_peak")
+    assert 0 <= training["loss_difference"] < (0.2 if result["precision"] == "float32" else 1.0)
+    folds = system != "dfgan"
+    assert (sampling["fast"]["gflops_per_image"] < sampling["plain"]["gflops_per_image"]) == folds
+    lines = bench.table(result).splitlines()
+    assert len(lines) == 4 and lines[3].startswith(system) and json.loads(json.dumps(result)) == result
+
+
+@pytest.mark.parametrize("size", bench.SIZES)
+def test_sizes_take_what_their_recipes_say(size):
+    config = bench.bench_config("dmgan", size, 3)
+    assert config.model.system == "dmgan" and config.train.damsm == 5.0 and config.train.batch == 3
+    assert config.model.widths == {"small": (16, 8, 4), "aviary": (32, 16, 8), "published": (64, 64, 64)}[size]
+    assert config.model.image_encoder == ("inception" if size == "published" else "small")
+
+
+def test_the_plain_generator_paints_the_same():
+    config = bench.bench_config("dmmgan", "small", 2)
+    inputs = bench.random_inputs(config, 2, CPU)
+    generator = bench.warmed_generator(config, inputs)
+    with torch.no_grad():
+        folded, plain = generator(*inputs), unfold(generator)(*inputs)
+    assert bench.difference(folded, plain) < 1e-5
+
+
+def test_word_scores_one_by_one_are_the_word_scores():
+    regions, words = torch.randn(3, 8, 4, 4).double(), torch.randn(4, 8, 6).double()
+    lengths = torch.tensor([6, 2, 4, 1])
+    together = matching.word_scores(regions, words, lengths)
+    torch.testing.assert_close(word_scores_one_by_one(regions, words, lengths), together, rtol=1e-9, atol=1e-9)
+    with captions_one_by_one():
+        assert matching.word_scores is word_scores_one_by_one
+    assert matching.word_scores is not word_scores_one_by_one
+
+
+def test_costs_are_counted():
+    x = torch.ones(64, 64)
+
+    def call():
+        for _ in range(5):
+            y = x @ x
+        return y
+
+    cost = count(call, CPU)
+    assert cost.flops == 5 * 2 * 64**3
+    assert cost.memory == 3 * x.nbytes  # what is read, the last product and the next
+    with LiveBytes() as bytes_seen:
+        call()
+    assert bytes_seen.now == x.nbytes
+
+
+def test_paths_take_turns():
+    called = []
+    times = take_turns({name: lambda name=name: called.append(name) for name in "ab"}, 0.0, CPU)
+    assert called == list("ab") and times.keys() == {"a", "b"}
+    assert peak(torch.float32, CPU, 0.01) > 0
+
+
+def test_settings_that_do_not_fit_are_refused():
+    with pytest.raises(ConfigError, match="--sizes: expected some of small, aviary, published, found 'large'"):
+        bench.bench_config("dmgan", "large", 2)
+    with pytest.raises(ConfigError, match="--batch: expected at least 2"):
+        bench.bench_systems(["dmgan"], batch=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("Intel(R) Xeon(R) CPU @ 2.20GHz", "intel-xeon"), ("AMD EPYC 7B13 64-Core Processor", "amd-epyc-7b13-64-core")],
+)
+def test_the_label_has_processor_and_threads(name, label, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(bench, "machine", lambda: f"2 cores of {name}, torch 2")
+    assert bench.machine_label() == f"{label}-{torch.get_num_threads()}-threads"
+
+
+def test_the_command_prints_a_table_and_writes_the_figures(toy, tmp_path, monkeypatch):
+    arguments = ["bench", "--only", "stackgan", "--sizes", "small", "--seconds", "0.05", "--batch", "2", "--out", str(tmp_path / "b.json")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0 and "max diff" in result.output
+    written = json.loads((tmp_path / "b.json").read_text())
+    assert written["rows"][0]["system"] == "stackgan" and "command" in written
+    monkeypatch.setattr(bench, "bench_systems", lambda *settings: written)
+    printed = CliRunner().invoke(app, [*arguments, "--json"])
+    assert json.loads(printed.stdout)["rows"][0]["size"] == "small"
+    written["rows"][0]["sampling"]["equal"] = False
+    different = CliRunner().invoke(app, arguments)
+    assert different.exit_code == 1 and "pictures differ" in different.output
+    wrong = CliRunner().invoke(app, ["bench", "--only", "stackgun"])
+    assert wrong.exit_code == 2 and "expected one of aviary, attngan" in wrong.output
