@@ -10,6 +10,7 @@ from dmm import matching
 from dmm.cli import app
 from dmm.config import ConfigError
 from dmm.models.registry import list_models
+from dmm.recipes import recipe
 from dmm.training import bench
 from dmm.training.bench_measure import LiveBytes, count, peak, take_turns
 from dmm.training.bench_plain import captions_one_by_one, unfold, word_scores_one_by_one
@@ -32,7 +33,7 @@ def test_a_row_of_every_system(system, toy):
     result = bench.bench_systems([system], ["small"], 0.05, 2)
     (row,) = result["rows"]
     sampling, training = row["sampling"], row["training"]
-    assert sampling["equal"] and sampling["difference"] <= sampling["tolerance"] and sampling["parameters"] > 1000
+    assert sampling["equal"] and sampling["difference"] <= sampling["tolerance"][0] and sampling["parameters"] > 1000
     for half in (sampling, training):
         assert half["ratio"] > 0 and all(half[path].keys() == FIGURES for path in ("fast", "plain"))
         assert all(value > 0 for path in ("fast", "plain") for name, value in half[path].items() if name != "share_of_peak")
@@ -47,7 +48,7 @@ def test_a_row_of_every_system(system, toy):
 def test_sizes_take_what_their_recipes_say(size):
     config = bench.bench_config("dmgan", size, 3)
     assert config.model.system == "dmgan" and config.train.damsm == 5.0 and config.train.batch == 3
-    assert config.model.widths == {"small": (16, 8, 4), "aviary": (32, 16, 8), "published": (64, 64, 64)}[size]
+    assert config.model.widths == {"small": (16, 8, 4), "aviary": recipe("dmmgan-aviary").model.widths, "published": (64, 64, 64)}[size]
     assert config.model.image_encoder == ("inception" if size == "published" else "small")
 
 
@@ -57,7 +58,7 @@ def test_the_plain_generator_paints_the_same():
     generator = bench.warmed_generator(config, inputs)
     with torch.no_grad():
         folded, plain = generator(*inputs), unfold(generator)(*inputs)
-    assert bench.difference(folded, plain) < 1e-5
+    assert max(bench.difference(folded, plain)) < 2e-5
 
 
 def test_word_scores_one_by_one_are_the_word_scores():
@@ -106,8 +107,9 @@ def test_settings_that_do_not_fit_are_refused():
 )
 def test_the_label_has_processor_and_threads(name, label, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     monkeypatch.setattr(bench, "machine", lambda: f"2 cores of {name}, torch 2")
-    assert bench.machine_label() == f"{label}-{torch.get_num_threads()}-threads"
+    assert bench.machine_label() == f"{label}-3-threads"
 
 
 def test_the_command_prints_a_table_and_writes_the_figures(toy, tmp_path, monkeypatch):
