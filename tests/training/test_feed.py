@@ -57,7 +57,7 @@ def folder(tmp_path):
 
 
 def test_a_prepared_folder_gives_the_same_kind_of_batch(toy, folder):
-    off = {"cloze": 0, "recall": 0}
+    off = {"cloze": 0, "recall": 0, "part_colours": 0}
     feed, drawn = Feed(toy("match", source=folder, **off)), Feed(toy("match"))
     mine, birds = feed.batch(1, 4), drawn.batch(1, 4)
     assert len(mine) == 4 and mine.images.keys() == birds.images.keys()
@@ -69,7 +69,7 @@ def test_a_prepared_folder_gives_the_same_kind_of_batch(toy, folder):
 
 
 def test_fixed_captions_of_a_folder_are_its_first_ones(toy, folder):
-    feed = Feed(toy("match", source=folder))
+    feed = Feed(toy("match", source=folder, part_colours=0))
     assert len(feed.fixed_captions) == 8 and feed.fixed_captions[0] == layouts.SENTENCES[0] and feed.fixed_captions[6] == "picture number 0"
 
 
@@ -78,7 +78,7 @@ def test_fixed_captions_are_of_the_test_split_where_there_is_one(toy, tmp_path):
     for name in layouts.NAMES[2:]:
         layouts.write(root / "text" / f"{name}.txt", "zebra\na red test bird\n")
     prepare(open_source(root))
-    feed = Feed(toy("match", source=root, cloze=0, recall=0))
+    feed = Feed(toy("match", source=root, cloze=0, recall=0, part_colours=0))
     assert feed.fixed_captions == ["a red test bird"] * 2  # of "zebra" the training captions know no word
 
 
@@ -86,11 +86,11 @@ def test_what_a_folder_cannot_give_is_said_at_the_start(toy, folder, tmp_path):
     with pytest.raises(ConfigError, match="part_colours: only data.source=aviary"):
         Feed(toy("match", source=folder, part_colours=1))
     with pytest.raises(ConfigError, match="part_colours"):
-        Feed(toy("match", source=folder)).part_colours(torch.tensor([0]))
+        Feed(toy("match", source=folder, part_colours=0)).part_colours(torch.tensor([0]))
     with pytest.raises(ConfigError, match="dmm data prepare"):
-        Feed(toy("match", source=layouts.folder(tmp_path / "raw")))
+        Feed(toy("match", source=layouts.folder(tmp_path / "raw"), part_colours=0))
     with pytest.raises(ConfigError, match="earlier run"):
-        Feed(toy("match", source=folder), Vocabulary(["zebra"]))
+        Feed(toy("match", source=folder, part_colours=0), Vocabulary(["zebra"]))
 
 
 def test_masked_words_need_words_to_mask(toy, tmp_path):
@@ -101,10 +101,10 @@ def test_masked_words_need_words_to_mask(toy, tmp_path):
     (tmp_path / "metadata.jsonl").write_text(text)
     prepare(open_source(tmp_path))
     with pytest.raises(ConfigError, match="--set train.cloze=0 --set train.recall=0"):
-        Feed(toy("match", source=tmp_path))
+        Feed(toy("match", source=tmp_path, part_colours=0))
     with pytest.raises(ConfigError, match="--set train.cloze=0 --set train.hard_wrong=false"):
         Feed(toy("gan", source=tmp_path))
-    feed = Feed(toy("match", source=tmp_path, cloze=0, recall=0))
+    feed = Feed(toy("match", source=tmp_path, cloze=0, recall=0, part_colours=0))
     batch = feed.batch(0, 4, ())
     assert len(feed.content) == 0 and torch.equal(feed.exchange_words(batch, torch.Generator()), batch.captions)
     with pytest.raises(ConfigError, match="CONTENT_WORDS"):

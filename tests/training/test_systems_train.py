@@ -22,7 +22,8 @@ from dmm.training.steps import MatchStep, stream_of
 
 from .conftest import TOY
 
-SMALL = {"image_encoder": "small", "caption_encoder": "small", "convention": "dmm", "initial_steps": "0", "frozen_steps": "0"}
+SMALL = {"image_encoder": "small", "caption_encoder": "small", "convention": "dmm", "initial_steps": "0", "frozen_steps": "0",
+         "consistency": "0", "key_spread": "0"}  # fmt: skip
 RECIPES = [name for name in names() if name != "aviary"]
 
 
