@@ -123,6 +123,16 @@ class Feed:
             raise ConfigError(_NO_PART_COLOURS)
         return torch.stack([self._colours_of(int(index)) for index in indices])
 
+    def told_colours(self, batch: Batch) -> Tensor:
+        """The colours that the captions of a batch give to parts, B parts colours: rows sum to one, or to zero where nothing is said."""
+        target = torch.zeros(len(batch), len(COLOURED_PARTS), len(COLOURS))
+        for rows, slots in zip(target, batch.slots, strict=True):
+            for row, part in zip(rows, COLOURED_PARTS, strict=True):
+                named = [COLOURS.index(colour) for colour in slots.get(part, ()) if colour in COLOURS]
+                for colour in named:
+                    row[colour] += 1 / len(named)
+        return target
+
     def _colours_of(self, index: int) -> Tensor:
         if index not in self._colours:
             target = torch.zeros(len(COLOURED_PARTS), len(COLOURS))

@@ -156,9 +156,10 @@ class EncoderStep:
 class MatchStep(EncoderStep):
     """DAMSM, with four optional aids.
 
-    ``cloze`` names masked words from the picture, and ``part_colours`` the colour of each part, where the data set knows it. ``recall``
-    names masked words from the sentence feature, and ``reconstruct`` re-writes the whole caption from it: both make the feature hold what
-    the caption says, not only what tells it from the other captions of a batch.
+    ``cloze`` names masked words from the picture, ``recall`` from the sentence feature, and ``reconstruct`` re-writes the whole caption
+    from it: the features then hold what picture and caption say, not only what tells them from the others of a batch. ``part_colours``,
+    where the data set knows them, has the colour of each part named from the picture, and those that the caption gives from the sentence
+    feature, by a linear layer: conditioning augmentation is one too, and a generator paints what it can tell apart.
 
     Args:
         config: the run.
@@ -182,6 +183,7 @@ class MatchStep(EncoderStep):
                 networks[name].requires_grad_(False)
         if settings.part_colours:
             networks["part_colours"] = PartColours(model.text_dim, len(COLOURED_PARTS), len(COLOURS))
+            networks["told_colours"] = nn.Linear(model.text_dim, len(COLOURED_PARTS) * len(COLOURS))
         if settings.recall:
             networks["recaller"] = build("cloze", model, feed.vocab)
         if settings.reconstruct:
@@ -205,11 +207,19 @@ class MatchStep(EncoderStep):
             read = cloze_loss(self.networks["cloze"], regions, chosen)
             terms["cloze"] = settings.cloze * read["total"]
             self.seen["cloze_accuracy"] = read["accuracy"].item()
-        if settings.part_colours:
+        if settings.part_colours and not settings.frozen_encoder:
             logits, truth = self.networks["part_colours"](regions), self.feed.part_colours(batch.indices).to(regions.device)  # B P K
             terms["part_colours"] = settings.part_colours * F.cross_entropy(logits.flatten(0, 1), truth.flatten(0, 1))
             self.seen["colour_accuracy"] = (logits.argmax(2) == truth.argmax(2)).float().mean().item()
         return terms | self._aids(batch, sentence, index)
+
+    def _told_colours(self, batch: Batch, sentence: Tensor) -> Tensor:
+        """Cross-entropy of the colours that the captions give to parts, read off the sentence features B D by a linear layer."""
+        logits = self.networks["told_colours"](sentence).unflatten(1, (len(COLOURED_PARTS), len(COLOURS)))  # B P K
+        truth = self.feed.told_colours(batch).to(sentence.device)  # B P K, rows of zeros where the caption is silent
+        told = truth.sum(2) > 0
+        self.seen["told_accuracy"] = (logits.argmax(2) == truth.argmax(2))[told].float().mean().item()
+        return F.cross_entropy(logits[told], truth[told]) if told.any() else logits.sum() * 0
 
     def _masked(self, batch: Batch, variants: int, stream: torch.Generator) -> MaskedCaptions:
         """Captions with words taken out; chosen on the processor, so that every device gets the same."""
@@ -219,7 +229,7 @@ class MatchStep(EncoderStep):
         """What the sentence features of this batch, and of ``text_batch`` further captions, can say by themselves."""
         settings = self.config.train
         heard = [(batch, sentence)]
-        if settings.text_batch and (settings.reconstruct or settings.recall):
+        if settings.text_batch and (settings.reconstruct or settings.recall or settings.part_colours):
             more = moved(self.feed.batch(index, settings.text_batch, ()), self.ranks.device)
             heard.append((more, self.networks["text_encoder"](more.captions, more.lengths)[1]))
         terms: dict[str, Tensor] = {}
@@ -233,6 +243,9 @@ class MatchStep(EncoderStep):
                 read = cloze_loss(self.networks["recaller"], feature[:, :, None, None], chosen)
                 terms["recall"] = terms.get("recall", 0) + settings.recall * read["total"] / len(heard)
                 self.seen["recall_accuracy"] = read["accuracy"].item()
+            if settings.part_colours and not settings.frozen_text:
+                loss = self._told_colours(captions, feature)
+                terms["told_colours"] = terms.get("told_colours", 0) + settings.part_colours * loss / len(heard)
         return terms
 
 

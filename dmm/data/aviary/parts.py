@@ -190,9 +190,7 @@ def paint_wing(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, coat: Coat) ->
         window.paint_lit(colours, tone, coverage(d, window.pixel), "right wing")
 
 
-def wing_feathers(
-    birds: Sequence[Bird], coat: Coat, window: Window, u: Tensor, v: Tensor, t: Tensor, s: Tensor
-) -> tuple[Tensor, Tensor]:
+def wing_feathers(birds: Sequence[Bird], coat: Coat, window: Window, u: Tensor, v: Tensor, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
     """Colours B 3 H W and tone: scallops on the shoulder, a row of greater coverts, then the vanes that close like a fan."""
     q = t + 0.15 * (s - 0.4)  # the rows of feathers are slanted
     lobe = fraction(s * 6.0).sub_(0.5).square_().mul_(0.10)  # the coverts' tips are round
