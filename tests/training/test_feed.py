@@ -49,6 +49,17 @@ def test_part_colours_are_the_birds_own(toy):
         assert {COLOURS[i] for i in row.nonzero().flatten().tolist()} == set(bird.colours[part])
 
 
+def test_told_colours_are_the_caption_s(toy):
+    feed = Feed(toy("match"))
+    batch = feed.batch(0, 3, ())
+    batch.slots = [{"wing": ("red", "black"), "size": ("small",)}, {}, {"bill": ("grey",)}]
+    target = feed.told_colours(batch)
+    wing, bill = COLOURED_PARTS.index("wing"), COLOURED_PARTS.index("bill")
+    assert target.sum() == 2 and target[1].sum() == 0
+    assert target[0, wing, COLOURS.index("red")] == target[0, wing, COLOURS.index("black")] == 0.5
+    assert target[2, bill, COLOURS.index("grey")] == 1
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Six pictures of one's own, prepared."""

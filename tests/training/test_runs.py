@@ -1,12 +1,14 @@
 """Runs at toy size: they train, log, resume to the same weights, stop well, and refuse what they cannot do."""
 
 import json
+import math
 
 import pytest
 import torch
 
 from dmm.checkpoint import CheckpointError, load, read
 from dmm.config import ConfigError
+from dmm.data.aviary.traits import COLOURS
 from dmm.training.adversarial import GanStep
 from dmm.training.loop import TrainingError, run
 from dmm.training.steps import CaptionStep, MatchStep, rate_at, stream_of
@@ -108,6 +110,15 @@ def test_a_resting_text_encoder_stays_while_the_parts_are_learnt(toy, readers):
     values = step.update(0)
     assert all(torch.equal(value, before[key]) for key, value in step.networks["text_encoder"].state_dict().items())
     assert not torch.equal(step.networks["part_colours"].answers, answers) and 0 <= values["colour_accuracy"] <= 1
+
+
+def test_sentence_features_learn_to_tell_the_captioned_colours_apart(toy):
+    step = MatchStep(toy("match", part_colours=5.0, recall=0, reconstruct=0, cloze=0, generator_rate=1e-2))
+    torch.nn.init.zeros_(step.networks["told_colours"].weight)
+    torch.nn.init.zeros_(step.networks["told_colours"].bias)
+    losses = [step.update(0)["told_colours"] for _ in range(40)]
+    assert losses[0] == pytest.approx(5 * math.log(len(COLOURS)), rel=1e-4)  # knows nothing: even over the colours
+    assert losses[-1] < 0.6 * losses[0] and 0 <= step.seen["told_accuracy"] <= 1
 
 
 def test_a_frozen_encoder_stays_and_must_come_from_somewhere(toy, readers):
