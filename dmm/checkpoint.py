@@ -30,7 +30,8 @@ from dmm.pipeline import Pipeline
 FORMAT = "dmm-gan-explorer/1"
 FILE = "model.safetensors"
 PARTS = ("generator", "text_encoder", "image_encoder", "captioner")
-METADATA = {"format", "config", "vocabulary", "card", "digest"}
+METADATA = {"format", "config", "vocabulary", "card", "digest", "same"}
+WORTH_SHARING = 1024  # bytes from which a tensor that another one equals is stored once
 UNFIT = (
     ValueError,
     TypeError,
@@ -93,12 +94,35 @@ def write(
 
 
 def write_tensors(path: str | os.PathLike, tensors: dict[str, Tensor], config: ModelConfig, vocab: Vocabulary | None, card: dict) -> None:
-    """Write named tensors as ``path/model.safetensors``, atomically. Without a vocabulary the file is kept for a later one to be added."""
+    """Write named tensors as ``path/model.safetensors``, atomically. Without a vocabulary the file is kept for a later one to be added.
+
+    A tensor that equals one before it is stored once, and noted under "same": a captioner that was trained on a resting image encoder
+    holds a second copy of it.
+    """
+    tensors, same = _once(tensors)
     metadata = {"format": FORMAT, "config": json.dumps(to_dict(config)), "card": json.dumps(card)}
     if vocab is not None:
         metadata["vocabulary"] = vocab.to_json()
+    if same:
+        metadata["same"] = json.dumps(same)
     metadata["digest"] = digest(metadata)
     write_atomic(Path(path) / FILE, serialise(tensors, metadata))
+
+
+def _once(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors without their repetitions, and for each repetition the name that stays."""
+    kept: dict[str, Tensor] = {}
+    same: dict[str, str] = {}
+    seen: dict[tuple, str] = {}
+    for key in sorted(tensors, reverse=True):  # so that image_encoder stays and captioner.encoder refers to it
+        value = tensors[key].contiguous()
+        content = hashlib.sha256(value.flatten().view(torch.uint8).numpy()).digest() if value.nbytes >= WORTH_SHARING else key
+        first = seen.setdefault((value.dtype, value.shape, content), key)
+        if first == key:
+            kept[key] = value
+        else:
+            same[key] = first
+    return kept, same
 
 
 def digest(metadata: Mapping[str, str]) -> str:
@@ -151,6 +175,8 @@ def read_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, Vocabulary | 
             raise ValueError(f"unknown entry {unknown[0]!r:.80}")
         config = from_dict(ModelConfig, json.loads(metadata["config"]), "config")
         vocab = Vocabulary.from_json(metadata["vocabulary"]) if "vocabulary" in metadata else None
+        same = json.loads(metadata.get("same", "{}"))
+        tensors = {key: tensors[first] for key, first in same.items() if first in tensors} | tensors
         card = json.loads(metadata["card"])
         if not isinstance(card, dict):
             raise ValueError(f"a card that is a {type(card).__name__}")

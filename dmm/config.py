@@ -96,7 +96,7 @@ class TrainConfig:
     gamma2: float = 5.0  # DAMSM, sharpness of the sum over words
     gamma3: float = 10.0  # DAMSM, sharpness of the softmax over the batch
     reconstruct: float = 0.0  # matching only: weight of re-writing the caption from the sentence feature; not in the paper
-    part_colours: float = 0.0  # matching only: weight of naming parts' colours from picture and sentence feature; not in the paper
+    part_colours: float = 0.0  # encoders: weight of naming parts' colours from picture, code and sentence; not in the paper
     frozen_text: bool = False  # matching only: keep an earlier run's text encoder as it is
     recall: float = 0.0  # matching only: weight of naming masked words from the sentence feature alone; not in the paper
     frozen_encoder: bool = False  # keep an earlier matching run's image encoder; captioning still trains its last, linear layer

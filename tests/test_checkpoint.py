@@ -45,6 +45,33 @@ def test_what_is_written_comes_back(directory):
     torch.testing.assert_close(pipe.generator.conditioning.linear.weight, half["generator.conditioning.linear.weight"].float())
 
 
+def test_equal_tensors_are_stored_once_and_come_back_twice(tmp_path):
+    vocab = Vocabulary(WORDS)
+    networks = {part: build(part, SMALL, vocab) for part in ("image_encoder", "captioner")}
+    networks["captioner"].encoder.load_state_dict(networks["image_encoder"].state_dict())
+    write(tmp_path, networks, SMALL, vocab, {})
+    stored = load_file(tmp_path / FILE)
+    assert "image_encoder.code.weight" in stored and "captioner.encoder.code.weight" not in stored
+    parts, _, _ = load_parts(tmp_path, ("image_encoder", "captioner"))
+    for key, value in networks["captioner"].encoder.state_dict().items():
+        torch.testing.assert_close(
+            parts["captioner"].encoder.state_dict()[key], value.half().float() if value.is_floating_point() else value
+        )
+    with torch.no_grad():
+        parts["image_encoder"].code.weight.zero_()
+    assert parts["captioner"].encoder.code.weight.abs().sum() > 0  # equal on disk, two networks in memory
+
+
+@pytest.mark.parametrize("same", ['{"a": ["b"]}', '["a"]', "3", "{"])
+def test_a_false_note_of_equal_tensors_is_refused(directory, tmp_path, same):
+    with safe_open(directory / FILE, framework="pt") as file:
+        metadata, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}
+    metadata = {key: value for key, value in metadata.items() if key != "digest"} | {"same": same}
+    save_file(tensors, tmp_path / FILE, metadata)
+    with pytest.raises(CheckpointError, match="metadata do not describe"):
+        read(tmp_path)
+
+
 def test_a_batch_equals_one_at_a_time(directory):
     pipe = load(directory)
     captions = ["a small red bird", "a bird with black wings and a small red bird", "bird"]

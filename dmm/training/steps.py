@@ -252,6 +252,9 @@ class MatchStep(EncoderStep):
 class CaptionStep(EncoderStep):
     """STREAM's captioner on real pictures.
 
+    ``part_colours``, where the data set knows them, has a linear layer name the colour of each part from the picture's code: the decoder
+    sees nothing of the picture but that code, and that only once.
+
     Args:
         config: the run.
         match: checkpoint of the matching run, if its image encoder is to be the captioner's starting point.
@@ -272,7 +275,10 @@ class CaptionStep(EncoderStep):
         else:
             feed = Feed(config)
             captioner = build("captioner", config.model, feed.vocab)
-        super().__init__(config, feed, {"captioner": captioner}, ("captioner",))
+        networks: dict[str, nn.Module] = {"captioner": captioner}
+        if config.train.part_colours:
+            networks["seen_colours"] = nn.Linear(config.model.caption_embedding, len(COLOURED_PARTS) * len(COLOURS))
+        super().__init__(config, feed, networks, ("captioner",))
         self.summaries = None
         if config.train.frozen_encoder:
             if isinstance(captioner.encoder.code, nn.Module):  # an encoder whose code is no module of its own has a trunk built frozen
@@ -308,4 +314,9 @@ class CaptionStep(EncoderStep):
         if self.config.train.content and content.any():
             terms["content"] = self.config.train.content * F.cross_entropy(logits[content], targets[content])
             self.seen["content_accuracy"] = (logits[content].argmax(1) == targets[content]).float().mean().item()
+        if self.config.train.part_colours:
+            seen = self.networks["seen_colours"](code).unflatten(1, (len(COLOURED_PARTS), len(COLOURS)))  # B P K
+            truth = self.feed.part_colours(batch.indices).to(seen.device)
+            terms["part_colours"] = self.config.train.part_colours * F.cross_entropy(seen.flatten(0, 1), truth.flatten(0, 1))
+            self.seen["colour_accuracy"] = (seen.argmax(2) == truth.argmax(2)).float().mean().item()
         return terms
