@@ -101,10 +101,13 @@ def _needed(pipe, metrics: Sequence[str]) -> set[str]:
     Raises:
         ConfigError: an unknown metric, or one that reads with a network that the checkpoint does not hold.
     """
-    for network, reader in (("image_encoder", "image_code"), ("captioner", "redescription")):
-        want = [name for name in metrics if reader in get_metric(name).reads]
-        if want and getattr(pipe, network) is None:
-            raise ConfigError(f"{', '.join(want)}: the checkpoint {pipe.name} holds no {network}; leave the metric out")
+    held = {"image_code": pipe.image_encoder, "redescription": pipe.captioner}
+    blind = {name: reader for name in metrics for reader in get_metric(name).reads if held.get(reader, pipe) is None}
+    if blind:
+        missing = {"image_code": "image_encoder", "redescription": "captioner"}
+        needs = "; ".join(f"{name} needs its {missing[reader]}" for name, reader in blind.items())
+        rest = ",".join(name for name in metrics if name not in blind)
+        raise ConfigError(f"the checkpoint {pipe.name} lacks a network: {needs}. " + (f"Go on with --metrics {rest}" if rest else "Add it"))
     return {reader for name in metrics for reader in get_metric(name).reads}
 
 
