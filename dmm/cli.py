@@ -5,7 +5,9 @@ Exit code 2 for input that cannot be used, 1 for work that failed.
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -16,21 +18,61 @@ import typer
 
 from dmm import cli_data
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Train, use and measure DMM-GAN and its family."
-)
-train_app = typer.Typer(
-    no_args_is_help=True, help="Train: match (DAMSM encoders), caption (STREAM), gan (the generator), judge (the attribute judge)."
-)
-data_app = typer.Typer(no_args_is_help=True, help="Check and prepare data sets; draw Aviary.")
+ABOUT = """Train, use and measure DMM-GAN and its family.
+
+Paint with the shipped model:
+
+  dmm generate "a small red bird with black wings" --seed 3
+
+From a folder of your own pictures to your own model (docs/training.md tells each step):
+
+  dmm data check cats
+
+  dmm data prepare cats
+
+  dmm train match --set source=cats --set part_colours=0 --out runs/cats-match
+
+  dmm train caption --set source=cats --match runs/cats-match --out runs/cats-caption
+
+  dmm train gan --set source=cats --match runs/cats-match --caption runs/cats-caption --out runs/cats-gan
+
+  dmm generate "a grey cat" --model runs/cats-gan
+"""
+TRAINING = """Train: match (DAMSM encoders), caption (STREAM), gan (the generator), judge (the attribute judge).
+
+A model takes the first three, in this order, with the same data in all (Aviary's drawn birds unless --set source= names a folder):
+
+  dmm train match
+
+  dmm train caption
+
+  dmm train gan
+
+`dmm train gan --dry-run` says what a run would need. On several GPUs:
+
+  accelerate launch --multi_gpu -m dmm.cli train gan
+"""
+DATA = """Check and prepare data sets; draw Aviary.
+
+  dmm data check cats
+
+  dmm data prepare cats
+"""
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=ABOUT)
+train_app = typer.Typer(no_args_is_help=True, help=TRAINING)
+data_app = typer.Typer(no_args_is_help=True, help=DATA)
 data_app.registered_commands += cli_data.app.registered_commands
-app.add_typer(train_app, name="train")
-app.add_typer(data_app, name="data")
+app.add_typer(train_app, name="train", short_help="Train: match (DAMSM encoders), caption (STREAM), gan, judge.")
+app.add_typer(data_app, name="data", short_help="Check and prepare data sets; draw Aviary.")
 
 Out = Annotated[Path | None, typer.Option(help="Run directory; the default is runs/<recipe>-<step>.")]
 Recipe = Annotated[str, typer.Option(help="A name of `dmm list`.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run directory's last checkpoint.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="key=value over the recipe, e.g. --set train.batch=4; repeatable.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="key=value over the recipe, e.g. --set train.batch=4; repeatable; `dmm list --settings` names all."),
+]
 Dry = Annotated[bool, typer.Option("--dry-run", help="Only say sizes, memory, speed, time, and what would be written.")]
 Minutes = Annotated[float | None, typer.Option(help="Stop, with a usable checkpoint, after so many minutes.")]
 
@@ -74,15 +116,28 @@ def _command() -> str:
     return " ".join(["dmm", *sys.argv[1:]])
 
 
-def _train(step, config, directory: Path, resume: bool, minutes: float | None, dry: bool) -> None:
-    """Run a step, or only say what running it would need."""
+def _train(step, config, directory: Path, resume: bool, minutes: float | None, dry: bool, following: str) -> None:
+    """Run a step and say what comes after it, or only say what running it would need."""
     from dmm.training.dry import dry_run
     from dmm.training.loop import run
 
     if dry:
         dry_run(step, config, directory, typer.echo)
-    else:
-        run(step, config, directory, resume, _command(), minutes, typer.echo)
+        return
+    done = run(step, config, directory, resume, _command(), minutes, typer.echo)
+    if done >= config.train.steps and step.ranks.main:
+        typer.echo(f"  next: {following}")
+
+
+def _earlier(directory: Path, step: str) -> Path:
+    """The run that a later one builds on; where there is none, the error says which command makes it."""
+    from dmm.checkpoint import CheckpointError, locate
+
+    try:
+        locate(directory)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}. Train it first: dmm train {step} --out {directory}") from error
+    return directory
 
 
 @train_app.command("match")
@@ -98,13 +153,16 @@ def train_match(
 ) -> None:
     """Train the text encoder and the image encoder to find each other (DAMSM).
 
-    Example: dmm train match --recipe aviary
+    Example: dmm train match
+
+    Example: dmm train match --set source=cats --set part_colours=0 --out runs/cats-match
     """
     from dmm.training.steps import MatchStep
 
     config = _config(recipe, "match", overrides)
     directory = out or Path("runs") / f"{recipe}-match"
-    _train(MatchStep(config, start), config, directory, resume, minutes, dry)
+    following = f"dmm train caption --match {directory}, with the same settings"
+    _train(MatchStep(config, start), config, directory, resume, minutes, dry, following)
 
 
 @train_app.command("caption")
@@ -120,7 +178,9 @@ def train_caption(
 ) -> None:
     """Train STREAM's captioner, which reads a picture back as a sentence.
 
-    Example: dmm train caption --recipe aviary --match runs/aviary-match
+    Example: dmm train caption
+
+    Example: dmm train caption --set source=cats --match runs/cats-match --out runs/cats-caption
     """
     from dmm.training.steps import CaptionStep
 
@@ -128,7 +188,9 @@ def train_caption(
     if match is None and config.train.frozen_encoder:
         match = Path("runs") / f"{recipe}-match"
     directory = out or Path("runs") / f"{recipe}-caption"
-    _train(CaptionStep(config, match), config, directory, resume, minutes, dry)
+    following = f"dmm train gan --match {match or 'RUN'} --caption {directory}, with the same settings"
+    step = CaptionStep(config, match and _earlier(match, "match"))
+    _train(step, config, directory, resume, minutes, dry, following)
 
 
 @train_app.command("gan")
@@ -147,7 +209,11 @@ def train_gan(
 ) -> None:
     """Train the generator against its discriminators and the text losses.
 
-    Example: dmm train gan --recipe dmmgan-aviary --match runs/aviary-match --caption runs/aviary-caption
+    Example: dmm train gan --dry-run
+
+    Example: dmm train gan --set source=cats --match runs/cats-match --caption runs/cats-caption --out runs/cats-gan
+
+    Example: dmm train gan --out runs/cats-gan --resume, with the settings that the run was begun with
     """
     from dmm.training.adversarial import GanStep
 
@@ -155,7 +221,18 @@ def train_gan(
     directory, usual = out or Path("runs") / f"{recipe}-gan", Path("runs/aviary-caption")
     if caption is None and (config.train.stream or usual.exists()):
         caption = usual
-    _train(GanStep(config, match, caption), config, directory, resume, minutes, dry)
+    if 0 < config.train.steps <= config.train.initial_steps:
+        typer.echo(
+            f"note: all {config.train.steps} steps train the {config.data.sizes[0]} px picture alone, the larger ones stay as they were "
+            f"(train.initial_steps={config.train.initial_steps}); for all sizes: "
+            f"--set initial_steps={config.train.steps // 2} --set frozen_steps={config.train.steps // 3}",
+            err=True,
+        )
+    following = f"dmm generate CAPTION --model {directory}; python app.py {directory}"
+    if caption is not None and config.train.stream:
+        _earlier(caption, "caption")
+    step = GanStep(config, _earlier(match, "match"), caption)
+    _train(step, config, directory, resume, minutes, dry, following)
 
 
 @app.command()
@@ -170,6 +247,8 @@ def generate(
     """Paint captions: writes <nn>-64.png, -128.png, -256.png for each, and prints what STREAM reads back.
 
     Example: dmm generate "a small red bird with black wings" --seed 3
+
+    Example: dmm generate "a grey cat" "a black cat asleep" --model runs/cats-gan --out cats-painted
     """
     from dmm.checkpoint import load
     from dmm.images import save
@@ -246,13 +325,40 @@ def _systems() -> dict[str, dict]:
     return found
 
 
+def _settings() -> dict[str, dict[str, str]]:
+    """Every key of --set: its default, and the phrase that stands beside it in :mod:`dmm.config`."""
+    from dmm.config import Config, to_dict
+
+    found = {}
+    for section, values in to_dict(Config()).items():
+        source = inspect.getsource(type(getattr(Config(), section)))
+        for name, value in values.items():
+            meaning = re.search(rf"^    {name}: .*?  # (.*)$", source, re.MULTILINE)
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            shown = shown.lower() if isinstance(value, bool) else shown
+            found[f"{section}.{name}"] = {"default": shown, "meaning": meaning[1] if meaning else ""}
+    return found
+
+
 @app.command("list")
 @_readable
-def list_all(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
-    """Name the systems (paper, what each adds, parameters, losses, recipes), all recipes and the shipped checkpoints."""
+def list_all(
+    settings: Annotated[bool, typer.Option("--settings", help="Name what --set can change instead: default, meaning, unit.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Name the systems (paper, what each adds, parameters, losses, recipes), all recipes and the shipped checkpoints.
+
+    Example: dmm list
+
+    Example: dmm list --settings | grep rate
+    """
     from dmm.checkpoint import FILE, assets
     from dmm.recipes import describe, names
 
+    if settings:
+        known = _settings()
+        typer.echo(json.dumps(known) if as_json else "\n".join(f"{k}={v['default']}  {v['meaning']}" for k, v in known.items()))
+        return
     shipped = sorted(p.parent.name for p in (assets() / "checkpoints").glob(f"*/{FILE}"))
     found = {"systems": _systems(), "recipes": {n: describe(n) for n in names()}, "checkpoints": shipped}
     if as_json:
@@ -380,7 +486,11 @@ def bench(
     Columns: images a second of both paths, their ratio, the share of the arithmetic that this machine was measured to do, memory.
     Exit code 1 if the two paths paint different pictures.
 
-    Examples: dmm bench; dmm bench --only dmmgan --sizes small --seconds 1; dmm bench --only aviary
+    Example: dmm bench
+
+    Example: dmm bench --only dmmgan --sizes small --seconds 1
+
+    Example: dmm bench --only aviary
     """
     from dmm.checkpoint import assets
     from dmm.config import ConfigError
@@ -404,3 +514,7 @@ def bench(
         write_atomic(out, json.dumps(result, indent=1).encode() + b"\n")
     if not all(row["sampling"]["equal"] for row in result["rows"] if "sampling" in row):
         raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()

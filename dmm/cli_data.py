@@ -100,7 +100,9 @@ def _would_train(found: dict) -> list[str]:
     if found["long_captions"]:
         count = found["long_captions"]
         lines.insert(
-            1, f"{'':<12}{_several(count, 'caption')} of more than {LONG} words will lose some of them, at random (model.words_limit)"
+            1,
+            f"{'':<12}{_several(count, 'caption')} of more than {LONG} words; the published recipes leave some of these out, at random "
+            "(model.words_limit)",
         )
     return lines
 
@@ -185,4 +187,4 @@ def prepare(
     if speed:
         rate = found["speed"]
         typer.echo(f"  {rate['samples_per_second']:,} samples/s at {card['sizes']} px, batches of {rate['batch']}, one process")
-    typer.echo(f"  next: dmm train match --set source={place if out else directory}")
+    typer.echo(f"  next: dmm train match --set source={place if out else directory} --set part_colours=0")

@@ -185,7 +185,7 @@ def override(config: Config, assignments: Mapping[str, object]) -> Config:
         if not homes:
             every = [f.name for s in ("model", "data", "train") for f in dataclasses.fields(getattr(config, s))]
             near = difflib.get_close_matches(name, every, n=1)
-            raise ConfigError(f"unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            raise ConfigError(f"unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else "; dmm list --settings names them all"))
         if len(homes) > 1:
             raise ConfigError(f"{key!r} is ambiguous; write {' or '.join(f'{s}.{name}' for s in homes)}")
         part = getattr(config, homes[0])

@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+import typer
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -36,15 +37,47 @@ def test_list_says_of_each_system_what_it_is(cli):
     )
 
 
+def test_list_names_every_setting_with_its_meaning(cli):
+    found = json.loads(cli.invoke(app, ["list", "--settings", "--json"]).output)
+    sections = (("model", ModelConfig), ("data", DataConfig), ("train", TrainConfig))
+    assert set(found) == {f"{section}.{field.name}" for section, kind in sections for field in dataclasses.fields(kind)}
+    assert all(about["meaning"] for about in found.values())
+    assert found["train.batch"]["default"] == "8" and found["model.widths"]["default"] == "64,64,64"
+    assert found["data.mirror"]["default"] == "false"
+    assert "train.batch=8  captions an optimiser step" in cli.invoke(app, ["list", "--settings"]).output
+
+
+def _commands(group, name="dmm"):
+    yield name, group
+    for word, command in getattr(group, "commands", {}).items():
+        yield from _commands(command, f"{name} {word}")
+
+
+def test_every_help_page_teaches_with_a_command_that_exists():
+    every = dict(_commands(typer.main.get_command(app)))
+    assert len(every) > 14
+    for name, command in every.items():
+        example = re.findall(r"^\s*(?:Example[^:]*: )?(dmm [^\n]*)$", command.help, re.MULTILINE)
+        assert example, name
+        for line in example:
+            path = max((other for other in every if f"{line} ".startswith(f"{other} ")), key=len)
+            options = {option for parameter in every[path].params for option in parameter.opts}
+            assert set(re.findall(r"(?<= )--[a-z-]+", line)) <= options, (name, line)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["train", "match", "--recipe", "avary"], "did you mean 'aviary'"),
         (["train", "match", "--set", "batchs=3"], "did you mean 'batch'"),
+        (["train", "match", "--set", "train.batchs=3"], "did you mean 'batch'"),
+        (["train", "gan", "--set", "zzzzzz=3"], "dmm list --settings names them all"),
         (["train", "match", "--set", "batch"], "expected key=value"),
         (["train", "match", "--set", "batch=many"], "expected int"),
         (["train", "match", "--set", "precision=fp8", "--set", "images=2"], "expected fp32, bf16, fp16 or auto"),
         (["train", "gan", "--match", "nowhere"], "nowhere: no checkpoint there"),
+        (["train", "gan", "--match", "nowhere", "--set", "stream=0"], "Train it first: dmm train match --out nowhere"),
+        (["train", "gan", "--caption", "nowhere"], "Train it first: dmm train caption --out nowhere"),
         (["generate", "a red bird", "--model", "nowhere"], "nowhere: no checkpoint there"),
         (["bench", "--only", "everything"], "expected one of aviary"),
         (

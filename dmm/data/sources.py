@@ -31,7 +31,7 @@ READERS = {
     "coco": ("coco", "annotations/captions_train2017.json or captions_train2014.json, with train2017/ or train2014/ (COCO)"),
     "folder": ("folder", "metadata.jsonl or metadata.csv beside the pictures, or in train/ and test/ (your own pictures)"),
 }
-LONG = 18  # words; a caption with more loses some of them in most recipes
+LONG = 18  # words; of a caption with more, recipes of the published sizes leave some out (the small ones take 25)
 
 
 class SourceError(ValueError):
