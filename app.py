@@ -6,7 +6,7 @@ import argparse
 import os
 
 from explorer.session import Session
-from explorer.ui import build, launch_options
+from explorer.ui import build, serve
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -17,10 +17,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=os.environ.get("PORT", "7860"), help="port to listen on")
     args = parser.parse_args(argv)
     try:
-        page = build(Session(args.checkpoints))
-    except ValueError as error:  # CheckpointError: which file, what was expected, what was found
+        serve(build(Session(args.checkpoints)), args.host, args.port)
+    except ValueError as error:  # CheckpointError: which file, what was expected, what was found; or a port in use
         parser.exit(2, f"app.py: {error}\n")
-    page.launch(**launch_options(args.host, args.port))
 
 
 if __name__ == "__main__":

@@ -10,13 +10,17 @@ from __future__ import annotations
 import random
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from dmm.pipeline import CaptionError
+from dmm.pipeline import MOST_WORDS, CaptionError, Pipeline
 from explorer import page
 from explorer.session import Session, UnknownModel
 from explorer.words import spoken
+
+if TYPE_CHECKING:
+    from explorer.figures.runs import Run
 
 STATIC = Path(__file__).parent / "static"
 EXAMPLES = (
@@ -29,11 +33,12 @@ FIRST_SEED = 3
 SEEDS = 2**31  # seeds are below this
 LONGEST = 600  # characters of a caption
 WAITING = 16  # requests that may wait
+CURVE = 60  # most steps of a training run that its curves are drawn from
 FONTS = ("Seravek", "Gill Sans Nova", "Open Sans", "Noto Sans", "Ubuntu", "Calibri", "Segoe UI", "DejaVu Sans", "sans-serif")
 MONO = ("ui-monospace", "DejaVu Sans Mono", "monospace")
 
 HEADER = """
-<div class="ex-header"><h1>DMM-GAN explorer</h1><p>Type a caption, see a bird painted in three stages, and what its memory did.</p>
+<div class="ex-header"><h1>DMM-GAN explorer</h1><p>Type a caption, see it painted in three stages, and what the memory did.</p>
 <div class="ex-tools"><button type="button" data-do="hints">Hints</button><button type="button" data-do="link">Copy link</button>
 <button type="button" data-do="theme">Theme</button></div></div>
 """
@@ -69,13 +74,55 @@ def paint(session: Session, caption: str | None, seed, model: str | None) -> str
     """
     caption = (caption or "").strip()
     if len(caption) > LONGEST:
-        raise Refusal(f"That is {len(caption)} characters; a caption may have {LONGEST}. One sentence about one bird works best.")
+        raise Refusal(f"That is {len(caption)} characters; a caption may have {LONGEST}. One sentence works best.")
     try:
         trace = session.trace(model or None, caption, _seed(seed))
     except (CaptionError, UnknownModel) as error:
         raise Refusal(str(error)) from error
     vocab = session.pipeline(model or None).vocab
     return page.render(trace, spoken(caption, vocab), model or session.models[0], len(vocab.words))
+
+
+def examples(pipe: Pipeline) -> list[str]:
+    """Captions to begin with: the birds above for a model that knows all their words, else up to four of those that its card holds."""
+    vocab = pipe.vocab
+
+    def told(caption: str) -> bool:
+        return len(caption) <= LONGEST and 0 < len(vocab.decode(vocab.encode(caption))) <= MOST_WORDS
+
+    if all(word is not None for caption in EXAMPLES for _, word in vocab.known(caption)):
+        return list(EXAMPLES)
+    candidates = [*dict.fromkeys(filter(told, pipe.card.get("captions", ())))] or [*filter(told, EXAMPLES)]
+    return candidates[: len(EXAMPLES)] or [" ".join(vocab.words[:5])]
+
+
+def learned(session: Session) -> list[str]:
+    """Models whose directory holds traces of their training (``train.trace_every``)."""
+    found = [model for model in session.models if (Path(session.source(model)) / "traces").is_dir()]
+    if found:
+        from explorer.figures.runs import Run  # loads what draws figures; a page without a training run does not need it
+
+        found = [model for model in found if Run.there(session.source(model))]
+    return found
+
+
+def remember(session: Session, model: str, run: Run, number: int, step: float) -> tuple[str, str]:
+    """A caption of a training run, counted from 1, at the step nearest to ``step``: the HTML of the run's curves, and of what was painted.
+
+    Raises:
+        Refusal: traces that cannot be read.
+    """
+    try:
+        course = run.course(number, CURVE)
+        now = min(course.steps, key=lambda s: abs(s - step))
+        trace, numbers = run.trace(now, course.sample), course.numbers
+    except ValueError as error:  # RunError, TraceError: which file, and what was found
+        raise Refusal(str(error)) from error
+    vocab = session.pipeline(model).vocab
+    moment = f"at step {now:,} of its training" + ("" if run.trained(now, 1) else ", the first stage alone so far")
+    peaks = {i: max(at[i].peak for at in numbers) for i, stage in enumerate(numbers[-1]) if stage.peak is not None}
+    painted = page.render(trace, spoken(trace.captions[0], vocab), model, len(vocab.words), moment, peaks)
+    return page.learning(trace, course.steps, numbers, now, run.begins), painted
 
 
 def _seed(value) -> int:
@@ -113,10 +160,11 @@ def build(session: Session) -> gr.Blocks:
         shown = [caption, gr.skip() if not str(seed).isdigit() else int(seed), model if model in session.models else gr.skip()]
         return *shown, *answer(caption, seed, model)
 
+    tries = examples(session.pipeline())
     with gr.Blocks(title="DMM-GAN explorer", analytics_enabled=False, fill_width=True) as app:
         gr.HTML(HEADER, apply_default_css=False, js_on_load=None)
         with gr.Row(elem_id="controls", equal_height=False):
-            caption = gr.Textbox(EXAMPLES[0], label="Caption", lines=1, max_lines=3, elem_id="caption", scale=8, max_length=LONGEST)
+            caption = gr.Textbox(tries[0], label="Caption", lines=1, max_lines=3, elem_id="caption", scale=8, max_length=LONGEST)
             names = list(session.models)
             model = gr.Dropdown(names, value=names[0], label="Model", elem_id="model", visible=len(names) > 1, scale=2)
             seed = gr.Number(FIRST_SEED, label="Seed", precision=0, elem_id="seed", min_width=96, scale=1)
@@ -124,11 +172,12 @@ def build(session: Session) -> gr.Blocks:
             go = gr.Button("Paint", variant="primary", elem_id="paint", min_width=96, scale=0)
         with gr.Row(elem_id="examples"):
             gr.HTML('<span class="ex-anchor" data-hint="1">Try</span>', apply_default_css=False, js_on_load=SHOW_HINTS)
-            buttons = [gr.Button(text, elem_classes="ex-example", size="sm", scale=0, min_width=0) for text in EXAMPLES]
+            buttons = [gr.Button(text, elem_classes="ex-example", size="sm", scale=0, min_width=0) for text in tries]
         message = gr.HTML("", elem_id="message", apply_default_css=False, js_on_load=None)
         gr.HTML(hints(), elem_id="hints", apply_default_css=False, js_on_load=SHOW_HINTS)
+        sections = [_Section(session, model) for model in learned(session)]
         result = gr.HTML(
-            paint(session, EXAMPLES[0], FIRST_SEED, None),
+            paint(session, tries[0], FIRST_SEED, None),
             elem_id="result",
             apply_default_css=False,
             js_on_load=MOUNT,
@@ -138,13 +187,76 @@ def build(session: Session) -> gr.Blocks:
         inputs, outputs = [caption, seed, model], [message, result]
         events = [trigger(answer, inputs, outputs, **asked) for trigger in (go.click, caption.submit, seed.submit, model.input)]
         events.append(again.click(reroll, [caption, model], [seed, *outputs], **asked))
-        for text, button in zip(EXAMPLES, buttons, strict=True):
+        for text, button in zip(tries, buttons, strict=True):
             events.append(button.click(partial(example, text), [seed, model], [caption, *outputs], **asked))
         events.append(app.load(follow_link, None, [caption, seed, model, *outputs], **asked))
+        for section in sections:
+            events += section.events([message, result], asked)
         for event in events:
             event.success(None, js=SETTLE)
             event.failure(lambda: page.notice(BROKEN), None, message, js=SETTLE, show_progress="hidden", api_visibility="private")
     return app.queue(max_size=WAITING, default_concurrency_limit=1, api_open=False)
+
+
+class _Section:
+    """A section of the page, closed at first, for a model whose training left traces: a caption, a slider over the steps, and the curves.
+
+    What was painted at a step is shown where painted captions are shown, with everything that can be done there.
+    """
+
+    def __init__(self, session: Session, model: str):
+        self.session, self.model = session, model
+        self.run: Run | None = None  # read when the section is opened
+        with gr.Accordion(f"Memory being learned: {model}", open=False, elem_classes="ex-learned") as self.fold:
+            with gr.Row(equal_height=False):
+                self.number = gr.Dropdown([], label="Caption of the run", scale=2, min_width=280)
+                self.step = gr.Slider(0, 1, label="Training step", scale=3, min_width=280)
+            self.curves = gr.HTML("", apply_default_css=False, js_on_load=None)
+
+    def events(self, outputs: list, asked: dict) -> list:
+        """Answer when the section is opened and when a caption or a step is chosen; ``outputs`` are the message and the painted page."""
+        chosen, shown = [self.number, self.step], [self.curves, *outputs]
+        return [
+            self.fold.expand(self.open, None, [*chosen, *shown], **asked),
+            self.number.input(self.answer, chosen, shown, **asked),
+            self.step.input(self.answer, chosen, shown, trigger_mode="always_last", **asked),
+        ]
+
+    def open(self) -> tuple:
+        """The captions and steps that are there now, and the last step of the first caption."""
+        from explorer.figures.runs import Run
+
+        try:
+            self.run = self.run or Run(self.session.source(self.model))
+        except ValueError as error:  # RunError, TraceError
+            return gr.skip(), gr.skip(), gr.skip(), page.notice(str(error)), gr.skip()
+        steps = self.run.steps
+        apart = min(b - a for a, b in zip(steps, steps[1:], strict=False))
+        captions = gr.Dropdown([(caption, i) for i, caption in enumerate(self.run.captions, start=1)], value=1)
+        slider = gr.Slider(steps[0], steps[-1], value=steps[-1], step=apart)
+        return captions, slider, *self.answer(1, steps[-1])
+
+    def answer(self, number: int, step: float) -> tuple:
+        """The curves, no message, and the page of a step; or the message why not."""
+        if self.run is None or number is None:  # a page that was open before this process began
+            return gr.skip(), page.notice("Close and open this section again; the explorer was started anew."), gr.skip()
+        try:
+            curves, painted = remember(self.session, self.model, self.run, number, step)
+        except Refusal as refusal:
+            return gr.skip(), page.notice(str(refusal)), gr.skip()
+        return curves, "", painted
+
+
+def serve(app: gr.Blocks, host: str, port: int) -> None:
+    """Serve the page until it is stopped.
+
+    Raises:
+        ValueError: an address that cannot be listened on.
+    """
+    try:
+        app.launch(**launch_options(host, port))
+    except OSError as error:
+        raise ValueError(f"cannot listen on {host}, port {port}: in use, or not this machine's; choose another --port") from error
 
 
 def launch_options(host: str = "127.0.0.1", port: int = 7860) -> dict:

@@ -185,6 +185,7 @@ class _Run:
             "seconds": round(self._seconds()),
             "seed": self.config.train.seed,
             "machine": machine(),
+            "captions": self.step.feed.fixed_captions if hasattr(self.step, "feed") else [],  # for the explorer to begin with
         }
 
     def _keep(self) -> None:

@@ -6,12 +6,14 @@ import base64
 import dataclasses
 import io
 import re
+import socket
 
 import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
 
+from dmm.data.vocab import Vocabulary
 from explorer import overlay, page, ui
 from explorer.session import Session
 from explorer.words import Spoken, word_indices, word_map
@@ -155,3 +157,41 @@ def test_the_queue_is_bounded_and_painting_takes_turns(session):
     assert app._queue.max_size == ui.WAITING
     painting = [fn for fn in app.fns.values() if fn.fn is not None and not fn.trigger_only_on_failure]
     assert painting and all(fn.concurrency_limit == 1 and fn.concurrency_id == "paint" for fn in painting)
+
+
+def with_words(words: str, **card) -> Session:
+    """A session whose model knows only ``words``."""
+
+    def load(name):
+        pipe = toy_pipeline()
+        pipe.vocab, pipe.card = Vocabulary((words.split() + [f"word{k}" for k in range(99)])[: len(pipe.vocab.words)]), card
+        return pipe
+
+    return Session("own", load=load)
+
+
+def test_a_model_of_other_things_begins_with_its_own_captions():
+    captions = ["grey cat on red chair", "zorp", "black cat asleep", "grey cat on red chair"]
+    session = with_words("grey cat on red chair black asleep", captions=captions)
+    assert ui.examples(session.pipeline()) == ["grey cat on red chair", "black cat asleep"]
+    shown = [block.value for block in ui.build(session).blocks.values() if isinstance(block, (gr.Textbox, gr.Button))]
+    assert shown[0] == "grey cat on red chair" and "black cat asleep" in shown and not any("bird" in text for text in shown)
+
+
+def test_a_model_without_captions_on_its_card_can_be_shown():
+    assert ui.examples(with_words("grey cat asleep").pipeline()) == ["grey cat asleep word0 word1"]
+    ui.build(with_words("grey cat asleep"))
+
+
+def test_a_model_that_knows_the_words_begins_with_birds():
+    pipe = toy_pipeline()
+    pipe.vocab, pipe.card = Vocabulary.build(ui.EXAMPLES), {"captions": ["a bird"]}
+    assert ui.examples(pipe) == list(ui.EXAMPLES)
+
+
+def test_a_port_in_use_is_one_line(session):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ValueError, match=r"cannot listen on 127\.0\.0\.1, port \d+.*--port"):
+            ui.serve(ui.build(session), *taken.getsockname())
