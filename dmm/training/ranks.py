@@ -61,10 +61,14 @@ class Ranks:
         """This process and its device.
 
         Raises:
-            ConfigError: no such device, or several processes without Accelerate.
+            ConfigError: no such device, several processes without Accelerate, or a launcher that was asked for several and started one.
         """
         place = find_device(device)
         if launched() == 1:
+            if os.environ.get("ACCELERATE_USE_CPU") == "True" and "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ:
+                raise ConfigError(
+                    "accelerate launch --cpu starts one process, whatever their number; take --multi_gpu and --set device=cpu"
+                )
             return cls(place)
         try:
             from accelerate import PartialState

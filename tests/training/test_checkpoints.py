@@ -23,6 +23,7 @@ from .conftest import TOY
 
 WORKER = Path(__file__).parent / "worker.py"
 KILLS = int(os.environ.get("DMM_KILLS", "3"))  # the long version: DMM_KILLS=20
+PATIENCE = 100 * KILLS  # seconds for a run of 15 steps a kill
 
 
 def quiet(text):
@@ -128,7 +129,7 @@ def _start(tmp_path, name, cache, steps):
 @pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_weights(toy_cache, tmp_path):
     steps, chance = 15 * KILLS, random.Random(7)
-    assert _start(tmp_path, "whole", toy_cache, steps).wait(300) == 0
+    assert _start(tmp_path, "whole", toy_cache, steps).wait(PATIENCE) == 0
     log, killed = tmp_path / "killed/log.jsonl", 0
     for number in range(KILLS):
         process = _start(tmp_path, "killed", toy_cache, steps)
@@ -138,7 +139,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(toy_cache, tmp_path)
         time.sleep(chance.random() * 0.1)
         process.send_signal(signal.SIGKILL)
         killed += process.wait(60) == -signal.SIGKILL
-    assert _start(tmp_path, "killed", toy_cache, steps).wait(300) == 0
+    assert _start(tmp_path, "killed", toy_cache, steps).wait(PATIENCE) == 0
     assert killed == KILLS
     once, twice = (read(tmp_path / name)[0] for name in ("whole", "killed"))
     assert all(torch.equal(once[key], twice[key]) for key in once)

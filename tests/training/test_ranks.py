@@ -92,6 +92,15 @@ def test_one_process_needs_nothing():
     assert find_device("cpu") == torch.device("cpu")
 
 
+def test_a_launcher_that_starts_one_process_of_several_is_named(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    assert Ranks.find("cpu").world == 1
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")  # what accelerate launch --cpu --num_processes 2 sets
+    with pytest.raises(ConfigError, match="--multi_gpu"):
+        Ranks.find("cpu")
+
+
 def test_a_shared_batch_norm_keeps_what_it_replaces():
     norm = nn.BatchNorm2d(3).train()
     norm(torch.randn(4, 3, 5, 5))
