@@ -1,26 +1,29 @@
-"""The ``explorer`` command: draw the papers' figures from a checkpoint, or serve the page.
+"""The ``explorer`` command: draw the papers' figures from a checkpoint, or a training run's from its traces, or serve the page.
 
-``explorer figures --list``; ``explorer figures dmgan-fig4 --out figures --format png,pdf,csv``; ``explorer app``. Every figure of the
-register is a command of its own, and its options are that command's flags.
+``explorer figures --list``; ``explorer figures dmgan-fig4 --out figures --format png,pdf,csv``; ``explorer figures memory-learning --run
+runs/my-gan``; ``explorer app``. Every figure of the register is a command of its own, and its options are that command's flags.
 """
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dmm.trace import Trace
 from explorer import controls
 from explorer.figures import Figure, check_options, draw, list_figures, requests
 from explorer.figures.export import FORMATS, export
+from explorer.figures.runs import Run
 from explorer.session import Session
 
 DEFAULT_MODEL = "dmmgan-aviary"
 
 app = typer.Typer(help="See what a text-to-image memory did.", no_args_is_help=True, add_completion=False)
-figures = typer.Typer(help="Draw the figures of the papers from a checkpoint.", invoke_without_command=True)
+figures = typer.Typer(help="Draw the figures of the papers from a checkpoint, or what a training run learned.", invoke_without_command=True)
 app.add_typer(figures, name="figures")
 
 
@@ -29,7 +32,10 @@ def _figures(
     context: typer.Context,
     list_: Annotated[bool, typer.Option("--list", help="print every figure: its name, source and title")] = False,
 ) -> None:
-    """Draw the figures of the papers from a checkpoint. `explorer figures NAME --help` shows a figure's options."""
+    """Draw the figures of the papers from a checkpoint, or what a training run learned.
+
+    `explorer figures NAME --help` shows a figure's options.
+    """
     if list_ or context.invoked_subcommand is None:
         width = max(len(figure.name) for figure in list_figures())
         for figure in list_figures():
@@ -37,20 +43,26 @@ def _figures(
         raise typer.Exit()
 
 
-def _run(figure: Figure, model: str, out: Path, formats: str, values: dict) -> None:
-    """Paint what the figure needs, draw it, write it."""
+def _run(figure: Figure, source: str, out: Path, formats: str, values: dict) -> None:
+    """Paint or read what the figure needs, draw it, write it."""
     kinds = [kind.strip().lower() for kind in formats.split(",") if kind.strip()]
     unknown = [kind for kind in kinds if kind not in FORMATS]
     if unknown or not kinds:
         _stop(f"--format: expected some of {','.join(FORMATS)}, found {formats!r}")
     try:
         values = check_options(figure, values)
-        session = Session(model)
-        traces = [session.trace(None, caption, seed) for caption, seed in requests(figure, values)]
-        for path in export(draw(figure, traces, **values), out, figure.name, kinds):
+        for path in export(draw(figure, _traces(figure, source, values), **values), out, figure.name, kinds):
             typer.echo(path)
-    except (ValueError, OSError) as error:  # CheckpointError, CaptionError, FigureError: each says what was expected
+    except (ValueError, OSError) as error:  # CheckpointError, CaptionError, FigureError, RunError: each says what was expected
         _stop(str(error))
+
+
+def _traces(figure: Figure, source: str, values: dict) -> Sequence[Trace]:
+    """What the figure shows: captions painted with a checkpoint, or one caption over the steps of a run."""
+    if figure.shows == "run":
+        return Run(source).course(values["caption"])
+    session = Session(source)
+    return [session.trace(None, caption, seed) for caption, seed in requests(figure, values)]
 
 
 def _stop(message: str) -> None:
@@ -62,10 +74,14 @@ def _command(figure: Figure):
     """The command of one figure: a function whose signature holds the figure's options."""
 
     def command(**given):
-        _run(figure, given.pop("model"), given.pop("out"), given.pop("format_"), given)
+        _run(figure, given.pop(source[0]), given.pop("out"), given.pop("format_"), given)
 
+    if figure.shows == "run":
+        source = ("run", str, inspect.Parameter.empty, typer.Option(help="a run directory, trained with train.trace_every"))
+    else:
+        source = ("model", str, DEFAULT_MODEL, typer.Option(help="a checkpoint under assets/checkpoints, or a folder"))
     common = [
-        ("model", str, DEFAULT_MODEL, typer.Option(help="a checkpoint under assets/checkpoints, or a folder")),
+        source,
         ("out", Path, Path("figures"), typer.Option(help="folder to write into")),
         ("format_", str, "png", typer.Option("--format", help=f"some of {','.join(FORMATS)}")),
     ]

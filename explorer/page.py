@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -24,10 +24,12 @@ from explorer.words import (
     QUANTITIES,
     Chip,
     MissingQuantity,
+    Numbers,
     Spoken,
     agreement,
     chips,
     has,
+    maps_of,
     response_maps,
     response_shares,
     uniform,
@@ -54,7 +56,9 @@ def number(value: float) -> str:
     return shown.replace("0.", ".", 1) if shown.startswith("0.") else shown
 
 
-def render(trace: Trace, spoken: Sequence[Spoken], model: str, vocabulary: int) -> str:
+def render(
+    trace: Trace, spoken: Sequence[Spoken], model: str, vocabulary: int, moment: str = "", peaks: Mapping[int, float] | None = None
+) -> str:
     """The page of one painted caption.
 
     Args:
@@ -62,15 +66,17 @@ def render(trace: Trace, spoken: Sequence[Spoken], model: str, vocabulary: int) 
         spoken: the caption's tokens, known or not, from :func:`explorer.words.spoken`.
         model: name shown, and put into the link.
         vocabulary: words that the model knows.
+        moment: when in its training the model painted this; empty for the finished model.
+        peaks: stage -> the probability that its colours reach up to at least, for pages that are compared.
     """
     caption, seed = trace.captions[0], trace.seeds[0]
     painted = [index for index, stage in enumerate(trace.stages) if stage.image is not None]  # some systems paint once, at the end
-    columns = "".join(_stage(trace, index, spoken) for index in painted)
+    columns = "".join(_stage(trace, index, spoken, (peaks or {}).get(index, 0.0)) for index in painted)
     table = base64.b64encode(overlay.legend("", (0, 1)).strip.tobytes()).decode()
     return (
         f'<article class="ex" data-caption="{text(caption)}" data-seed="{seed}" data-model="{text(model)}"'
         f' data-table="{table}" style="--strength:{STRENGTH}">'
-        f"{_said(spoken, seed, model, vocabulary)}"
+        f"{_said(spoken, seed, model, vocabulary, moment)}"
         f'<div class="ex-stages">{columns}</div>'
         '<p class="ex-live" aria-live="polite"></p></article>'
     )
@@ -99,7 +105,7 @@ def strip(maps: Sequence[np.ndarray], limits: overlay.Limits) -> str:
 # --- the sentence that was painted ------------------------------------------------------------------------------------
 
 
-def _said(spoken: Sequence[Spoken], seed: int, model: str, vocabulary: int) -> str:
+def _said(spoken: Sequence[Spoken], seed: int, model: str, vocabulary: int, moment: str) -> str:
     words = " ".join(f'<span data-word="{text(w.word)}">{text(w.word)}</span>' if w.known else _unknown(w.word) for w in spoken)
     missing = list(dict.fromkeys(w.word for w in spoken if not w.known))
     note = ""
@@ -109,7 +115,7 @@ def _said(spoken: Sequence[Spoken], seed: int, model: str, vocabulary: int) -> s
         note = f'<p class="ex-missing">{quoted} {verb} not among the {vocabulary} words that {text(model)} knows; {pronoun} left out.</p>'
     return (
         f'<header class="ex-said"><p class="ex-caption">{words}</p>'
-        f'<p class="ex-origin">{text(model)} <span aria-hidden="true">·</span> seed {seed}</p>{note}</header>'
+        f'<p class="ex-origin">{text(f"{model} {moment}".strip())} <span aria-hidden="true">·</span> seed {seed}</p>{note}</header>'
     )
 
 
@@ -120,40 +126,35 @@ def _unknown(word: str) -> str:
 # --- one column a stage: six rows that line up across the columns --------------------------------------------------------
 
 
-def _stage(trace: Trace, index: int, spoken: Sequence[Spoken]) -> str:
+def _stage(trace: Trace, index: int, spoken: Sequence[Spoken], peak: float) -> str:
     stage = trace.stages[index]
-    maps = _maps_of(trace, index)
+    maps = maps_of(trace, index)
     if maps is None:
         role, rows = "from the whole sentence; no word is read yet", _notes(trace)
     else:
         height, width = getattr(stage, QUANTITIES[maps].field).shape[-2:]
         role = f"reads the words at {height} × {width}"
-        rows = _addressing(trace, index, maps) + _memory(trace, index, maps, spoken) + _response(trace, index)
+        rows = _addressing(trace, index, maps, peak) + _memory(trace, index, maps, spoken) + _response(trace, index)
     return (
         f'<section class="ex-stage" data-stage="{index}" aria-label="{stage.size} pixel stage">'
         f"<h2><b>{stage.size} × {stage.size}</b> <span>{role}</span></h2>"
-        f"{_picture(trace, index, maps)}{_stream(trace, index)}{rows}</section>"
+        f"{_picture(trace, index, maps, peak)}{_stream(trace, index)}{rows}</section>"
     )
 
 
-def _maps_of(trace: Trace, index: int) -> str | None:
-    """The quantity with one map a word that this stage has, if any."""
-    return next((name for name, quantity in QUANTITIES.items() if quantity.places and has(trace, index, name)), None)
-
-
-def _tiles(trace: Trace, index: int, maps: str) -> tuple[list[np.ndarray], overlay.Limits]:
-    """The maps of all words and the range they share: it reaches at least 2/T, so that even reading lies in the middle of the colours."""
+def _tiles(trace: Trace, index: int, maps: str, peak: float) -> tuple[list[np.ndarray], overlay.Limits]:
+    """The maps of all words and the range they share: it reaches ``peak`` and at least 2/T: even reading then lies within the colours."""
     tiles = [word_map(trace, index, i, maps) for i in word_indices(trace)]
-    return tiles, overlay.limits(*tiles, np.float32(2 * uniform(trace)))
+    return tiles, overlay.limits(*tiles, np.float32(max(peak, 2 * uniform(trace))))
 
 
-def _picture(trace: Trace, index: int, maps: str | None) -> str:
+def _picture(trace: Trace, index: int, maps: str | None, peak: float) -> str:
     stage = trace.stages[index]
     alt = text(f"Painted at {stage.size} pixels from: {trace.captions[0]}")
     image = f'<img class="ex-image" src="{data_uri(to_pil(stage.image[0]))}" width="{stage.size}" height="{stage.size}" alt="{alt}">'
     if maps is None:
         return f'<div class="ex-picture">{image}</div>'
-    tiles, limits = _tiles(trace, index, maps)
+    tiles, limits = _tiles(trace, index, maps, peak)
     height, width = tiles[0].shape
     return (
         f'<div class="ex-picture" data-top="{limits[1]:.6g}">{image}'
@@ -183,7 +184,7 @@ def _read_back(word: str, agrees: bool | None) -> str:
 
 def _notes(trace: Trace) -> str:
     """Beside the rows of the later stages, in the column of the stage that has none: what is true of each."""
-    later = [_maps_of(trace, i) for i in range(len(trace.stages))]
+    later = [maps_of(trace, i) for i in range(len(trace.stages))]
     maps = next((QUANTITIES[name] for name in later if name), None)
     reading = [maps.note] if maps else ["No stage of this system reads single words."]
     gated = any(has(trace, i, GATE) for i in range(len(trace.stages)))
@@ -222,9 +223,9 @@ def _named(quantity: str) -> str:
     return f"{found.label}, {found.equation.removeprefix('DM-GAN ')}"
 
 
-def _addressing(trace: Trace, index: int, maps: str) -> str:
+def _addressing(trace: Trace, index: int, maps: str, peak: float) -> str:
     quantity = QUANTITIES[maps]
-    legend = overlay.legend(quantity.label, _tiles(trace, index, maps)[1], quantity.unit, uniform(trace))
+    legend = overlay.legend(quantity.label, _tiles(trace, index, maps, peak)[1], quantity.unit, uniform(trace))
     return f'<div class="ex-row">{_heading("Where a word is read", _named(maps))}{_legend(legend)}</div>'
 
 
@@ -289,4 +290,88 @@ def _path(name: str, values: np.ndarray, share: float) -> str:
         f'<img class="ex-map" alt="" width="{values.shape[1]}" height="{values.shape[0]}" src="{strip([values], (0, 1))}">'
         f'<span class="ex-share"><span>{name}</span><span>{number(share)}</span></span>'
         f'<span class="ex-meter"><i style="width:{share:.1%}"></i></span></button>'
+    )
+
+
+# --- a training run: what its traces say, step by step ------------------------------------------------------------------------
+
+CHART = (300, 96)  # user units of a chart, stretched over its column
+HOW = "Below is what was painted at the marked step. Choose a word there, then move the slider, to see where it comes to be read."
+
+
+def learning(trace: Trace, steps: Sequence[int], course: Sequence[Sequence[Numbers]], now: int, begins: int) -> str:
+    """Every step of a training run as numbers, in the columns of the page; the step ``now`` is marked and its numbers are named.
+
+    Args:
+        trace: the caption at step ``now``, a batch of one.
+        steps: of the run, in order; at least two.
+        course: the numbers of each step, by stage.
+        now: one of ``steps``.
+        begins: the step after which the refinements were trained; those before are shaded.
+    """
+    reading = [index for index in range(len(trace.stages)) if maps_of(trace, index)]
+    if not reading:
+        return notice("No stage of this system reads single words; the slider shows its pictures.")
+    at = course[list(steps).index(now)]
+    lines = {f"for {trace.stages[i].size}": ([row[i].evenness for row in course], at[i].evenness) for i in reading}
+    maps = QUANTITIES[maps_of(trace, reading[0])].label
+    even = _chart("How evenly words are read", f"entropy of {maps} over log T; 1 = nothing chosen", lines, steps, now, begins)
+    columns = [f'<div class="ex-course">{even}{_note([HOW])}</div>']
+    gates = np.array([gate for row in course for stage in row for gate in (stage.gates or {}).values()] or [0.0])
+    low, high = np.floor(gates.min() * 10) / 10, np.ceil(gates.max() * 10) / 10
+    for index in reading:
+        size, cells = trace.stages[index].size, ""
+        if at[index].shares:
+            lines = {path: ([row[index].shares[path] for row in course], share) for path, share in at[index].shares.items()}
+            cells += _chart(f"Who answers for {size}", "response gate, mean over places", lines, steps, now, begins)
+        if at[index].gates:
+            cells += _gates(trace, index, steps, course, now, (float(low), float(max(high, low + 0.1))))
+        columns.append(f'<div class="ex-course">{cells}</div>')
+    return f'<div class="ex-courses">{"".join(columns)}</div>'
+
+
+def _along(step: int, steps: Sequence[int]) -> float:
+    """Where a step lies between the first and the last, 0 to 1."""
+    return (step - steps[0]) / (steps[-1] - steps[0])
+
+
+def _chart(title: str, unit: str, lines: dict[str, tuple[list[float], float]], steps: Sequence[int], now: int, begins: int) -> str:
+    """Curves from 0 to 1 over the steps; below, each with its number now."""
+    width, height = CHART
+    shade = min(max(_along(begins, steps), 0.0), 1.0) * width
+    curves, keys = "", ""
+    for number_, (name, (values, value)) in enumerate(lines.items()):
+        kind = f"ex-line-{name}" if name in ("image", "words", "global") else f"ex-line-{number_}"
+        points = " ".join(f"{_along(s, steps) * width:.1f},{(1 - v) * height:.1f}" for s, v in zip(steps, values, strict=True) if v == v)
+        curves += f'<polyline class="{kind}" points="{points}"/>'
+        swatch = f'<svg viewBox="0 0 24 8" aria-hidden="true"><line class="{kind}" x1="0" y1="4" x2="24" y2="4"/></svg>'
+        keys += f"<span>{swatch}{text(name)} <b>{_told(value)}</b></span>"
+    said = text(f"{title}, {unit}, at step {now:,}: " + ", ".join(f"{name} {_told(value)}" for name, (_, value) in lines.items()))
+    marks = "".join(f'<line class="ex-hair" x1="0" x2="{width}" y1="{y * height}" y2="{y * height}"/>' for y in (0, 0.5, 1))
+    cursor = _along(now, steps) * width
+    return (
+        f'<h3>{text(title)} <span>{text(unit)}</span></h3><div class="ex-axes"><i>1</i><i>.5</i><i>0</i>'
+        f'<svg class="ex-chart" viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" aria-label="{said}">'
+        f'<rect class="ex-shade" width="{shade:.1f}" height="{height}"/>{marks}'
+        f'<line class="ex-cursor" x1="{cursor:.1f}" x2="{cursor:.1f}" y1="0" y2="{height}"/>{curves}</svg></div>'
+        f'<p class="ex-span"><span>{steps[0]:,}</span><span>training step</span><span>{steps[-1]:,}</span></p><p class="ex-keys">{keys}</p>'
+    )
+
+
+def _told(value: float) -> str:
+    """A number, or a dash for one that is none: a caption of one word is read neither evenly nor unevenly."""
+    return number(value) if value == value else "–"
+
+
+def _gates(trace: Trace, index: int, steps: Sequence[int], course: Sequence[Sequence[Numbers]], now: int, limits: overlay.Limits) -> str:
+    """The writing gate of each word over the steps, a row a word; each cell is one step."""
+    values = np.array([[row[index].gates[i] for row in course] for i in word_indices(trace)])  # words steps
+    place = list(steps).index(now)
+    names = "".join(f"<span>{text(trace.words[0][i])}</span>" for i in word_indices(trace))
+    shown = "".join(f"<span>{number(value)}</span>" for value in values[:, place])
+    legend = _legend(overlay.legend(QUANTITIES[GATE].label, limits, QUANTITIES[GATE].unit))
+    return (
+        f"<h3>Memory written for {trace.stages[index].size} <span>{text(_named(GATE))}</span></h3>{legend}"
+        f'<div class="ex-gates"><div>{names}</div><div class="ex-cells"><img alt="" src="{strip([values], limits)}">'
+        f'<i style="left:{place / len(steps):.2%};width:{1 / len(steps):.2%}"></i></div><div>{shown}</div></div>'
     )

@@ -78,6 +78,10 @@ class Session:
         """Names of the models, the first is the default."""
         return tuple(self._sources)
 
+    def source(self, model: str | None = None) -> str | Path:
+        """Where a model (None: the first) comes from: a checkpoint's name, or a directory. Raises as :meth:`pipeline`."""
+        return self._sources[self._resolve(model)]
+
     def pipeline(self, model: str | None = None):
         """The ready pipeline of a model (None: the first), loaded on first use.
 

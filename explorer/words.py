@@ -78,6 +78,16 @@ class Chip:
 
 
 @dataclass(frozen=True)
+class Numbers:
+    """One stage in a few numbers, as they are followed over training; None where the system does not have it."""
+
+    evenness: float | None  # entropy of the maps of the words over log T, 0 to 1
+    gates: dict[int, float] | None  # position on the T axis -> writing gate, 0 to 1
+    shares: dict[str, float] | None  # who answered: path -> mean response gate, adds up to 1
+    peak: float | None  # the largest probability of a word at any place: maps of several steps share a range up to it
+
+
+@dataclass(frozen=True)
 class Spoken:
     """One token of a typed caption and whether the model's vocabulary has it."""
 
@@ -116,6 +126,11 @@ def word_indices(trace: Trace, sample: int = 0) -> list[int]:
 def uniform(trace: Trace, sample: int = 0) -> float:
     """1/T over the real words: the addressing probability if every word were read evenly."""
     return 1.0 / len(word_indices(trace, sample))
+
+
+def maps_of(trace: Trace, stage: int) -> str | None:
+    """The quantity with one map a word that this stage has (a key of :data:`QUANTITIES`), if any."""
+    return next((name for name, quantity in QUANTITIES.items() if quantity.places and has(trace, stage, name)), None)
 
 
 def word_map(trace: Trace, stage: int, index: int, quantity: str = "addressing", sample: int = 0) -> np.ndarray:
@@ -195,6 +210,40 @@ def top_words(
     return sorted(chips(trace, stage, quantity, region, sample), key=lambda chip: chip.rank)[:k]
 
 
+def evenness(trace: Trace, stage: int, quantity: str = "addressing", sample: int = 0) -> float:
+    """How evenly the words are read: the entropy over the words relative to log T, mean over the places.
+
+    1 = every place reads all words alike, nothing is chosen; 0 = every place reads one word alone. Probabilities are taken among the real
+    words. Not a number for a caption of one word, which leaves nothing to choose.
+
+    Raises:
+        MissingQuantity: the stage has no such maps.
+    """
+    indices = word_indices(trace, sample)
+    if len(indices) < 2:
+        return float("nan")
+    weights = _field(trace, stage, quantity)[sample, indices].double()  # T H W
+    weights = weights / weights.sum(0, keepdim=True).clamp_min(1e-12)
+    entropy = -(weights * weights.clamp_min(1e-12).log()).sum(0)  # H W, nats
+    return float(entropy.mean() / np.log(len(indices)))
+
+
+def most_placed(trace: Trace, stage: int, sample: int = 0) -> int:
+    """Position of the word that makes a claim (none of :data:`SMALL_WORDS`) and whose map differs most between the places.
+
+    Of equal words the earlier; among all words if none makes a claim.
+
+    Raises:
+        MissingQuantity: the stage has no maps.
+    """
+    quantity = maps_of(trace, stage)
+    if quantity is None:
+        raise MissingQuantity(f"{_stage_name(trace, stage)} has no map a word")
+    indices, names = word_indices(trace, sample), trace.words[sample]
+    claims = [i for i in indices if names[i] not in SMALL_WORDS] or indices
+    return max(claims, key=lambda i: (round(float(word_map(trace, stage, i, quantity, sample).std()), 6), -i))
+
+
 def response_maps(trace: Trace, stage: int, sample: int = 0) -> dict[str, np.ndarray]:
     """The response gate as maps, H W float32 each, that add up to 1 at each place.
 
@@ -217,6 +266,18 @@ def response_shares(trace: Trace, stage: int, region: Region | None = None, samp
     """Mean of each map of :func:`response_maps` over a region; they add up to 1."""
     maps = response_maps(trace, stage, sample)
     return {name: float(values[cells(region, *values.shape)].mean()) for name, values in maps.items()}
+
+
+def numbers(trace: Trace, sample: int = 0) -> list[Numbers]:
+    """Every stage of a trace in a few numbers."""
+    found = []
+    for index, stage in enumerate(trace.stages):
+        maps = maps_of(trace, index)
+        gates = {chip.index: chip.value for chip in chips(trace, index, sample=sample)} if stage.writing_gate is not None else None
+        shares = response_shares(trace, index, sample=sample) if stage.response_gate is not None else None
+        peak = float(_field(trace, index, maps)[sample, word_indices(trace, sample)].max()) if maps else None
+        found.append(Numbers(evenness(trace, index, maps, sample) if maps else None, gates, shares, peak))
+    return found
 
 
 def spoken(caption: str, vocab) -> list[Spoken]:

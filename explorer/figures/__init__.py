@@ -1,6 +1,6 @@
-"""Figures of the papers, each a pure function of traces. Importing this package registers them all."""
+"""Figures of the papers and of training runs, each a pure function of traces. Importing this package registers them all."""
 
-from explorer.figures import dmgan
+from explorer.figures import dmgan, learning
 from explorer.figures.registry import (
     Figure,
     FigureError,
@@ -23,6 +23,7 @@ __all__ = [
     "dmgan",
     "draw",
     "get_figure",
+    "learning",
     "list_figures",
     "register_figure",
     "requests",

@@ -15,8 +15,10 @@ from typing import Any
 from matplotlib.figure import Figure as Drawing
 
 from dmm.trace import Trace
+from explorer.figures.runs import Course
 
 KINDS = ("int", "float", "bool", "text", "choice", "captions")
+SHOWS = ("captions", "run")
 
 
 class FigureError(ValueError):
@@ -100,6 +102,7 @@ class Figure:
     needs: tuple[str, ...]  # fields of StageTrace that at least one stage must have
     function: Callable[..., Result] = field(repr=False)
     options: tuple[Option, ...] = ()
+    shows: str = "captions"  # "captions": painted for the figure; "run": one caption over the steps of a training run, a Course
 
     def option(self, name: str) -> Option:
         """An option by name.
@@ -116,17 +119,27 @@ class Figure:
 _FIGURES: dict[str, Figure] = {}
 
 
-def register_figure(name: str, *, title: str, source: str, needs: Sequence[str] = (), options: Sequence[Option] = ()) -> Callable:
+def register_figure(
+    name: str,
+    *,
+    title: str,
+    source: str,
+    needs: Sequence[str] = (),
+    options: Sequence[Option] = (),
+    shows: str = "captions",
+) -> Callable:
     """Put a function ``(traces, **drawing options) -> Result`` into the register; the function itself is returned unchanged.
 
     Raises:
-        ValueError: the name is taken.
+        ValueError: the name is taken, or ``shows`` is none of :data:`SHOWS`.
     """
+    if shows not in SHOWS:
+        raise ValueError(f"figure {name}: shows {shows!r} is none of {', '.join(SHOWS)}")
 
     def put(function: Callable[..., Result]) -> Callable[..., Result]:
         if name in _FIGURES:
             raise ValueError(f"figure {name!r} is registered twice")
-        _FIGURES[name] = Figure(name, title, source, tuple(needs), function, tuple(options))
+        _FIGURES[name] = Figure(name, title, source, tuple(needs), function, tuple(options), shows)
         return function
 
     return put
@@ -160,7 +173,13 @@ def check_options(figure: Figure, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def requests(figure: Figure, values: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """What must be painted for a figure: (caption, seed) in the order in which the figure takes the traces."""
+    """What must be painted for a figure: (caption, seed) in the order in which the figure takes the traces.
+
+    Raises:
+        FigureError: nothing is painted for this figure, it shows a training run; or options that do not fit.
+    """
+    if figure.shows == "run":
+        raise FigureError(f"{figure.name} shows a training run; read its traces with explorer.figures.runs.Run(directory).course()")
     values = check_options(figure, values)
     made = {o.kind: values[o.name] for o in figure.options if o.makes == "trace"}
     captions = made["captions"] if "captions" in made else (made["text"],)
@@ -171,9 +190,11 @@ def draw(figure: Figure | str, traces: Sequence[Trace], **options) -> Result:
     """Draw a figure from traces that are already made (each with a batch axis of 1). Options that choose traces are checked and left out.
 
     Raises:
-        FigureError: no traces, an option that does not fit, or a quantity that these traces do not have.
+        FigureError: no traces, or not those of a run; an option that does not fit; a quantity that these traces do not have.
     """
     figure = get_figure(figure) if isinstance(figure, str) else figure
+    if (figure.shows == "run") != isinstance(traces, Course):
+        raise FigureError(f"{figure.name}: expected {'the course of a training run' if figure.shows == 'run' else 'painted captions'}")
     if not traces:
         raise FigureError(f"{figure.name}: expected at least one trace")
     for need in figure.needs:

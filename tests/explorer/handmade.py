@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
 import torch
+from torch import Tensor
 
 from dmm.trace import StageTrace, Trace
 
@@ -50,6 +56,37 @@ def make_trace(caption: str = "a small bird with a yellow crown", seed: int = 0)
         words=[list(WORDS)],
         seeds=[seed],
     )
+
+
+def chosen(share: float, seed: int = 0) -> Trace:
+    """The hand-made trace with addressing between even (share 0) and one word alone (share 1: "yellow")."""
+    trace = make_trace(seed=seed)
+    for stage in trace.stages[1:]:
+        stage.addressing = torch.zeros_like(stage.addressing)
+        stage.addressing[:, 1:-1] = (1 - share) / 7
+        stage.addressing[:, 6] += share
+    return trace
+
+
+def both(one: Trace, other: Trace) -> Trace:
+    """Two traces as one batch."""
+
+    def joined(a, b):
+        pairs = {f.name: (getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a) if f.name != "stages"}
+        merged = {name: torch.cat(pair) if isinstance(pair[0], Tensor) else pair[0] and pair[0] + pair[1] for name, pair in pairs.items()}
+        return dataclasses.replace(a, **merged)
+
+    return dataclasses.replace(joined(one, other), stages=[joined(a, b) for a, b in zip(one.stages, other.stages, strict=True)])
+
+
+def write_run(directory: Path, steps: Sequence[int] = (10, 20, 30, 40, 50), begins: int = 0) -> Path:
+    """A run directory with the traces of two captions: the first is read evenly at the first step and one word alone at the last."""
+    (directory / "traces").mkdir(parents=True)
+    (directory / "config.json").write_text(json.dumps({"train": {"initial_steps": begins}}))
+    for place, step in enumerate(steps):
+        trace = both(chosen(place / (len(steps) - 1)), make_trace("a small bird with a yellow crown, again", seed=1))
+        trace.save(directory / "traces" / f"{step:07d}.npz")
+    return directory
 
 
 class CountingPipeline:

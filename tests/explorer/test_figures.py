@@ -17,7 +17,7 @@ from explorer.figures import FigureError, Option
 from explorer.figures.export import FORMATS, export, render
 from tests.explorer.handmade import make_trace
 
-NAMES = [figure.name for figure in figures.list_figures()]
+NAMES = [figure.name for figure in figures.list_figures() if figure.shows == "captions"]
 LONG = "this particular bird has a belly that is yellow and brown with " + "exceedingly " * 8 + "long $legs_and$ feet"
 
 
