@@ -229,9 +229,10 @@ def train_gan(
             err=True,
         )
     following = f"dmm generate CAPTION --model {directory}; python app.py {directory}"
+    _earlier(match, "match")
     if caption is not None and config.train.stream:
         _earlier(caption, "caption")
-    step = GanStep(config, _earlier(match, "match"), caption)
+    step = GanStep(config, match, caption)
     _train(step, config, directory, resume, minutes, dry, following)
 
 
@@ -414,15 +415,22 @@ def evaluate(
 ) -> None:
     """Measure a model on Aviary: attribute agreement, Fréchet distance, R-precision, caption F1, each with ceiling and floor.
 
+    Only of use for models of Aviary's birds; of others it says how far they are from these birds.
+
     Example: dmm evaluate dmmgan-aviary --captions 2000 --out assets/results/dmmgan-aviary.json
     """
     from dmm.checkpoint import load
+    from dmm.config import ConfigError
     from dmm.images import write_atomic
     from dmm.metrics import METRICS
     from dmm.metrics import evaluate as measure
+    from dmm.pipeline import CaptionError
 
     chosen = tuple(metrics.split(",")) if metrics else METRICS
-    result = measure(load(model), captions, seed, chosen, judge=judge, sheet=sheet, command=_command(), progress=sys.stderr.isatty())
+    try:
+        result = measure(load(model), captions, seed, chosen, judge=judge, sheet=sheet, command=_command(), progress=sys.stderr.isatty())
+    except CaptionError as error:
+        raise ConfigError(f"{model}: trained on other words than those of Aviary's birds, which are what is measured") from error
     text = json.dumps(result, indent=1)
     if out:
         write_atomic(out, text.encode() + b"\n")

@@ -106,7 +106,8 @@ class Pipeline(nn.Module):
             said = (
                 "The caption is empty." if not caption.strip() else f"None of the words of “{caption.strip()[:80]}” is in the vocabulary."
             )
-            raise CaptionError(f"{said} Try: this small bird has a yellow crown and a white belly")
+            own = next(iter(self.card.get("captions", ())), "this small bird has a yellow crown and a white belly")
+            raise CaptionError(f"{said} Try: {own}")
         if len(known) > MOST_WORDS:
             raise CaptionError(f"The caption has {len(known)} known words; at most {MOST_WORDS} can be painted. Shorten it.")
         return self.vocab.encode(caption)

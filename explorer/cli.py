@@ -21,8 +21,16 @@ from explorer.figures.runs import Run
 from explorer.session import Session
 
 DEFAULT_MODEL = "dmmgan-aviary"
+ABOUT = """See what a text-to-image memory did.
 
-app = typer.Typer(help="See what a text-to-image memory did.", no_args_is_help=True, add_completion=False)
+  explorer figures --list
+
+  explorer figures dmgan-fig4 --model runs/cats-gan --out figures --format png,pdf
+
+  explorer app runs/cats-gan
+"""
+
+app = typer.Typer(help=ABOUT, no_args_is_help=True, add_completion=False)
 figures = typer.Typer(help="Draw the figures of the papers from a checkpoint, or what a training run learned.", invoke_without_command=True)
 app.add_typer(figures, name="figures")
 
@@ -104,14 +112,18 @@ def serve(
     host: Annotated[str, typer.Option(help="address to listen on", envvar="HOST")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port to listen on", envvar="PORT")] = 7860,
 ) -> None:
-    """Serve the page on this machine."""
-    from explorer.ui import build, launch_options  # Gradio is slow to import; figures do not need it
+    """Serve the page on this machine.
+
+    Example: explorer app
+
+    Example: explorer app runs/cats-gan dmmgan-aviary --port 8000
+    """
+    from explorer import ui  # Gradio is slow to import; figures do not need it
 
     try:
-        page = build(Session(checkpoints or [DEFAULT_MODEL]))
+        ui.serve(ui.build(Session(checkpoints or [DEFAULT_MODEL])), host, port)
     except ValueError as error:
         _stop(str(error))
-    page.launch(**launch_options(host, port))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,11 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+from dmm.checkpoint import save
 from dmm.cli import app
 from dmm.config import DataConfig, ModelConfig, TrainConfig
+from dmm.data.vocab import Vocabulary
+from tests.explorer.toy import toy_pipeline
 
 
 @pytest.fixture
@@ -77,7 +80,7 @@ def test_every_help_page_teaches_with_a_command_that_exists():
         (["train", "match", "--set", "precision=fp8", "--set", "images=2"], "expected fp32, bf16, fp16 or auto"),
         (["train", "gan", "--match", "nowhere"], "nowhere: no checkpoint there"),
         (["train", "gan", "--match", "nowhere", "--set", "stream=0"], "Train it first: dmm train match --out nowhere"),
-        (["train", "gan", "--caption", "nowhere"], "Train it first: dmm train caption --out nowhere"),
+        (["train", "caption"], "Train it first: dmm train match --out runs/aviary-match"),
         (["generate", "a red bird", "--model", "nowhere"], "nowhere: no checkpoint there"),
         (["bench", "--only", "everything"], "expected one of aviary"),
         (
@@ -110,3 +113,14 @@ def test_the_table_of_fidelity_names_only_flags_that_exist(root):
     for row in rows:
         for name in re.findall(r"`([A-Za-z_0-9]+)\(?", row.split("|")[5]):
             assert name in fields or (name in functions and re.search(rf"(def|class) {name}\(", source)), f"{name} in {row}"
+
+
+def test_evaluating_a_model_of_other_things_says_what_is_measured(cli, tmp_path):
+    pipe = toy_pipeline()
+    pipe.vocab = Vocabulary([f"word{k}" for k in range(len(pipe.vocab.words))])
+    pipe.card = {"captions": ["word3 word4"]}
+    save(pipe, tmp_path)
+    result = cli.invoke(app, ["evaluate", str(tmp_path), "--captions", "2", "--metrics", "attributes"])
+    assert result.exit_code == 2 and "trained on other words than those of Aviary's birds" in result.output
+    result = cli.invoke(app, ["generate", "a red bird", "--model", str(tmp_path), "--out", str(tmp_path)])
+    assert result.exit_code == 2 and "Try: word3 word4" in result.output
