@@ -30,7 +30,7 @@ From a folder of your own pictures to your own model (docs/training.md tells eac
 
   dmm data prepare cats
 
-  dmm train match --set source=cats --set part_colours=0 --out runs/cats-match
+  dmm train match --set source=cats --out runs/cats-match
 
   dmm train caption --set source=cats --match runs/cats-match --out runs/cats-caption
 
@@ -109,7 +109,12 @@ def _config(recipe: str, step: str, overrides: list[str] | None):
         if not equals:
             raise ConfigError(f"--set: expected key=value, found {text!r}")
         pairs[key] = value
-    return override(read(recipe, step), pairs)
+    config = override(read(recipe, step), pairs)
+    asked = pairs.keys() & {"part_colours", "train.part_colours"}
+    if config.train.part_colours and config.data.source != "aviary" and not asked:
+        typer.echo("note: train.part_colours of the recipe is left out: only Aviary knows the true colour of each part", err=True)
+        config = override(config, {"part_colours": "0"})
+    return config
 
 
 def _command() -> str:
@@ -155,7 +160,7 @@ def train_match(
 
     Example: dmm train match
 
-    Example: dmm train match --set source=cats --set part_colours=0 --out runs/cats-match
+    Example: dmm train match --set source=cats --out runs/cats-match
     """
     from dmm.training.steps import MatchStep
 

@@ -187,4 +187,4 @@ def prepare(
     if speed:
         rate = found["speed"]
         typer.echo(f"  {rate['samples_per_second']:,} samples/s at {card['sizes']} px, batches of {rate['batch']}, one process")
-    typer.echo(f"  next: dmm train match --set source={place if out else directory} --set part_colours=0")
+    typer.echo(f"  next: dmm train match --set source={place if out else directory}")

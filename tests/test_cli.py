@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from dmm.checkpoint import save
-from dmm.cli import app
+from dmm.cli import _config, app
 from dmm.config import DataConfig, ModelConfig, TrainConfig
 from dmm.data.vocab import Vocabulary
 from tests.explorer.toy import toy_pipeline
@@ -48,6 +48,15 @@ def test_list_names_every_setting_with_its_meaning(cli):
     assert found["train.batch"]["default"] == "8" and found["model.widths"]["default"] == "64,64,64"
     assert found["data.mirror"]["default"] == "false"
     assert "train.batch=8  captions an optimiser step" in cli.invoke(app, ["list", "--settings"]).output
+
+
+@pytest.mark.parametrize("step", ["match", "caption"])
+def test_an_aid_that_only_aviary_can_give_is_left_out_of_other_data_unless_asked_for(step, capsys):
+    assert _config("aviary", step, None).train.part_colours > 0 and not capsys.readouterr().err
+    assert _config("aviary", step, ["source=cats"]).train.part_colours == 0
+    assert "note: train.part_colours" in capsys.readouterr().err
+    assert _config("aviary", step, ["source=cats", "part_colours=2"]).train.part_colours == 2  # refused later, by name
+    assert not capsys.readouterr().err
 
 
 def _commands(group, name="dmm"):

@@ -27,7 +27,7 @@ CONTENT_WORDS = (
 )
 
 FIXED_CAPTIONS = 8  # of every sample grid
-_NO_PART_COLOURS = "train.part_colours: only data.source=aviary knows the colour of each part; leave it out: --set part_colours=0"
+_NO_PART_COLOURS = "train.part_colours: only data.source=aviary knows the colour of each part; leave it out"
 
 
 def _no_content(aids: list[str]) -> str:
