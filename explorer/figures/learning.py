@@ -252,7 +252,7 @@ def _evenness(page: Sheet, down: float) -> float:
     axes = _frame(page, LEFT, down + 0.03, width, CURVE, shown)
     axes.set(xlim=(low, low + width * inch), ylim=(0, 1.05))
     _unlike(page, axes, low)
-    axes.axhline(1, color=style.INK, linewidth=0.6, linestyle=(0, (1, 2)))
+    axes.plot([low, page.steps[-1]], [1, 1], color=style.INK, linewidth=0.6, linestyle=(0, (1, 2)))
     lines = []
     for stage in page.stages:
         values = [at[stage].evenness for at in page.numbers]
@@ -273,11 +273,16 @@ def _ends(axes: Axes, x: float, lines: list[tuple[float, str, str]], height: flo
     low, high = axes.get_ylim()
     need = 0.115 / height * (high - low)
     places = sorted((value, i) for i, (value, *_) in enumerate(lines) if np.isfinite(value))
-    at: list[float] = []
+    groups: list[list[float]] = []  # names that stand together, about the mean of their values
     for value, _ in places:
-        at.append(max(value, at[-1] + need) if at else max(value, low + need / 2))
-    for back in range(len(at) - 1, -1, -1):
-        at[back] = min(at[back], (high if back == len(at) - 1 else at[back + 1]) - (need / 2 if back == len(at) - 1 else need))
+        groups.append([value])
+        while len(groups) > 1 and np.mean(groups[-1]) - np.mean(groups[-2]) < need * (len(groups[-1]) + len(groups[-2])) / 2:
+            groups[-2:] = [groups[-2] + groups[-1]]
+    at: list[float] = []
+    for group in groups:
+        half = need * len(group) / 2
+        first = min(max(float(np.mean(group)), low + half), high - half) - half + need / 2
+        at += [first + need * place for place in range(len(group))]
     for y, (_, i) in zip(at, places, strict=True):
         axes.text(x, y, lines[i][1], color=lines[i][2], size=style.SMALL, va="center", parse_math=False)
 
@@ -293,7 +298,7 @@ def _answers(page: Sheet, down: float) -> float:
     stages = [i for i in page.stages if page.numbers[-1][i].shares]
     if not stages:
         return down
-    _label(page, down + 0.17, "Who answers", "response gate (Eq. 8–9), mean over places; their sum is 1")
+    _label(page, down + 0.17, "Who answers", "mean response gate (Eq. 8–9); the paths sum to 1")
     for stage, (left, width) in zip(stages, _panels(page, stages), strict=True):
         style.write(page.drawing, left, down, f"for {page.size(stage)} px", weight="bold")
         axes = _frame(page, left, down + 0.2, width, SHARES, [page.steps[0], page.steps[-1]])
