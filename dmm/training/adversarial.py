@@ -11,7 +11,7 @@ refinements start (``frozen_steps``); both are 0 in the published settings.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,16 +72,16 @@ def load_readers(match: str | Path, caption: str | Path | None, config: Config) 
     settings = config.train
     held = held_parts(read(match)[0]) & {"image_encoder"}
     readers, trained, vocab = load_parts(match, ("text_encoder", *held, *(("cloze",) if settings.cloze else ())))
-    _agree(match, trained, config.model)
+    _agree(match, trained, config.model, [name for name in TEXT_FIELDS if not name.startswith("caption_")])
     if caption is not None and (settings.stream or Path(caption).exists()):
         captioner, captioned, _ = load_parts(caption, ("captioner",))
-        _agree(caption, captioned, config.model)
+        _agree(caption, captioned, config.model, TEXT_FIELDS)
         readers |= captioner
     return readers, vocab
 
 
-def _agree(where: str | Path, found: ModelConfig, recipe: ModelConfig) -> None:
-    for name in TEXT_FIELDS:
+def _agree(where: str | Path, found: ModelConfig, recipe: ModelConfig, fields: Sequence[str]) -> None:
+    for name in fields:
         if getattr(found, name) != getattr(recipe, name):
             raise CheckpointError(
                 f"{where}: model.{name} is {getattr(found, name)}, the recipe says {getattr(recipe, name)}; train both with one recipe"

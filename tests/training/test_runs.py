@@ -144,6 +144,12 @@ def test_readers_of_another_recipe_are_refused(toy, readers):
         GanStep(toy("gan", text_dim=32), *readers)
 
 
+def test_the_captioner_s_sizes_are_the_captioning_run_s_alone(toy, readers):
+    with pytest.raises(CheckpointError, match="caption_hidden is 8, the recipe says 9"):
+        GanStep(toy("gan", caption_hidden=9), *readers)
+    assert GanStep(toy("gan", caption_hidden=9, stream=0), readers[0]).captioner is None
+
+
 def test_interrupt_leaves_a_usable_checkpoint(toy, tmp_path):
     config = toy("match")
     step = MatchStep(config)
