@@ -63,7 +63,7 @@ def test_a_trained_generator_paints_the_same():
     pipe.generator = fold_batch_norms(pipe.generator)
     folded = pipe(captions, seed=[1, 2], redescribe=False)
     for own, theirs in zip(folded.images, plain.images, strict=True):
-        torch.testing.assert_close(own, theirs, rtol=0, atol=1e-5)
+        torch.testing.assert_close(own, theirs, rtol=0, atol=1e-4)  # fp32 rounding, whatever the weights; fp64 above is exact
 
 
 @pytest.mark.parametrize("kind", ["before", "after"])
