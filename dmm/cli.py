@@ -9,14 +9,13 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dmm import cli_data
+from dmm.cli_errors import readable
 
 ABOUT = """Train, use and measure DMM-GAN and its family.
 
@@ -77,28 +76,6 @@ Dry = Annotated[bool, typer.Option("--dry-run", help="Only say sizes, memory, sp
 Minutes = Annotated[float | None, typer.Option(help="Stop, with a usable checkpoint, after so many minutes.")]
 
 
-def _readable(command: Callable) -> Callable:
-    """Turn errors that a person can mend into one line and exit code 2."""
-
-    @wraps(command)
-    def wrapped(*args, **kwargs):
-        from dmm.checkpoint import CheckpointError
-        from dmm.config import ConfigError
-        from dmm.pipeline import CaptionError
-        from dmm.training.checkpoints import RunFailed, TrainingError
-
-        try:
-            return command(*args, **kwargs)
-        except TrainingError as error:
-            typer.echo(f"dmm: {error}", err=True)
-            raise typer.Exit(1 if isinstance(error, RunFailed) else 2) from error
-        except (ConfigError, CheckpointError, CaptionError, ValueError, OSError) as error:
-            typer.echo(f"dmm: {error}", err=True)
-            raise typer.Exit(2) from error
-
-    return wrapped
-
-
 def _config(recipe: str, step: str, overrides: list[str] | None):
     from dmm.config import ConfigError, override
     from dmm.recipes import recipe as read
@@ -146,7 +123,7 @@ def _earlier(directory: Path, step: str) -> Path:
 
 
 @train_app.command("match")
-@_readable
+@readable
 def train_match(
     recipe: Recipe = "aviary",
     out: Out = None,
@@ -171,7 +148,7 @@ def train_match(
 
 
 @train_app.command("caption")
-@_readable
+@readable
 def train_caption(
     recipe: Recipe = "aviary",
     out: Out = None,
@@ -199,7 +176,7 @@ def train_caption(
 
 
 @train_app.command("gan")
-@_readable
+@readable
 def train_gan(
     recipe: Recipe = "dmmgan-aviary",
     out: Out = None,
@@ -242,7 +219,7 @@ def train_gan(
 
 
 @app.command()
-@_readable
+@readable
 def generate(
     caption: Annotated[list[str], typer.Argument(help="One or more sentences.")],
     model: Annotated[str, typer.Option(help="A shipped name or a run directory.")] = "dmmgan-aviary",
@@ -271,7 +248,7 @@ def generate(
 
 
 @app.command()
-@_readable
+@readable
 def convert(
     paths: Annotated[list[Path], typer.Argument(metavar="[FILE] OUT", help="A published .pth or .safetensors, and the folder to fill.")],
     system: Annotated[str | None, typer.Option(help="Its system, a name of `dmm list`; once is enough for a folder.")] = None,
@@ -347,7 +324,7 @@ def _settings() -> dict[str, dict[str, str]]:
 
 
 @app.command("list")
-@_readable
+@readable
 def list_all(
     settings: Annotated[bool, typer.Option("--settings", help="Name what --set can change instead: default, meaning, unit.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
@@ -390,7 +367,7 @@ def list_all(
 
 
 @train_app.command("judge")
-@_readable
+@readable
 def train_judge(
     out: Annotated[Path, typer.Option(help="Directory for judge.safetensors.")] = Path("runs/aviary-judge"),
     images: Annotated[int, typer.Option(help="Rendered training birds.")] = 10000,
@@ -408,7 +385,7 @@ def train_judge(
 
 
 @app.command()
-@_readable
+@readable
 def evaluate(
     model: Annotated[str, typer.Argument(help="A shipped name or a run directory.")] = "dmmgan-aviary",
     captions: Annotated[int, typer.Option(help="Captions of the 50 unseen species.")] = 2000,
@@ -443,7 +420,7 @@ def evaluate(
 
 
 @data_app.command("aviary")
-@_readable
+@readable
 def data_aviary(
     images: Annotated[int, typer.Option(help="Pictures over all 200 species.")],
     out: Annotated[Path, typer.Option(help="The data set's directory.")],
@@ -461,7 +438,7 @@ def data_aviary(
 
 
 @data_app.command("sheet")
-@_readable
+@readable
 def data_sheet(
     out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("aviary-sheet.png"),
     count: Annotated[int, typer.Option(help="Birds.")] = 24,
@@ -483,7 +460,7 @@ def data_sheet(
 
 
 @app.command()
-@_readable
+@readable
 def bench(
     only: Annotated[str | None, typer.Option(help="One system of `dmm list`, or aviary, the painter; the default is every system.")] = None,
     sizes: Annotated[str, typer.Option(help="Some of small, aviary, published.")] = "small,aviary,published",

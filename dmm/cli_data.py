@@ -9,12 +9,12 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from dmm.cli_errors import readable
 
 app = typer.Typer(no_args_is_help=True, help="Check and prepare data sets.")
 
@@ -25,25 +25,6 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The data set's fold
 Layout = Annotated[str | None, typer.Option(help="preprocessed, cub, coco or folder, if two layouts are in one folder.")]
 Workers = Annotated[int | None, typer.Option(help="Processes that decode; one a processor core by default.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
-
-
-def _readable(command: Callable) -> Callable:
-    """Turn errors that a person can mend into a line and an exit code."""
-
-    @wraps(command)
-    def wrapped(*args, **kwargs):
-        from dmm.data.prepared import BrokenPicture
-
-        try:
-            return command(*args, **kwargs)
-        except BrokenPicture as error:
-            typer.echo(f"dmm: {error}\nMend or remove it, or go on without it: --broken skip", err=True)
-            raise typer.Exit(1) from error
-        except (ValueError, OSError) as error:
-            typer.echo(f"dmm: {error}", err=True)
-            raise typer.Exit(2) from error
-
-    return wrapped
 
 
 def _cores() -> int:
@@ -108,7 +89,7 @@ def _would_train(found: dict) -> list[str]:
 
 
 @app.command()
-@_readable
+@readable
 def check(
     directory: Folder,
     layout: Layout = None,
@@ -147,7 +128,7 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 @app.command()
-@_readable
+@readable
 def prepare(
     directory: Folder,
     out: Annotated[Path | None, typer.Option(help="The prepared directory; DIR/prepared by default.")] = None,

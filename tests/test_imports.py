@@ -20,7 +20,7 @@ LAYERS = (
     ("recipes", "convert", "pipeline", "checkpoint"),
     ("metrics",),
     ("training",),
-    ("cli", "cli_data"),
+    ("cli", "cli_data", "cli_errors"),
 )
 STRANGERS = {"data", "models", "losses"}  # rooms of one row that do not know each other: a loss receives networks, it imports none
 
