@@ -159,7 +159,8 @@ class MatchStep(EncoderStep):
     ``cloze`` names masked words from the picture, ``recall`` from the sentence feature, and ``reconstruct`` re-writes the whole caption
     from it: the features then hold what picture and caption say, not only what tells them from the others of a batch. ``part_colours``,
     where the data set knows them, has the colour of each part named from the picture, and those that the caption gives from the sentence
-    feature, by a linear layer: conditioning augmentation is one too, and a generator paints what it can tell apart.
+    feature, by a linear layer: conditioning augmentation is one too, and a generator paints what it can tell apart. An encoder at rest
+    (``frozen_encoder``, ``frozen_text``) is left out of it.
 
     Args:
         config: the run.
