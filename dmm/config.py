@@ -101,9 +101,7 @@ class TrainConfig:
     recall: float = 0.0  # matching only: weight of naming masked words from the sentence feature alone; not in the paper
     frozen_encoder: bool = False  # keep an earlier matching run's image encoder; captioning still trains its last, linear layer
     content: float = 0.0  # captioning only: further weight of the words that say what a picture shows; not in the paper
-    text_batch: int = (
-        0  # matching only: further captions a step, without pictures, for what the sentence feature should say; not in the paper
-    )
+    text_batch: int = 0  # matching only: further captions a step, without pictures, that the sentence feature learns from; not in the paper
     clip: float = 0.0  # largest gradient norm, 0 = off
     precision: str = "auto"  # "fp32", "bf16", "fp16" (autocast; fp16 on a GPU only) or "auto": bf16 where it is multiplied natively
     sample_every: int = 500  # steps between sample grids
