@@ -107,7 +107,6 @@ def test_other_networks_or_words_are_refused(toy, tmp_path):
 
 
 def test_the_best_evaluation_is_kept(toy, tmp_path):
-    pytest.importorskip("tensorboard")
     config = toy("match", evaluate_every=1, tensorboard=True)
     step = MatchStep(config)
     scores = iter([0.1, 0.5, 0.3, 0.2])

@@ -63,7 +63,6 @@ def _weights(state, prefix=""):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_two_processes_equal_one(name, toy_cache, readers, tmp_path):
-    pytest.importorskip("accelerate")
     kind = RUNS[name]
     small = SMALL if kind[1] == "gan" else {}
     plain = {"precision": "fp32", "augment": 0, "steps": 3, "sample_every": 0, "device": "cpu"}
