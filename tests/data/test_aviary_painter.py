@@ -79,7 +79,7 @@ def test_windows_cut_nothing_off(level, monkeypatch):
 
     monkeypatch.setattr(canvas_module.Window, "paint", checked)
     for i in range(24):
-        paint([bird(i, seed=6, level=level)], 40)
+        paint_with_masks([bird(i, seed=6, level=level)], 40)
 
 
 def test_masks_are_disjoint_and_show_the_right_side(garden):

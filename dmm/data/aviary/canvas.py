@@ -52,27 +52,29 @@ def blend(colours: Tensor, colour, weight: Tensor) -> Tensor:
 
 @dataclass
 class Window:
-    """A box of every bird's picture: coordinates in the bird's frame (B H W), the pixels (B 3 H W) and their labels (B H W)."""
+    """A box of every bird's picture: coordinates in the bird's frame (B H W), the pixels (B 3 H W) and, if asked for, labels (B H W)."""
 
     x: Tensor
     y: Tensor
     pixel: np.ndarray  # B: width of a pixel in the frame's unit
     image: Tensor
-    labels: Tensor
-    _home: list[tuple[Tensor, Tensor]]  # where the pixels and labels go back to when the window closes
+    labels: Tensor | None
+    _home: list[tuple[Tensor, Tensor | None]]  # where the pixels and labels go back to when the window closes
 
     def __enter__(self) -> Window:
         return self
 
     def __exit__(self, *failure) -> None:
-        for image, labels, (picture, numbers) in zip(self.image, self.labels, self._home, strict=True):
-            picture.copy_(image)
-            numbers.copy_(labels)
+        for b, (picture, numbers) in enumerate(self._home):
+            picture.copy_(self.image[b])
+            if self.labels is not None:
+                numbers.copy_(self.labels[b])
 
     def one(self, b: int) -> Window:
         """The same window of one bird alone (its changes show here)."""
         i = slice(b, b + 1)
-        return Window(self.x[i], self.y[i], self.pixel[i], self.image[i], self.labels[i], self._home[i])
+        labels = None if self.labels is None else self.labels[i]
+        return Window(self.x[i], self.y[i], self.pixel[i], self.image[i], labels, self._home[i])
 
     def paint(self, colour, alpha: Tensor, part: str | None = None, hide: bool = False) -> None:
         """Blend ``colour`` (triples or a map) by ``alpha`` B H W; label it as ``part``, or as no part when it should ``hide``."""
@@ -87,7 +89,8 @@ class Window:
 
     def mark(self, alpha: Tensor, part: str | None) -> None:
         """Write the label of ``part`` (None: no part) where ``alpha`` covers more than half a pixel."""
-        self.labels.masked_fill_(alpha > 0.5, NOTHING if part is None else CUB_PARTS.index(part) + 1)
+        if self.labels is not None:
+            self.labels.masked_fill_(alpha > 0.5, NOTHING if part is None else CUB_PARTS.index(part) + 1)
 
     def shade(self, amount: Tensor) -> None:
         """Darken by ``amount`` in [0, 1], B H W, to a cool shade."""
@@ -95,23 +98,23 @@ class Window:
 
 
 class Canvas:
-    """B square pictures of ``size`` pixels with their label maps, each seen through the frame of its bird."""
+    """B square pictures of ``size`` pixels, with label maps if they are ``labelled``, each seen through the frame of its bird."""
 
-    def __init__(self, size: int, device: torch.device | str, frames: list[Frame]):
+    def __init__(self, size: int, device: torch.device | str, frames: list[Frame], labelled: bool = True):
         self.size, self.batch = size, len(frames)
         self.side = -(-(size + 2 * _BORDER) // _LANES) * _LANES
         self.image = torch.zeros(self.batch, 3, self.side, self.side, device=device)
-        self.labels = torch.zeros(self.batch, self.side, self.side, dtype=torch.uint8, device=device)
+        self.labels = torch.zeros(self.batch, self.side, self.side, dtype=torch.uint8, device=device) if labelled else None
         self.scale = np.array([frame.scale for frame in frames])
         self.pixel = 2.0 / size / self.scale
         angles = np.array([frame.angle for frame in frames])
         self._cos, self._sin = np.cos(angles), np.sin(angles)
         self._shift = np.array([frame.shift for frame in frames]).T  # 2 B
 
-    def picture(self) -> tuple[Tensor, Tensor]:
+    def picture(self) -> tuple[Tensor, Tensor | None]:
         """The pictures without their border, B 3 S S, and the labels, B S S."""
         inside = slice(_BORDER, _BORDER + self.size)
-        return self.image[..., inside, inside], self.labels[..., inside, inside]
+        return self.image[..., inside, inside], None if self.labels is None else self.labels[..., inside, inside]
 
     def to_picture(self, x: Number, y: Number) -> tuple[np.ndarray, np.ndarray]:
         """A point of each bird's frame, in picture coordinates [-1, 1]."""
@@ -125,8 +128,11 @@ class Canvas:
         y0, height = self._span(np.stack([y for _, y in corners]))
         x, y = self._coordinates(x0, y0, width, height)
         boxes = [(slice(r, r + height), slice(c, c + width)) for r, c in zip(y0, x0, strict=True)]
-        home = [(self.image[b][:, rows, columns], self.labels[b][rows, columns]) for b, (rows, columns) in enumerate(boxes)]
-        return Window(x, y, self.pixel, torch.stack([p for p, _ in home]), torch.stack([n for _, n in home]), home)
+        pictures = [self.image[b][:, rows, columns] for b, (rows, columns) in enumerate(boxes)]
+        if self.labels is None:
+            return Window(x, y, self.pixel, torch.stack(pictures), None, [(picture, None) for picture in pictures])
+        numbers = [self.labels[b][rows, columns] for b, (rows, columns) in enumerate(boxes)]
+        return Window(x, y, self.pixel, torch.stack(pictures), torch.stack(numbers), list(zip(pictures, numbers, strict=True)))
 
     def around(self, *points: tuple[Number, Number], margin: Number) -> Window:
         """The window around some points of the birds' frames."""

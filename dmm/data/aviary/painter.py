@@ -32,10 +32,10 @@ def paint(birds: Sequence[Bird], size: int = 256, device: torch.device | str = "
     """
     pictures = torch.empty(len(birds), 3, size, size, device=device)
 
-    def keep(where: list[int], image: Tensor, labels: Tensor) -> None:
+    def keep(where: list[int], image: Tensor, labels: None) -> None:
         pictures[where] = image
 
-    _paint_flocks(birds, size, device, keep)
+    _paint_flocks(birds, size, device, keep, labelled=False)
     return pictures
 
 
@@ -56,12 +56,12 @@ def paint_with_masks(birds: Sequence[Bird], size: int = 256, device: torch.devic
         pictures[where] = image
         masks[where] = labels.unsqueeze(1) == numbers
 
-    _paint_flocks(birds, size, device, keep)
+    _paint_flocks(birds, size, device, keep, labelled=True)
     return pictures, masks
 
 
-def _paint_flocks(birds: Sequence[Bird], size: int, device: torch.device | str, keep: Callable[[list[int], Tensor, Tensor], None]) -> None:
-    """Paint birds of one pose and place together; hand each flock's indices, pictures and labels to ``keep``."""
+def _paint_flocks(birds: Sequence[Bird], size: int, device: torch.device | str, keep: Callable[..., None], labelled: bool) -> None:
+    """Paint birds of one pose and place together; hand each flock's indices, pictures and labels (or None) to ``keep``."""
     if size < SMALLEST:
         raise ValueError(f"a picture of {size} pixels is too small to paint; use at least {SMALLEST}")
     alike = defaultdict(list)
@@ -74,10 +74,11 @@ def _paint_flocks(birds: Sequence[Bird], size: int, device: torch.device | str, 
 
     @torch.inference_mode()
     def work(where: list[int]) -> None:
-        image, labels = _paint_flock([birds[i] for i in where], fine, device).picture()
+        image, labels = _paint_flock([birds[i] for i in where], fine, device, labelled).picture()
         if fine > size:
             rows = image[..., ::2, :] + image[..., 1::2, :]  # plain sums: pooling rounds differently for one picture and for several
-            image, labels = (rows[..., ::2] + rows[..., 1::2]).mul_(0.25), labels[:, 1::2, 1::2]
+            image = (rows[..., ::2] + rows[..., 1::2]).mul_(0.25)
+            labels = labels[:, 1::2, 1::2] if labelled else None
         keep(where, image, labels)
 
     before = torch.get_num_threads()
@@ -89,11 +90,11 @@ def _paint_flocks(birds: Sequence[Bird], size: int, device: torch.device | str, 
         torch.set_num_threads(before)
 
 
-def _paint_flock(birds: Sequence[Bird], size: int, device: torch.device | str) -> Canvas:
+def _paint_flock(birds: Sequence[Bird], size: int, device: torch.device | str, labelled: bool) -> Canvas:
     """Back to front: place, perch, tail, legs, bill, crest, body, wing, eye, toes."""
     builds = [anatomy.build(bird) for bird in birds]
     a, coat = anatomy.flock([b for b, _ in builds]), Coat(birds)
-    canvas = Canvas(size, device, [frame for _, frame in builds])
+    canvas = Canvas(size, device, [frame for _, frame in builds], labelled)
     background.paint_distance(canvas, birds)
     places.paint_perch(canvas, birds, a)
     flies, owl, on_feet = birds[0].pose == "flying", birds[0].shape == "owl", birds[0].pose in ("perched", "standing")

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor
-from torch.nn import functional as F
 
 from dmm.data.aviary.anatomy import Anatomy
 from dmm.data.aviary.canvas import Canvas, Window, blend, colour_of, flat
 from dmm.data.aviary.dice import Dice
 from dmm.data.aviary.palette import Coat
-from dmm.data.aviary.shapes import Number, along, capsule, coverage, disc, dots, ellipse, feathers, ramp, slopes, smooth_min, spread
+from dmm.data.aviary.shapes import Number, along, capsule, coverage, disc, dots, ellipse, feathers, ramp, slopes, smooth_min, soften, spread
 from dmm.data.aviary.traits import Bird
 
 
@@ -124,8 +123,7 @@ class Body:
     def _light(self) -> Tensor:
         """Light from above, a rim of sky, shade below, feathers and brush strokes over all: a tone of about 0.7 to 1.15."""
         d = self.distance
-        round_body = F.avg_pool2d(d, 5, stride=1, padding=2, count_include_pad=False)  # without the ragged edge
-        gx, gy = slopes(round_body)
+        gx, gy = slopes(soften(d))  # without the ragged edge
         bulge = d.mul(-1.0 / 0.26).clamp_(0.0, 1.0).sub_(1.0).square_()  # 1 on the outline, 0 in the middle
         facing = gx.mul_(0.25).sub_(gy, alpha=0.97)  # 1 where the outline faces the light
         tone = facing.mul(bulge).mul_(0.19).add_(0.975)
