@@ -28,9 +28,9 @@ def limits(*maps, symmetric: bool = False, uniform: float = 0.0) -> Limits:
 
     Args:
         maps: arrays or tensors of any shape, finite.
-        uniform: the value 1/T that would mean "even"; the range reaches at least twice as far, so that even reading never looks like much.
+        uniform: the value 1/T that would mean "even"; the range reaches twice as far (to 1), so that even reading never looks like much.
     """
-    largest = max([2 * uniform, *(float(np.abs(_array(m)).max()) for m in maps)])
+    largest = max([min(2 * uniform, 1.0), *(float(np.abs(_array(m)).max()) for m in maps)])
     if largest == 0:
         largest = 1.0
     unit = 10.0 ** (np.floor(np.log10(largest)) - 1)

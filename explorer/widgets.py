@@ -37,19 +37,19 @@ def chips(trace, stage: int, quantity: str = "writing_gate", region: words.Regio
         colour = overlay.heat([[chip.value]], limits)[0, 0]
         cells.append(
             f'<span style="display:inline-block;text-align:center;margin:2px"><span style="display:block;padding:1px 8px;border-radius:4px;'
-            f'background:#{bytes(colour).hex()};color:{overlay.ink(colour)}">{text(chip.word)}</span><small>{chip.value:.2f}</small></span>'
+            f'background:#{bytes(colour).hex()};color:{overlay.ink(colour)}">{text(chip.word)}</span><small>{words.short(chip.value)}</small></span>'
         )
     return HTML(f'<div style="{FONT}">{"".join(cells)}{legend(overlay.legend(about.label, limits, about.unit, mark)).data}</div>')
 
 
 def legend(key: overlay.Legend) -> HTML:
     """A legend as a bar: quantity and unit, range, and the marked numbers."""
-    low, high = key.limits
+    low, high = (words.bare(f"{limit:g}") for limit in key.limits)
     marks = "".join(f'<i style="position:absolute;left:{at:.1%};width:2px;height:10px;background:#fff"></i>' for at, _ in key.marks)
-    said = "".join(f"; white line: {text(label)}" for _, label in key.marks)
+    said = "".join(f"; white line: {text(words.bare(label))}" for _, label in key.marks)
     return HTML(
-        f'<div style="{FONT};font-size:12px">{text(key.label)}: {text(key.unit)}{said}<br>{low:g} '
-        f'<span style="display:inline-block;position:relative;width:200px;height:10px;background:{key.css}">{marks}</span> {high:g}</div>'
+        f'<div style="{FONT};font-size:12px">{text(key.label)}: {text(key.unit)}{said}<br>{low} '
+        f'<span style="display:inline-block;position:relative;width:200px;height:10px;background:{key.css}">{marks}</span> {high}</div>'
     )
 
 

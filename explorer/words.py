@@ -9,6 +9,7 @@ Nothing is computed that the network did not compute: these functions select, av
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +94,16 @@ class Spoken:
 
     word: str
     known: bool
+
+
+def short(value: float) -> str:
+    """A number as it is shown everywhere: two significant digits without a leading zero, .083, .63, 1.00."""
+    return bare(f"{value:.2f}" if abs(value) >= 0.0995 or value == 0 else f"{value:.3f}")
+
+
+def bare(shown: str) -> str:
+    """The first number of a text without the zero before its point: ``1/T = 0.12`` is ``1/T = .12``."""
+    return re.sub(r"(?<!\d)0\.", ".", shown, count=1)
 
 
 def stage_of(trace: Trace, stage: int) -> StageTrace:

@@ -37,7 +37,7 @@ PARAGRAPH = 0.03  # inches after a paragraph
 LEFT = MARGIN + SIDE + 0.25  # inches, where the words of Fig. 6b begin
 RANKED = {
     "writing_gate": ("Memory writing", "writing gate, bar from 0 to 1 (Eq. 7)"),
-    "addressing": ("Key addressing", "mean over the picture, bar from 0 to {high:g}, tick at 1/T (Eq. 4)"),
+    "addressing": ("Key addressing", "mean over the picture, bar from 0 to {high}, tick at 1/T (Eq. 4)"),
 }
 STAGE_NAMES = ("initial image", "after one refinement", "after two refinements")
 
@@ -192,7 +192,8 @@ def _stage_picture(drawing: Drawing, trace: Trace, number: int, down: float) -> 
 def _word_heading(drawing: Drawing, quantity: str, high: float, down: float) -> None:
     name, note = RANKED[quantity]
     style.write(drawing, LEFT, down, name, weight="bold")
-    style.write(drawing, WIDTH - MARGIN, down + 0.01, note.format(high=high), size=style.SMALL, color=style.QUIET, ha="right")
+    note = note.format(high=words.bare(f"{high:g}"))
+    style.write(drawing, WIDTH - MARGIN, down + 0.01, note, size=style.SMALL, color=style.QUIET, ha="right")
 
 
 def _word(
@@ -213,7 +214,8 @@ def _word(
     style.write(drawing, left, top, _clip(chip.word, thumb))
     style.tile(drawing, left, top + 0.17, thumb, overlay(trace.stages[number].image, values, shared or own, strength))
     if shared is None:
-        style.write(drawing, left, top + thumb + 0.35, f"{_short(low)} to {_short(high)}", size=style.SMALL - 0.5, color=style.QUIET)
+        ends = f"{words.short(low)} to {words.short(high)}"
+        style.write(drawing, left, top + thumb + 0.35, ends, size=style.SMALL - 0.5, color=style.QUIET)
 
 
 def _word_value(
@@ -221,11 +223,7 @@ def _word_value(
 ) -> None:
     high, mark = (1.0, None) if quantity == "writing_gate" else (high, words.uniform(trace))
     style.value_bar(drawing, left, top + 0.012, thumb - 0.3, chip.value, high, mark)
-    style.write(drawing, left + thumb, top, _short(chip.value), size=style.SMALL, ha="right")
-
-
-def _short(value: float) -> str:
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
+    style.write(drawing, left + thumb, top, words.short(chip.value), size=style.SMALL, ha="right")
 
 
 def _clip(word: str, inches: float) -> str:

@@ -310,7 +310,7 @@ def _answers(page: Sheet, down: float) -> float:
             values = [at[stage].shares[path] for at in page.numbers]
             colour, dash = PATHS[path]
             axes.plot(page.steps, values, color=colour, linewidth=1.2, linestyle=dash)
-            lines.append((values[-1], f"{path} {_short(values[-1])}", colour))
+            lines.append((values[-1], f"{path} {words.short(values[-1])}", colour))
         _ends(axes, page.steps[-1] + 2 * pad, lines, SHARES)
         _x_label(page, down + 0.2 + SHARES, left + width / 2)
     return down + SHARES + 0.6
@@ -338,7 +338,7 @@ def _gates(page: Sheet, down: float) -> float:
         axes.tick_params(length=2, width=0.6, pad=1.5)
         for place, row in enumerate(values[stage]):
             at = down + 0.2 + (place + 0.5) * ROW - 0.055
-            style.write(page.drawing, left + width + 0.06, at, _short(row[-1]), size=style.SMALL, color=style.QUIET)
+            style.write(page.drawing, left + width + 0.06, at, words.short(row[-1]), size=style.SMALL, color=style.QUIET)
         _x_label(page, down + 0.2 + height, left + width / 2)
     style.write(page.drawing, MARGIN, down, "Writing gate", weight="bold")
     down += height + 0.58
@@ -358,10 +358,6 @@ def _edges(steps: tuple[int, ...]) -> np.ndarray:
     """Borders of the cells of steps: halfway to the neighbours."""
     middle = (np.array(steps[1:]) + np.array(steps[:-1])) / 2
     return np.concatenate([[2 * steps[0] - middle[0]], middle, [2 * steps[-1] - middle[-1]]])
-
-
-def _short(value: float) -> str:
-    return f"{value:.2f}".replace("0.", ".", 1) if value < 1 else f"{value:.2f}"
 
 
 # --- the numbers ----------------------------------------------------------------------------------------------------------

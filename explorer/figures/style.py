@@ -14,6 +14,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from explorer.overlay import Legend
+from explorer.words import bare
 
 INK = "#1a1a1a"
 QUIET = "#5f5f5f"
@@ -109,10 +110,10 @@ def colour_bar(drawing: Drawing, left: float, top: float, width: float, legend: 
         axes.axvline(value, color="white", linewidth=2.2)
         axes.axvline(value, color=INK, linewidth=0.9)
     top += height + 0.04
-    write(drawing, left, top, ends[0] if ends else f"{low:g}", size=SMALL, color=QUIET)
-    write(drawing, left + width, top, ends[1] if ends else f"{high:g}", size=SMALL, color=QUIET, ha="right")
+    write(drawing, left, top, ends[0] if ends else bare(f"{low:g}"), size=SMALL, color=QUIET)
+    write(drawing, left + width, top, ends[1] if ends else bare(f"{high:g}"), size=SMALL, color=QUIET, ha="right")
     for _, text in legend.marks[:1]:
-        write(drawing, left + width / 2, top, f"line: {text}", size=SMALL, color=QUIET, ha="center")
+        write(drawing, left + width / 2, top, f"line: {bare(text)}", size=SMALL, color=QUIET, ha="center")
     return axes
 
 

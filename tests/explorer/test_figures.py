@@ -106,13 +106,13 @@ def test_fig6b_rows_are_the_numbers_of_the_trace():
 
 def test_fig6b_marks_the_uniform_value_and_names_the_quantity():
     said = [t.get_text() for t in figures.draw("dmgan-fig6b", [make_trace()]).figure.texts]
-    assert "line: 1/T = 0.14" in said and any("probability that a place reads" in text for text in said)
+    assert "line: 1/T = .14" in said and any("probability that a place reads" in text for text in said)
 
 
 def test_fig6b_with_own_ranges_says_so():
     drawing = figures.draw("dmgan-fig6b", [make_trace(LONG)], scale="own").figure
     said = [text for text, _ in boxes(drawing)]
-    assert "largest of the map" in said and "0.050 to 0.70" in said and not any("line: 1/T" in text for text in said)
+    assert "largest of the map" in said and ".050 to .70" in said and not any("line: 1/T" in text for text in said)
     apart(drawing)
 
 

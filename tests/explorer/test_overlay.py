@@ -77,6 +77,7 @@ def test_limits_round_up_and_are_shared():
     assert overlay.limits(np.array([0.123]), np.array([0.456])) == pytest.approx((0, 0.46))
     assert overlay.limits(np.array([-0.3, 0.2]), symmetric=True) == pytest.approx((-0.3, 0.3))
     assert overlay.limits(np.zeros(3)) == (0, 1)
+    assert overlay.limits(np.array([1.0]), uniform=1.0) == (0, 1)  # one word: no probability of 2
 
 
 def test_even_reading_never_looks_like_much():

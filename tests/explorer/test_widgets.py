@@ -20,7 +20,7 @@ def session():
 def test_chips_show_the_numbers_and_the_colours_of_the_overlay(trace):
     shown = widgets.chips(trace, 1).data
     for chip in words.chips(trace, 1):
-        assert f">{chip.word}</span><small>{chip.value:.2f}<" in shown
+        assert f">{chip.word}</span><small>{words.short(chip.value)}<" in shown
     assert bytes(overlay.heat([[0.8]])[0, 0]).hex() in shown
     assert "<start>" not in shown and "&lt;start" not in shown
     assert "1/T" in widgets.chips(trace, 1, "addressing").data and "1/T" not in shown

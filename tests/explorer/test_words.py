@@ -28,6 +28,18 @@ def test_top_words(trace):
     assert means == pytest.approx({"yellow": 0.25 * 0.7 + 0.25 * 0.05 + 0.5 / 7, "small": 0.25 * 0.7 + 0.25 * 0.05 + 0.5 / 7})
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0834, ".083"), (0.63, ".63"), (1.0, "1.00"), (0.1, ".10"), (0.0, ".00"), (0.0996, ".10"), (0.05, ".050"), (10.04, "10.04")],
+)
+def test_numbers_have_two_significant_digits(value, shown):
+    assert words.short(value) == shown
+
+
+def test_a_number_loses_the_zero_before_its_point_only():
+    assert [words.bare(shown) for shown in ("1/T = 0.12", "0.2", "10.04", "0", "1")] == ["1/T = .12", ".2", "10.04", "0", "1"]
+
+
 @pytest.mark.parametrize("stage", [1, 2])
 def test_region_chooses_the_word_that_is_read_there(trace, stage):
     top_left = words.top_words(trace, stage, "addressing", k=1, region=(0, 0, 0.5, 0.5))[0]
