@@ -27,11 +27,13 @@ from explorer.words import (
     Numbers,
     Spoken,
     agreement,
+    bare,
     chips,
     has,
     maps_of,
     response_maps,
     response_shares,
+    short,
     uniform,
     word_indices,
     word_map,
@@ -50,14 +52,14 @@ def text(value: object) -> str:
     return escaped
 
 
-def number(value: float) -> str:
-    """Two significant digits without a leading zero: .083, .63, 1.0."""
-    shown = f"{value:.2f}" if abs(value) >= 0.0995 or value == 0 else f"{value:.3f}"
-    return shown.replace("0.", ".", 1) if shown.startswith("0.") else shown
-
-
 def render(
-    trace: Trace, spoken: Sequence[Spoken], model: str, vocabulary: int, moment: str = "", peaks: Mapping[int, float] | None = None
+    trace: Trace,
+    spoken: Sequence[Spoken],
+    model: str,
+    vocabulary: int,
+    step: int | None = None,
+    moment: str = "",
+    peaks: Mapping[int, float] | None = None,
 ) -> str:
     """The page of one painted caption.
 
@@ -66,15 +68,17 @@ def render(
         spoken: the caption's tokens, known or not, from :func:`explorer.words.spoken`.
         model: name shown, and put into the link.
         vocabulary: words that the model knows.
-        moment: when in its training the model painted this; empty for the finished model.
+        step: of its training at which the model painted this, put into the link; None for the finished model.
+        moment: the same in words; empty for the finished model.
         peaks: stage -> the probability that its colours reach up to at least, for pages that are compared.
     """
     caption, seed = trace.captions[0], trace.seeds[0]
     painted = [index for index, stage in enumerate(trace.stages) if stage.image is not None]  # some systems paint once, at the end
     columns = "".join(_stage(trace, index, spoken, (peaks or {}).get(index, 0.0)) for index in painted)
     table = base64.b64encode(overlay.legend("", (0, 1)).strip.tobytes()).decode()
+    at = "" if step is None else f' data-step="{step}"'
     return (
-        f'<article class="ex" data-caption="{text(caption)}" data-seed="{seed}" data-model="{text(model)}"'
+        f'<article class="ex" data-caption="{text(caption)}" data-seed="{seed}" data-model="{text(model)}"{at}'
         f' data-table="{table}" style="--strength:{STRENGTH}">'
         f"{_said(spoken, seed, model, vocabulary, moment)}"
         f'<div class="ex-stages">{columns}</div>'
@@ -143,9 +147,9 @@ def _stage(trace: Trace, index: int, spoken: Sequence[Spoken], peak: float) -> s
 
 
 def _tiles(trace: Trace, index: int, maps: str, peak: float) -> tuple[list[np.ndarray], overlay.Limits]:
-    """The maps of all words and the range they share: it reaches ``peak`` and at least 2/T: even reading then lies within the colours."""
+    """The maps of all words and the range they share: it reaches ``peak`` and 2/T, at most 1: even reading lies within the colours."""
     tiles = [word_map(trace, index, i, maps) for i in word_indices(trace)]
-    return tiles, overlay.limits(*tiles, np.float32(max(peak, 2 * uniform(trace))))
+    return tiles, overlay.limits(*tiles, np.float32(max(peak, min(2 * uniform(trace), 1.0))))
 
 
 def _picture(trace: Trace, index: int, maps: str | None, peak: float) -> str:
@@ -174,7 +178,8 @@ def _stream(trace: Trace, index: int) -> str:
     count = f"{sum(claims)} of {len(claims)} claims agree" if claims else "it claims nothing"
     if index == 0:
         count += ". <mark>Underlined</mark> words agree with the caption, <i>grey</i> ones claim nothing."
-    return f'<p class="ex-stream"><span class="ex-label">STREAM reads back</span> {words} <span class="ex-label">{count}</span></p>'
+    label = '<span class="ex-label">The captioner (STREAM) reads back</span>'
+    return f'<p class="ex-stream">{label} {words} <span class="ex-label">{count}</span></p>'
 
 
 def _read_back(word: str, agrees: bool | None) -> str:
@@ -202,10 +207,8 @@ def _note(lines: Sequence[str]) -> str:
 
 
 def _legend(legend: overlay.Legend) -> str:
-    low, high = (f"{limit:g}".replace("0.", ".", 1) for limit in legend.limits)
-    marks = "".join(
-        f'<span class="ex-mark" style="left:{at:.1%}"><i></i>{text(label.replace("0.", ".", 1))}</span>' for at, label in legend.marks
-    )
+    low, high = (bare(f"{limit:g}") for limit in legend.limits)
+    marks = "".join(f'<span class="ex-mark" style="--at:{at:.1%}"><i></i>{text(bare(label))}</span>' for at, label in legend.marks)
     spoken = text(f"{legend.label}, {legend.unit}: from {low} to {high}" + "".join(f"; {label}" for _, label in legend.marks))
     return (
         f'<div class="ex-legend" role="img" aria-label="{spoken}" title="{text(legend.unit)}">'
@@ -215,7 +218,12 @@ def _legend(legend: overlay.Legend) -> str:
 
 def _heading(title: str, name: str, hint: int | None = None) -> str:
     anchor = f' class="ex-anchor" data-hint="{hint}"' if hint else ""
-    return f"<h3{anchor}>{text(title)} <span>{text(name)}</span></h3>"
+    return f"<h3{anchor}>{text(title)} <span>{_together(name)}</span></h3>"
+
+
+def _together(name: str) -> str:
+    """A quantity's name, its equation's number on the line of "Eq."."""
+    return text(name).replace("Eq. ", "Eq.&nbsp;")
 
 
 def _named(quantity: str) -> str:
@@ -257,14 +265,14 @@ def _chips(row: Sequence[Chip], spoken: Sequence[Spoken], reads: dict[int, tuple
 
 
 def _chip(chip: Chip, tile: int, mean: float, largest: float, gated: bool) -> str:
-    style, shown = "", f"read {number(mean)}"
+    style, shown = "", f"read {short(mean)}"
     if gated:
         colour = overlay.heat(np.array([[chip.value]]))[0, 0]
         style = f' style="background:rgb({",".join(map(str, colour))});color:{overlay.ink(colour)}"'
-        shown = f"gate {number(chip.value)}"
+        shown = f"gate {short(chip.value)}"
     return (
         f'<button type="button" class="ex-chip" aria-pressed="false" data-tile="{tile}" data-word="{text(chip.word)}"'
-        f' data-mean="{number(mean)}" data-max="{number(largest)}" data-shown="{shown}"'
+        f' data-mean="{short(mean)}" data-max="{short(largest)}" data-shown="{shown}"'
         f' aria-label="{text(chip.word)}, {shown}"{style}>{text(chip.word)}</button>'
     )
 
@@ -285,10 +293,10 @@ def _response(trace: Trace, index: int) -> str:
 
 def _path(name: str, values: np.ndarray, share: float) -> str:
     return (
-        f'<button type="button" class="ex-path" aria-pressed="false" data-path="{name}" data-shown="{number(share)}"'
-        f' aria-label="{name}, {number(share)} of the answer on average">'
+        f'<button type="button" class="ex-path" aria-pressed="false" data-path="{name}" data-shown="{short(share)}"'
+        f' aria-label="{name}, {short(share)} of the answer on average">'
         f'<img class="ex-map" alt="" width="{values.shape[1]}" height="{values.shape[0]}" src="{strip([values], (0, 1))}">'
-        f'<span class="ex-share"><span>{name}</span><span>{number(share)}</span></span>'
+        f'<span class="ex-share"><span>{name}</span><span>{short(share)}</span></span>'
         f'<span class="ex-meter"><i style="width:{share:.1%}"></i></span></button>'
     )
 
@@ -296,7 +304,7 @@ def _path(name: str, values: np.ndarray, share: float) -> str:
 # --- a training run: what its traces say, step by step ------------------------------------------------------------------------
 
 CHART = (300, 96)  # user units of a chart, stretched over its column
-HOW = "Below is what was painted at the marked step. Choose a word there, then move the slider, to see where it comes to be read."
+HOW = "The page below shows it with all its maps. Choose a word there, then move the slider, to see where it comes to be read."
 
 
 def learning(trace: Trace, steps: Sequence[int], course: Sequence[Sequence[Numbers]], now: int, begins: int) -> str:
@@ -316,7 +324,7 @@ def learning(trace: Trace, steps: Sequence[int], course: Sequence[Sequence[Numbe
     lines = {f"for {trace.stages[i].size}": ([row[i].evenness for row in course], at[i].evenness) for i in reading}
     maps = QUANTITIES[maps_of(trace, reading[0])].label
     even = _chart("How evenly words are read", f"entropy of {maps} over log T; 1 = nothing chosen", lines, steps, now, begins)
-    columns = [f'<div class="ex-course">{even}{_note([HOW])}</div>']
+    columns = [f'<div class="ex-course">{even}{_at_step(trace, now, begins)}{_note([HOW])}</div>']
     gates = np.array([gate for row in course for stage in row for gate in (stage.gates or {}).values()] or [0.0])
     low, high = np.floor(gates.min() * 10) / 10, np.ceil(gates.max() * 10) / 10
     for index in reading:
@@ -330,6 +338,14 @@ def learning(trace: Trace, steps: Sequence[int], course: Sequence[Sequence[Numbe
     return f'<div class="ex-courses">{"".join(columns)}</div>'
 
 
+def _at_step(trace: Trace, now: int, begins: int) -> str:
+    """The largest picture that was trained at the marked step, so that it changes beside the slider."""
+    stage = [stage for stage in trace.stages if stage.image is not None][0 if now <= begins else -1]
+    alt = text(f"Painted at step {now:,} at {stage.size} pixels from: {trace.captions[0]}")
+    image = f'<img class="ex-now" src="{data_uri(to_pil(stage.image[0]))}" width="{stage.size}" height="{stage.size}" alt="{alt}">'
+    return f"<h3>Painted at step {now:,} <span>{stage.size} × {stage.size}</span></h3>{image}"
+
+
 def _along(step: int, steps: Sequence[int]) -> float:
     """Where a step lies between the first and the last, 0 to 1."""
     return (step - steps[0]) / (steps[-1] - steps[0])
@@ -340,8 +356,8 @@ def _chart(title: str, unit: str, lines: dict[str, tuple[list[float], float]], s
     width, height = CHART
     shade = min(max(_along(begins, steps), 0.0), 1.0) * width
     curves, keys = "", ""
-    for number_, (name, (values, value)) in enumerate(lines.items()):
-        kind = f"ex-line-{name}" if name in ("image", "words", "global") else f"ex-line-{number_}"
+    for place, (name, (values, value)) in enumerate(lines.items()):
+        kind = f"ex-line-{name}" if name in ("image", "words", "global") else f"ex-line-{place}"
         points = " ".join(f"{_along(s, steps) * width:.1f},{(1 - v) * height:.1f}" for s, v in zip(steps, values, strict=True) if v == v)
         curves += f'<polyline class="{kind}" points="{points}"/>'
         swatch = f'<svg viewBox="0 0 24 8" aria-hidden="true"><line class="{kind}" x1="0" y1="4" x2="24" y2="4"/></svg>'
@@ -360,7 +376,7 @@ def _chart(title: str, unit: str, lines: dict[str, tuple[list[float], float]], s
 
 def _told(value: float) -> str:
     """A number, or a dash for one that is none: a caption of one word is read neither evenly nor unevenly."""
-    return number(value) if value == value else "–"
+    return short(value) if value == value else "–"
 
 
 def _gates(trace: Trace, index: int, steps: Sequence[int], course: Sequence[Sequence[Numbers]], now: int, limits: overlay.Limits) -> str:
@@ -368,10 +384,11 @@ def _gates(trace: Trace, index: int, steps: Sequence[int], course: Sequence[Sequ
     values = np.array([[row[index].gates[i] for row in course] for i in word_indices(trace)])  # words steps
     place = list(steps).index(now)
     names = "".join(f"<span>{text(trace.words[0][i])}</span>" for i in word_indices(trace))
-    shown = "".join(f"<span>{number(value)}</span>" for value in values[:, place])
+    shown = "".join(f"<span>{short(value)}</span>" for value in values[:, place])
     legend = _legend(overlay.legend(QUANTITIES[GATE].label, limits, QUANTITIES[GATE].unit))
     return (
-        f"<h3>Memory written for {trace.stages[index].size} <span>{text(_named(GATE))}</span></h3>{legend}"
+        f"<h3>Memory written for {trace.stages[index].size} <span>{_together(_named(GATE))}</span></h3>{legend}"
         f'<div class="ex-gates"><div>{names}</div><div class="ex-cells"><img alt="" src="{strip([values], limits)}">'
-        f'<i style="left:{place / len(steps):.2%};width:{1 / len(steps):.2%}"></i></div><div>{shown}</div></div>'
+        f'<i style="left:{place / len(steps):.2%};width:{1 / len(steps):.2%}"></i></div><div>{shown}</div>'
+        f'<p class="ex-span"><span>{steps[0]:,}</span><span>training step</span><span>{steps[-1]:,}</span></p></div>'
     )

@@ -121,7 +121,7 @@ def remember(session: Session, model: str, run: Run, number: int, step: float) -
     vocab = session.pipeline(model).vocab
     moment = f"at step {now:,} of its training" + ("" if run.trained(now, 1) else ", the first stage alone so far")
     peaks = {i: max(at[i].peak for at in numbers) for i, stage in enumerate(numbers[-1]) if stage.peak is not None}
-    painted = page.render(trace, spoken(trace.captions[0], vocab), model, len(vocab.words), moment, peaks)
+    painted = page.render(trace, spoken(trace.captions[0], vocab), model, len(vocab.words), now, moment, peaks)
     return page.learning(trace, course.steps, numbers, now, run.begins), painted
 
 
@@ -154,11 +154,18 @@ def build(session: Session) -> gr.Blocks:
     def follow_link(request: gr.Request):
         """What the address bar asks for; no caption in it means: keep the finished example."""
         asked = dict(request.query_params)
+        folds = [gr.skip()] * len(sections)
         if "caption" not in asked:
-            return [gr.skip()] * 5
+            return [gr.skip()] * 5 + folds
         caption, seed, model = asked["caption"], asked.get("seed", FIRST_SEED), asked.get("model")
         shown = [caption, gr.skip() if not str(seed).isdigit() else int(seed), model if model in session.models else gr.skip()]
-        return *shown, *answer(caption, seed, model)
+        if "step" not in asked:
+            return *shown, *answer(caption, seed, model), *folds
+        if model in (trained := [section.model for section in sections]):  # its section, once opened, shows the step
+            folds[trained.index(model)] = gr.Accordion(open=True)
+            return *shown, "", gr.skip(), *folds
+        message = f"This link shows {model or 'a model'} at a step of its training; start the explorer with the folder of that run."
+        return *shown, page.notice(message), gr.skip(), *folds
 
     tries = examples(session.pipeline())
     with gr.Blocks(title="DMM-GAN explorer", analytics_enabled=False, fill_width=True) as app:
@@ -166,7 +173,7 @@ def build(session: Session) -> gr.Blocks:
         with gr.Row(elem_id="controls", equal_height=False):
             caption = gr.Textbox(tries[0], label="Caption", lines=1, max_lines=3, elem_id="caption", scale=8, max_length=LONGEST)
             names = list(session.models)
-            model = gr.Dropdown(names, value=names[0], label="Model", elem_id="model", visible=len(names) > 1, scale=2)
+            model = gr.Dropdown(names, value=names[0], label="Model", elem_id="model", visible=len(names) > 1, scale=2, min_width=200)
             seed = gr.Number(FIRST_SEED, label="Seed", precision=0, elem_id="seed", min_width=96, scale=1)
             again = gr.Button("Re-roll", elem_id="reroll", min_width=92, scale=0)
             go = gr.Button("Paint", variant="primary", elem_id="paint", min_width=96, scale=0)
@@ -189,7 +196,8 @@ def build(session: Session) -> gr.Blocks:
         events.append(again.click(reroll, [caption, model], [seed, *outputs], **asked))
         for text, button in zip(tries, buttons, strict=True):
             events.append(button.click(partial(example, text), [seed, model], [caption, *outputs], **asked))
-        events.append(app.load(follow_link, None, [caption, seed, model, *outputs], **asked))
+        folds = [section.fold for section in sections]
+        events.append(app.load(follow_link, None, [caption, seed, model, *outputs, *folds], **asked))
         for section in sections:
             events += section.events([message, result], asked)
         for event in events:
@@ -222,19 +230,33 @@ class _Section:
             self.step.input(self.answer, chosen, shown, trigger_mode="always_last", **asked),
         ]
 
-    def open(self) -> tuple:
-        """The captions and steps that are there now, and the last step of the first caption."""
+    def open(self, request: gr.Request) -> tuple:
+        """The captions and steps that are there now, and what the address bar asks for, else the last step of the first caption."""
         from explorer.figures.runs import Run
 
         try:
             self.run = self.run or Run(self.session.source(self.model))
-        except ValueError as error:  # RunError, TraceError
+            number, step = self._asked(self.run, dict(request.query_params))
+        except ValueError as error:  # Refusal, RunError, TraceError
             return gr.skip(), gr.skip(), gr.skip(), page.notice(str(error)), gr.skip()
         steps = self.run.steps
         apart = min(b - a for a, b in zip(steps, steps[1:], strict=False))
-        captions = gr.Dropdown([(caption, i) for i, caption in enumerate(self.run.captions, start=1)], value=1)
-        slider = gr.Slider(steps[0], steps[-1], value=steps[-1], step=apart)
-        return captions, slider, *self.answer(1, steps[-1])
+        captions = gr.Dropdown([(caption, i) for i, caption in enumerate(self.run.captions, start=1)], value=number)
+        slider = gr.Slider(steps[0], steps[-1], value=min(steps, key=lambda s: abs(s - step)), step=apart)
+        return captions, slider, *self.answer(number, step)
+
+    def _asked(self, run: Run, asked: dict[str, str]) -> tuple[int, int]:
+        """Caption, counted from 1, and step that a link to this run names.
+
+        Raises:
+            Refusal: a seed or a step that is none.
+            RunError: a caption that the run did not trace.
+        """
+        if "step" not in asked or asked.get("model") != self.model:
+            return 1, run.steps[-1]
+        if not asked["step"].isdecimal():
+            raise Refusal(f"A step of the training is a whole number; found {asked['step'][:40]!r}.")
+        return run.find(asked.get("caption", ""), _seed(asked.get("seed"))), int(asked["step"])
 
     def answer(self, number: int, step: float) -> tuple:
         """The curves, no message, and the page of a step; or the message why not."""
@@ -248,15 +270,17 @@ class _Section:
 
 
 def serve(app: gr.Blocks, host: str, port: int) -> None:
-    """Serve the page until it is stopped.
+    """Serve the page until it is stopped, and say where.
 
     Raises:
         ValueError: an address that cannot be listened on.
     """
     try:
-        app.launch(**launch_options(host, port))
+        app.launch(**launch_options(host, port), prevent_thread_lock=True, quiet=True)
     except OSError as error:
         raise ValueError(f"cannot listen on {host}, port {port}: in use, or not this machine's; choose another --port") from error
+    print(f"The explorer is at {app.local_url} (Ctrl+C stops it).", flush=True)
+    app.block_thread()
 
 
 def launch_options(host: str = "127.0.0.1", port: int = 7860) -> dict:

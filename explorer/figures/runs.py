@@ -50,7 +50,8 @@ class Run:
         self._numbers: dict[tuple[int, int], list[Numbers]] = {}
         self._traces: OrderedDict[tuple[int, int], Trace] = OrderedDict()
         self.begins = _initial_steps(self.directory / "config.json")
-        self.captions = tuple(Trace.load(self._path(self.steps[0])).captions)
+        first = Trace.load(self._path(self.steps[0]))
+        self.captions, self.seeds = tuple(first.captions), tuple(first.seeds)
 
     @staticmethod
     def there(directory: str | os.PathLike) -> bool:
@@ -76,6 +77,17 @@ class Run:
             raise RunError(f"caption: this run traced {len(self.captions)}, counted from 1; found {caption}")
         steps = self.steps
         return Course(self, caption - 1, tuple(steps[i] for i in evenly(len(steps), most or len(steps))))
+
+    def find(self, caption: str, seed: int) -> int:
+        """Which of the run's captions was painted with this seed, counted from 1.
+
+        Raises:
+            RunError: none was.
+        """
+        pairs = list(zip(self.captions, self.seeds, strict=True))
+        if (caption, seed) not in pairs:
+            raise RunError(f"{self.name} traced no caption “{caption}” with seed {seed}; it traced {len(pairs)} others")
+        return pairs.index((caption, seed)) + 1
 
     def trace(self, step: int, sample: int) -> Trace:
         """One caption at one step, with a batch axis of 1. It is shared: read it, do not write to it.

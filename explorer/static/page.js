@@ -11,9 +11,10 @@ window.explorerPage = (() => {
 
   // --- one selection: {word, tile} or {path}; a preview (hover, focus) covers the kept one -------------------------------
   let page = null;
+  let before = null; // what the page was about when it came last
   let kept = null;
   let preview = null;
-  let asked = false; // the reader has painted something: the address bar follows from now on
+  let asked = false; // the reader has painted or chosen something: the address bar follows from now on
   let opened = false; // the link in the address bar, if any, has been followed
   let levels = new Map(); // colour -> position 0..255 in the colour map
   const shown = () => preview || kept;
@@ -126,6 +127,9 @@ window.explorerPage = (() => {
     if (!next) return;
     if (!root.dataset.listening) { root.dataset.listening = "yes"; listen(root); }
     page = next;
+    const about = JSON.stringify(named.map((name) => page.dataset[name]));
+    asked = asked || Boolean(before && before !== about); // the element stays, its attributes change
+    before = about;
     preview = null;
     levels = new Map();
     const table = atob(page.dataset.table);
@@ -142,10 +146,11 @@ window.explorerPage = (() => {
     show();
   };
 
+  const named = ["caption", "seed", "model", "step"]; // what a link says; only a training run has a step
   const linked = () => new URLSearchParams(window.location.search).has("caption");
   const link = () => {
     const query = new URLSearchParams(window.location.search);
-    ["caption", "seed", "model"].forEach((name) => query.set(name, page.dataset[name]));
+    named.forEach((name) => (name in page.dataset ? query.set(name, page.dataset[name]) : query.delete(name)));
     window.history.replaceState(window.history.state, "", `${window.location.pathname}?${query}`);
   };
 

@@ -9,9 +9,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from dmm.checkpoint import save
+from tests.explorer.handmade import write_run
+from tests.explorer.toy import toy_pipeline
 
 ROOT = Path(__file__).parent.parent.parent
 CHECKPOINT = os.environ.get("DMM_TEST_CHECKPOINT", "dmmgan-aviary")  #: the shipped one, or a folder
@@ -41,15 +47,15 @@ def wait_until_up(process: subprocess.Popen, url: str, log: Path) -> None:
     raise RuntimeError(f"the app did not come up at {url}; it printed:\n{log.read_text(encoding='utf-8')}")
 
 
-@pytest.fixture(scope="session")
-def app_url(tmp_path_factory) -> str:
-    """Address of a running app."""
+@contextmanager
+def serving(checkpoint: str | Path, log: Path) -> Iterator[str]:
+    """A running app; its address."""
     port = free_port()
-    log = tmp_path_factory.mktemp("app") / "log.txt"
     environment = os.environ | {"HOST": "127.0.0.1", "PORT": str(port)}
     environment.pop("GRADIO_ANALYTICS_ENABLED", None)  # the app must be quiet of its own accord
     with log.open("w", encoding="utf-8") as out:
-        process = subprocess.Popen([sys.executable, "app.py", CHECKPOINT], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, env=environment)
+        command = [sys.executable, "app.py", str(checkpoint)]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, env=environment)
         try:
             url = f"http://127.0.0.1:{port}/"
             wait_until_up(process, url, log)
@@ -59,13 +65,43 @@ def app_url(tmp_path_factory) -> str:
             process.wait(timeout=30)
 
 
+@pytest.fixture(scope="session")
+def app_url(tmp_path_factory) -> Iterator[str]:
+    """Address of the app with the shipped checkpoint."""
+    with serving(CHECKPOINT, tmp_path_factory.mktemp("app") / "log.txt") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def run_url(tmp_path_factory) -> Iterator[str]:
+    """Address of an app with a toy model and five traced steps of its training."""
+    run = write_run(tmp_path_factory.mktemp("runs") / "my-gan")
+    save(toy_pipeline(), run)
+    with serving(run, tmp_path_factory.mktemp("run") / "log.txt") as url:
+        yield url
+
+
 @pytest.fixture
 def explorer(page, app_url):
-    """A page that may talk to the app only; console errors and requests elsewhere fail the test."""
+    """A page of the app with the shipped checkpoint."""
+    with watched(page, app_url):
+        yield page
+
+
+@pytest.fixture
+def learner(page, run_url):
+    """A page of the app with a training run."""
+    with watched(page, run_url):
+        yield page
+
+
+@contextmanager
+def watched(page, url: str) -> Iterator[None]:
+    """A page may talk to its app only; console errors and requests elsewhere fail the test."""
     errors, strangers = [], []
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("request", lambda request: None if request.url.startswith((app_url, "data:", "blob:")) else strangers.append(request.url))
-    yield page
+    page.on("request", lambda request: None if request.url.startswith((url, "data:", "blob:")) else strangers.append(request.url))
+    yield
     assert errors == []
     assert strangers == []

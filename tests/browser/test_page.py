@@ -182,6 +182,39 @@ def test_a_link_opens_the_same_page(explorer, app_url):
     assert explorer.get_by_label("Seed").input_value() == "7"
 
 
+def test_a_link_brings_back_a_step_of_a_training_run(learner, run_url):
+    learner.goto(run_url)
+    learner.get_by_role("button", name="Memory being learned: my-gan").click()
+    learner.wait_for_selector('.ex[data-step="50"]')
+    learner.get_by_label("Caption of the run").click()
+    learner.get_by_role("option", name="a small bird with a yellow crown, again").click()
+    learner.wait_for_selector('.ex[data-step="50"][data-seed="1"]')
+    learner.locator(".ex-learned input[type=number]").fill("20")
+    learner.keyboard.press("Tab")
+    learner.wait_for_selector('.ex[data-step="20"]')
+    learner.get_by_role("button", name="Copy link").click()
+    link, curves = learner.url, learner.locator(".ex-courses").inner_html()
+    named = dict(urllib.parse.parse_qsl(urllib.parse.urlparse(link).query))
+    assert named == {"caption": "a small bird with a yellow crown, again", "seed": "1", "model": "my-gan", "step": "20"}
+    keep_screenshot(learner, "step")
+    learner.goto("about:blank")
+    learner.goto(link)
+    learner.wait_for_selector('.ex[data-step="20"][data-seed="1"]')
+    assert learner.locator(".ex-courses").inner_html() == curves
+    assert learner.locator(".ex-learned input[type=number]").input_value() == "20"
+    assert learner.get_by_label("Caption of the run").input_value() == named["caption"]
+    assert learner.url == link
+    learner.get_by_role("button", name="Paint").click()  # with the finished model
+    learner.wait_for_selector(".ex:not([data-step])")
+    learner.wait_for_function("!new URLSearchParams(window.location.search).has('step')")
+
+
+def test_a_link_to_a_run_that_is_not_open_says_so(learner, run_url):
+    learner.goto(f"{run_url}?caption=a+small+bird&seed=1&model=other&step=20")
+    learner.locator(".ex-notice").wait_for()
+    assert "start the explorer with the folder of that run" in learner.locator(".ex-notice").inner_text()
+
+
 def test_examples_and_reroll_paint_at_once(explorer, app_url):
     open_page(explorer, app_url)
     example = explorer.locator(".ex-example").nth(2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -293,10 +294,41 @@ def test_a_section_answers_when_it_is_opened(session, run):
     with ui.gr.Blocks():
         section = ui._Section(session, "my-gan")
     assert "started anew" in section.answer(1, 20)[1]
-    captions, slider, curves, message, painted = section.open()
+    captions, slider, curves, message, painted = section.open(asking())
     assert [number for _, number in captions.choices] == [1, 2] and captions.value == 1
     assert (slider.minimum, slider.maximum, slider.value, slider.step) == (10, 50, 50, 10)
-    assert message == "" and "step 50" in painted and "<polyline" in curves
+    assert message == "" and "step 50" in painted and "<polyline" in curves and "Painted at step 50" in curves
+
+
+def asking(**query: str) -> SimpleNamespace:
+    """A request with this in its address bar."""
+    return SimpleNamespace(query_params=query)
+
+
+def test_a_section_opens_at_the_step_that_a_link_names(session, run):
+    with ui.gr.Blocks():
+        section = ui._Section(session, "my-gan")
+    link = {"caption": run.captions[1], "seed": "1", "step": "20"}
+    captions, slider, _, message, painted = section.open(asking(model="my-gan", **link))
+    assert (captions.value, slider.value, message) == (2, 20, "") and 'data-seed="1" data-model="my-gan" data-step="20"' in painted
+    captions, slider, *_ = section.open(asking(model="plain", **link))
+    assert (captions.value, slider.value) == (1, 50)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"seed": "7"}, "traced no caption"), ({"step": "soon"}, "whole number; found"), ({"seed": "-1"}, "A seed is a whole number")],
+)
+def test_a_link_to_what_a_run_does_not_have_says_so(session, run, change, said):
+    with ui.gr.Blocks():
+        section = ui._Section(session, "my-gan")
+    link = {"model": "my-gan", "caption": run.captions[1], "seed": "1", "step": "20"}
+    assert said in section.open(asking(**(link | change)))[3]
+
+
+def test_the_picture_of_a_step_is_the_largest_that_was_trained(session, run):
+    assert 'class="ex-now"' in (first := ui.remember(session, "my-gan", run, 1, 10)[0]) and "64 × 64" in first
+    assert "256 × 256" in ui.remember(session, "my-gan", run, 1, 20)[0]
 
 
 def test_a_system_without_words_shows_its_pictures_only(tmp_path):

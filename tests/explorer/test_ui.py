@@ -136,11 +136,6 @@ def test_a_path_map_says_its_share():
     assert 'aria-label="words, .30 of the answer on average"' in html
 
 
-@pytest.mark.parametrize(("value", "shown"), [(0.0834, ".083"), (0.63, ".63"), (1.0, "1.00"), (0.1, ".10"), (0.0, ".00"), (0.0996, ".10")])
-def test_numbers_have_two_significant_digits(value, shown):
-    assert page.number(value) == shown
-
-
 def test_the_app_stays_on_this_machine(session):
     options = ui.launch_options(port=0)
     assert options["server_name"] == "127.0.0.1" and options["share"] is False and options["allowed_paths"] == []
@@ -187,6 +182,16 @@ def test_a_model_that_knows_the_words_begins_with_birds():
     pipe = toy_pipeline()
     pipe.vocab, pipe.card = Vocabulary.build(ui.EXAMPLES), {"captions": ["a bird"]}
     assert ui.examples(pipe) == list(ui.EXAMPLES)
+
+
+def test_starting_says_where_and_nothing_else(session, capsys, monkeypatch):
+    app = ui.build(session)
+    monkeypatch.setattr(app, "block_thread", lambda: app.close(verbose=False))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ui.serve(app, "127.0.0.1", port)
+    assert capsys.readouterr().out == f"The explorer is at http://127.0.0.1:{port}/ (Ctrl+C stops it).\n"
 
 
 def test_a_port_in_use_is_one_line(session):
