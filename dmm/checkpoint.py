@@ -132,7 +132,13 @@ def digest(metadata: Mapping[str, str]) -> str:
 
 
 def save(pipeline: Pipeline, path: str | os.PathLike, half: bool = True) -> None:
-    """Write a pipeline so that :func:`load` gives it back."""
+    """Write a pipeline so that :func:`load` gives it back.
+
+    Raises:
+        ValueError: a folded pipeline, whose generator no longer has the published weights.
+    """
+    if pipeline.is_folded:
+        raise ValueError("a folded pipeline paints only; save the one that folded() was called on")
     networks = {part: getattr(pipeline, part) for part in PARTS if getattr(pipeline, part) is not None}
     write(path, networks, pipeline.config, pipeline.vocab, pipeline.card, half)
 

@@ -65,6 +65,7 @@ class Pipeline(nn.Module):
         self.captioner = captioner
         self.name = name
         self.card = card or {}
+        self.is_folded = False  # see folded()
         self.eval()
 
     @property
@@ -145,6 +146,28 @@ class Pipeline(nn.Module):
                 if stage.image is not None:
                     stage.redescription = self.captioner.sentences(stage.image, self.vocab)
         return trace
+
+    def folded(self) -> Pipeline:
+        """This pipeline with a generator that paints faster, the same pictures up to rounding (:mod:`dmm.models.fold`).
+
+        It shares the other networks. Its generator is a copy, with the hooks of now, that can neither be trained nor saved.
+        """
+        from dmm.models.fold import fold_batch_norms
+
+        if self.is_folded:
+            return self
+        painting = Pipeline(
+            self.config,
+            self.vocab,
+            fold_batch_norms(self.generator),
+            self.text_encoder,
+            self.image_encoder,
+            self.captioner,
+            self.name,
+            self.card,
+        )
+        painting.is_folded = True
+        return painting
 
     # -- the Hub
 

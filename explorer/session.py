@@ -45,7 +45,7 @@ class Session:
         names: checkpoint names (under ``assets/checkpoints``) or directories; a single one may be given bare.
         capacity: the most traces kept, at least 1.
         megabytes: the most memory the kept traces may hold; the newest trace is always kept.
-        load: name or directory -> pipeline; the default is :func:`dmm.checkpoint.load`.
+        load: name or directory -> pipeline; the default is :func:`dmm.checkpoint.load`, folded for painting.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Session:
                 if self._load is None:
                     from dmm.checkpoint import load  # the networks are only imported when one is used
 
-                    self._load = load
+                    self._load = lambda source: load(source).folded()
                 self._pipelines[model] = self._load(self._sources[model])
             return self._pipelines[model]
 

@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from dmm.checkpoint import FILE, PARTS, CheckpointError, build, load, load_parts, locate, read, write
+from dmm.checkpoint import FILE, PARTS, CheckpointError, build, load, load_parts, locate, read, save, write
 from dmm.config import ModelConfig
 from dmm.data.vocab import Vocabulary
 from dmm.pipeline import CaptionError
@@ -81,6 +81,19 @@ def test_a_batch_equals_one_at_a_time(directory):
         for stage, one in zip(together.stages, alone.stages, strict=True):
             torch.testing.assert_close(stage.image[index], one.image[0], rtol=0, atol=1e-5)
             assert stage.image.shape[-1] == one.size
+
+
+def test_a_folded_pipeline_paints_the_same_and_is_not_saved(directory, tmp_path):
+    pipe = load(directory)
+    folded = pipe.folded()
+    own, theirs = folded("a small red bird", seed=3), pipe("a small red bird", seed=3)
+    for one, other in zip(own.images, theirs.images, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
+    assert folded.folded() is folded and not pipe.is_folded and own.stages[0].redescription == theirs.stages[0].redescription
+    with pytest.raises(ValueError, match="paints only"):
+        save(folded, tmp_path)
+    save(pipe, tmp_path)
+    assert torch.equal(load(tmp_path)("a small red bird", seed=3).images[2], theirs.images[2])
 
 
 def test_same_caption_and_seed_same_picture_other_seed_other_picture(directory):

@@ -20,11 +20,13 @@ FOLD_FROM = 8  # px; on a smaller map, building the 16 sums costs more than the 
 class GLU(nn.Module):
     """Gated linear unit over the channels: first half times the sigmoid of the second half; halves the channels.
 
-    Not ``F.glu``: its gradient comes in contiguous order, and in a channels-last network makes the batch norm and convolution before it
-    many times slower.
+    ``F.glu`` only where no gradient is asked for: it paints faster, but its gradient comes in contiguous order, and in a channels-last
+    network makes the batch norm and convolution before it many times slower.
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            return F.glu(x, dim=1)
         value, gate = x.chunk(2, dim=1)
         return value * torch.sigmoid(gate)
 

@@ -1,0 +1,79 @@
+"""Winograd's order of a 3x3 convolution: its matrices from their definition, its results beside the plain order."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dmm.models.fold import PaintingConv
+from dmm.models.winograd import NARROWEST, OUTPUTS, SIZE, SMALLEST, TAPS, TiledConv, transforms
+
+
+def example(batch, inputs, outputs, high, wide, dtype=torch.float64):
+    stream = torch.Generator().manual_seed(high * 1000 + wide)
+    x = torch.randn(batch, inputs, high, wide, generator=stream, dtype=dtype)
+    weight = torch.randn(outputs, inputs, 3, 3, generator=stream, dtype=dtype) / (9 * inputs) ** 0.5
+    return x, weight, torch.randn(outputs, generator=stream, dtype=dtype)
+
+
+def test_one_dimension_is_a_correlation():
+    outputs, kernel, inputs = transforms()
+    assert outputs.shape == (OUTPUTS, SIZE) and kernel.shape == (SIZE, TAPS) and inputs.shape == (SIZE, SIZE)
+    taps, signal = torch.tensor([2.0, -3.0, 5.0]).double(), torch.tensor([1.0, 0.0, -2.0, 4.0, 7.0, -1.0]).double()
+    expected = [2 * 1 - 3 * 0 + 5 * -2, 0 - 3 * -2 + 5 * 4, 2 * -2 - 3 * 4 + 5 * 7, 2 * 4 - 3 * 7 + 5 * -1]
+    found = outputs @ ((kernel @ taps) * (inputs @ signal))
+    torch.testing.assert_close(found, torch.tensor(expected).double(), rtol=0, atol=1e-12)
+
+
+@given(st.integers(1, 3), st.integers(1, 19), st.integers(1, 19))
+@settings(max_examples=40, deadline=None)
+def test_every_size_gives_the_convolution(batch, high, wide):
+    x, weight, bias = example(batch, 3, 5, high, wide)
+    found = TiledConv(weight, bias)(x)
+    torch.testing.assert_close(found, F.conv2d(x, weight, bias, padding=1), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("piece", [1, 10**9])
+def test_the_pieces_do_not_matter(piece, monkeypatch):
+    x, weight, bias = example(2, 4, 6, 33, 40)
+    monkeypatch.setattr("dmm.models.winograd._PIECE", piece)
+    torch.testing.assert_close(TiledConv(weight, bias)(x), F.conv2d(x, weight, bias, padding=1), rtol=0, atol=1e-12)
+
+
+def test_rounding_stays_near_that_of_the_plain_order():
+    x, weight, bias = example(1, 128, 64, 32, 32)
+    exact = F.conv2d(x, weight, bias, padding=1)
+    x, weight, bias = x.float(), weight.float(), bias.float()
+    tiled, plain = ((found.double() - exact).abs().mean() for found in (TiledConv(weight, bias)(x), F.conv2d(x, weight, bias, padding=1)))
+    assert tiled < 1e-5 and tiled < 8 * plain
+
+
+def test_a_picture_does_not_depend_on_its_batch():
+    x, weight, bias = example(3, NARROWEST, NARROWEST, 36, 32, torch.float32)
+    conv = TiledConv(weight, bias)
+    together = conv(x)
+    for picture, own in zip(x, together, strict=True):
+        assert torch.equal(conv(picture[None])[0], own)
+
+
+def test_only_wide_convolutions_of_large_maps_take_it():
+    def takes(channels, side, dtype=torch.float32):
+        x, weight, bias = example(1, channels, channels, side, side, dtype)
+        conv, called = PaintingConv(weight, bias), []
+        if conv.tiled is not None:
+            conv.tiled.register_forward_hook(lambda *_: called.append(1))
+        torch.testing.assert_close(conv(x), F.conv2d(x, weight, bias, padding=1), rtol=0, atol=1e-4)
+        return bool(called)
+
+    assert takes(NARROWEST, SMALLEST)
+    assert not takes(NARROWEST - 1, SMALLEST)
+    assert not takes(NARROWEST, SMALLEST - 1)
+    assert not takes(NARROWEST, SMALLEST, torch.float64)
+
+
+def test_autocast_takes_the_plain_order():
+    x, weight, bias = example(1, NARROWEST, NARROWEST, SMALLEST, SMALLEST, torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not TiledConv.pays(x, weight)
+    assert TiledConv.pays(x, weight)
