@@ -1,11 +1,15 @@
-"""Batches of pictures with captions, each a pure function of (seed, step): a resumed run reads what the first one would have read."""
+"""Batches of pictures with captions, each a pure function of (seed, step): a resumed run reads what the first one would have read.
+
+Drawing a batch chooses its pictures, captions and cuts; the pixels are read when they are asked for. So every process of a run draws the
+same batch and reads its own slice of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Protocol
+from functools import cached_property, lru_cache
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,8 +23,8 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def pictures(self, indices: Sequence[int], sizes: Sequence[int], rng: np.random.Generator | None = None) -> dict[int, Tensor]:
-        """size -> uint8 B 3 S S of the same crops."""
+    def pictures(self, indices: Sequence[int], sizes: Sequence[int], cuts: np.ndarray | None = None) -> dict[int, Tensor]:
+        """size -> uint8 B 3 S S of the same crops: those that ``cuts`` says, or the middle of each picture."""
 
     def captions(self, index: int) -> list:
         """Sentences of a picture, each with a ``text`` and ``slots``."""
@@ -30,11 +34,56 @@ class Source(Protocol):
     def key(self, index: int) -> str: ...
 
 
+@runtime_checkable
+class CutSource(Source, Protocol):
+    """A source that cuts its pictures at random; any other shows them as they are."""
+
+    def cuts(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """How each of ``count`` pictures is cut, a row of numbers each: drawn for a whole batch, however much of it will be read."""
+
+
+class Pictures(Mapping):
+    """The pictures of a batch: size -> uint8 B 3 S S. :meth:`read` gives some of them and reads no others.
+
+    Args:
+        source: where they are.
+        indices: B places in it.
+        sizes: their sides, px.
+        cuts: B rows of what :meth:`CutSource.cuts` drew; ``None`` for a source that draws none.
+    """
+
+    def __init__(self, source: Source, indices: Sequence[int], sizes: Sequence[int], cuts: np.ndarray | None = None):
+        self.source, self.indices, self.sizes, self.cuts = source, np.asarray(indices), tuple(sizes), cuts
+
+    def read(self, rows: slice | Sequence[int] | Tensor) -> dict[int, Tensor]:
+        """size -> uint8 b 3 S S of the rows ``rows`` of the batch."""
+        part = self.take(rows)
+        return self.source.pictures(part.indices, part.sizes, part.cuts)
+
+    def take(self, rows: slice | Sequence[int] | Tensor) -> Pictures:
+        """Some of the pictures, not read yet."""
+        rows = rows if isinstance(rows, slice) else np.asarray(rows)
+        return Pictures(self.source, self.indices[rows], self.sizes, None if self.cuts is None else self.cuts[rows])
+
+    @cached_property
+    def _whole(self) -> dict[int, Tensor]:
+        return self.read(slice(None))
+
+    def __getitem__(self, size: int) -> Tensor:
+        return self._whole[size]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.sizes)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+
 @dataclass
 class Batch:
     """B pictures at several sizes, one caption each."""
 
-    images: dict[int, Tensor]  # size -> uint8 B 3 S S
+    images: Pictures  # size -> uint8 B 3 S S
     captions: Tensor  # B L int64 ids, padded
     lengths: Tensor  # B int64, start and end included where the convention has them
     class_ids: Tensor  # B int64
@@ -69,7 +118,7 @@ class BatchSampler:
         return [int(self._order(k // count)[k % count]) for k in range(step * size, (step + 1) * size)]
 
     def batch(self, step: int, size: int, sizes: Sequence[int] = (64, 128, 256)) -> Batch:
-        """Batch number ``step`` with ``size`` pictures of the sides ``sizes``; the same arguments give the same batch."""
+        """Batch number ``step`` with ``size`` pictures of the sides ``sizes``, unread yet; the same arguments give the same batch."""
         rng = np.random.default_rng([self.seed, 1, step])
         indices = self.indices(step, size)
         chosen = []
@@ -78,8 +127,9 @@ class BatchSampler:
             chosen.append(options[int(rng.integers(len(options)))])
         ids = [self.vocab.encode(c.text, self.words_limit, rng) for c in chosen]
         captions, lengths = self.vocab.batch(ids)
+        cuts = self.source.cuts(size, rng) if isinstance(self.source, CutSource) else None
         return Batch(
-            images=self.source.pictures(indices, sizes, rng),
+            images=Pictures(self.source, indices, sizes, cuts),
             captions=captions,
             lengths=lengths,
             class_ids=torch.tensor([self.source.class_id(i) for i in indices]),

@@ -198,9 +198,14 @@ class CUB:
         """Names of the attributes that the picture is labelled with."""
         return self._present.get(self.ids[index], [])
 
-    def pictures(self, indices: Sequence[int], sizes: Sequence[int], rng: np.random.Generator | None = None) -> dict[int, Tensor]:
-        """size -> uint8 B 3 S S; random crops and mirrors with ``rng``, the middle as it is without."""
-        tiles = [crop(self.image(i), self.box(i), sizes, rng) for i in indices]
+    def cuts(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """The seed of each crop, B; how far it may lie off the middle is known only when the picture is open."""
+        return rng.integers(2**63, size=count)
+
+    def pictures(self, indices: Sequence[int], sizes: Sequence[int], cuts: np.ndarray | None = None) -> dict[int, Tensor]:
+        """size -> uint8 B 3 S S; random crops and mirrors with ``cuts``, the middle as it is without."""
+        rngs = [None] * len(indices) if cuts is None else [np.random.default_rng(int(seed)) for seed in cuts]
+        tiles = [crop(self.image(i), self.box(i), sizes, rng) for i, rng in zip(indices, rngs, strict=True)]
         return {size: torch.stack([tile[size] for tile in tiles]) for size in sizes}
 
 

@@ -90,7 +90,7 @@ def prepare(
     sizes = tuple(sorted(set(sizes)))
     plan = {"version": VERSION, "sizes": list(sizes), "pictures": _fingerprint(source)}
     with _locked(out):
-        card = json.loads((out / CARD).read_text()) if (out / CARD).exists() else {}
+        card = _card(out)
         if any(card.get(key) != value for key, value in plan.items()):
             marks, reasons = _decode(source, out, sizes, plan, broken, workers, progress)
             card = plan | {"skipped": [list(_problem(source, row, reasons)) for row in np.flatnonzero(marks == _BROKEN).tolist()]}
@@ -98,6 +98,14 @@ def prepare(
         elif card["skipped"] and broken == "stop":
             raise BrokenPicture(": ".join(card["skipped"][0]))
         return _describe(source, out, card)
+
+
+def _card(out: Path) -> dict:
+    """What is prepared there; nothing if that cannot be read."""
+    try:
+        return json.loads((out / CARD).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
 
 
 def _fingerprint(source: Source) -> str:
@@ -240,12 +248,13 @@ class Prepared:
         mirror: mirror half of the pictures of a batch.
 
     Raises:
-        PrepareError: nothing prepared there, another version, or a size that is not there.
+        PrepareError: nothing prepared there, another version, a size that is not there, or a damaged file.
     """
 
     def __init__(self, root: str | os.PathLike, split: str = "train", sizes: Sequence[int] | None = None, mirror: bool = True):
         self.directory, self.split, self.mirror = find(root), split, mirror
-        self.card = json.loads((self.directory / CARD).read_text())
+        with self._whole(CARD):
+            self.card = json.loads((self.directory / CARD).read_text())
         if self.card.get("version") != VERSION:
             raise PrepareError(f"{self.directory}: prepared by another version ({self.card.get('version')}); run dmm data prepare again")
         self.sizes = tuple(self.card["sizes"] if sizes is None else sizes)
@@ -256,10 +265,39 @@ class Prepared:
                 f"{self.card['source']} --sizes {','.join(map(str, sorted({*self.sizes, *self.card['sizes']})))}"
             )
         self.smallest = min(self.card["sizes"])
-        self._arrays = {size: np.load(self.directory / f"{size}.npy", mmap_mode="r") for size in self.sizes}
-        lines = (self.directory / "pictures.jsonl").read_text(encoding="utf-8").split("\n")
-        self._records = [record for line in lines if line and (record := json.loads(line))["split"] == split]
-        self._rows = np.array([record["row"] for record in self._records], dtype=np.int64)
+        with self._whole("pictures.jsonl"):
+            lines = (self.directory / "pictures.jsonl").read_text(encoding="utf-8").split("\n")
+            records = [json.loads(line) for line in lines if line]
+            self._records = [record for record in records if record["split"] == split]
+            self._rows = np.array([record["row"] for record in self._records], dtype=np.int64)
+        if len(records) != self.card["train"] + self.card["test"]:
+            raise self._damaged("pictures.jsonl", f"{self.card['train'] + self.card['test']} pictures", len(records))
+        self._arrays = {size: self._array(size, 1 + max(record["row"] for record in records)) for size in self.sizes}
+
+    def _damaged(self, name: str, expected: str, found: object) -> PrepareError:
+        """What to say of a file that is not as :func:`prepare` wrote it."""
+        return PrepareError(
+            f"{self.directory / name}: damaged: expected {expected}, found {found}. Remove {self.directory} and run dmm data prepare again"
+        )
+
+    @contextlib.contextmanager
+    def _whole(self, name: str) -> Iterator[None]:
+        """Name the file that is missing or cannot be read."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise self._damaged(name, "what dmm data prepare wrote", "no such file") from None
+        except (EOFError, ValueError, LookupError, TypeError) as error:
+            raise self._damaged(name, "what dmm data prepare wrote", f"something else ({error})") from error
+
+    def _array(self, size: int, rows: int) -> np.ndarray:
+        """The pictures of one size, at least ``rows`` of them, on the disk."""
+        name, shape = f"{size}.npy", (3, margin(size), margin(size))
+        with self._whole(name):
+            array = np.lib.format.open_memmap(self.directory / name, mode="r")
+        if array.dtype != np.uint8 or array.shape[1:] != shape or len(array) < rows:
+            raise self._damaged(name, f"uint8 of {rows} x {' x '.join(map(str, shape))}", f"{array.dtype} of {array.shape}")
+        return array
 
     def __len__(self) -> int:
         return len(self._records)
@@ -267,7 +305,8 @@ class Prepared:
     @cached_property
     def words(self) -> list[str]:
         """The words of the training captions, in order of first appearance."""
-        return json.loads((self.directory / "words.json").read_text())
+        with self._whole("words.json"):
+            return json.loads((self.directory / "words.json").read_text())
 
     def captions(self, index: int) -> list[Caption]:
         """The sentences of a picture; what they say of parts and colours is not known."""
@@ -308,13 +347,17 @@ class Prepared:
         """
         return self._cut(indices, size, np.full((len(indices), 2), self._room // 2), np.zeros(len(indices), bool))
 
-    def pictures(self, indices: Sequence[int], sizes: Sequence[int], rng: np.random.Generator | None = None) -> dict[int, Tensor]:
-        """size -> uint8 B 3 S S of the same crops: random ones with ``rng``, mirrored half of the time, the middle as it is without."""
-        if rng is None:
+    def cuts(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Random crops, B 3: y and x of the corner, px of the smallest size, and 1 where the picture is mirrored (half of the time)."""
+        corners = rng.integers(self._room + 1, size=(count, 2))
+        mirrored = (rng.random(count) < 0.5) & self.mirror
+        return np.column_stack([corners, mirrored])
+
+    def pictures(self, indices: Sequence[int], sizes: Sequence[int], cuts: np.ndarray | None = None) -> dict[int, Tensor]:
+        """size -> uint8 B 3 S S of the same crops: those that :meth:`cuts` drew, or the middle as it is."""
+        if cuts is None:
             return {size: self.images(size, indices) for size in sizes}
-        corners = rng.integers(self._room + 1, size=(len(indices), 2))
-        mirrored = (rng.random(len(indices)) < 0.5) & self.mirror
-        return {size: self._cut(indices, size, corners, mirrored) for size in sizes}
+        return {size: self._cut(indices, size, cuts[:, :2], cuts[:, 2] > 0) for size in sizes}
 
     @property
     def _room(self) -> int:
@@ -350,7 +393,7 @@ def speed(root: str | os.PathLike, batch: int = 32, seconds: float = 3.0) -> dic
     sampler = BatchSampler(data, Vocabulary(data.words), words_limit=20)
     step, began = 0, time.monotonic()
     while time.monotonic() - began < seconds:
-        sampler.batch(step, batch, data.sizes)
+        sampler.batch(step, batch, data.sizes).images.read(slice(None))
         step += 1
     rate = step * batch / (time.monotonic() - began)
     return {"samples_per_second": round(rate), "batch": batch, "sizes": list(data.sizes), "threads": torch.get_num_threads()}

@@ -24,7 +24,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from dmm.checkpoint import CheckpointError, build, held_parts, load_parts, read, write
 from dmm.config import Config, ConfigError, ModelConfig
 from dmm.data.batch import Batch
-from dmm.images import grid, save, to_float
+from dmm.images import grid, save
 from dmm.losses.colour import colour_loss
 from dmm.losses.consistency import consistency_loss
 from dmm.losses.kl import kl_loss
@@ -58,6 +58,8 @@ class Hand:
     share: slice  # this process's rows
     noise: Tensor  # B Z
     eps: Tensor  # B K
+    real: dict[int, Tensor]  # size -> uint8 b 3 S S of the share, on the processor
+    wrong_real: dict[int, Tensor] | None  # the same of pictures that do not fit the share's sentences, where the game asks for them
     trace: Trace | None = None  # what was painted of the share
 
 
@@ -220,7 +222,9 @@ class GanStep:
             rows = slice(start, start + len(piece))
             with autocast(self.dtype, device):
                 text = self._text(piece)
-            hands.append(Hand(piece, text, self.ranks.share(len(piece)), noise[rows], eps[rows]))
+            share = self.ranks.share(len(piece))
+            wrong_real = piece.images.read(other_pictures(piece.class_ids)[share]) if self.game.wrong_pictures else None
+            hands.append(Hand(piece, text, share, noise[rows], eps[rows], piece.images.read(share), wrong_real))
             start = rows.stop
         return hands
 
@@ -262,14 +266,12 @@ class GanStep:
         return GatheringDiscriminator(network, self.ranks) if self.game.gathers and self.ranks.world > 1 else network
 
     def _deal(self, hand: Hand, stage: int, wrong: Tensor | None) -> Deal:
-        size, device, wrong_real = self.discriminators[stage].size, self.ranks.device, None
-        if self.game.wrong_pictures:
-            wrong_real = to_float(pixels(hand.batch, size, other_pictures(hand.batch.class_ids)[hand.share], device))
+        size, device = self.discriminators[stage].size, self.ranks.device
+        wrong_real = pixels(hand.wrong_real[size], device) if hand.wrong_real else None
         if not self.game.gathers and self.ranks.world > 1:  # the pairs that shifting the features of the whole batch makes
             wrong = (hand.text[1].roll(1, 0) if wrong is None else wrong)[hand.share]
         one_pass = self.config.train.one_pass and self.entry.norm != "batch" and self.ranks.world == 1
-        real = to_float(pixels(hand.batch, size, hand.share, device))
-        return Deal(real, self._painted(hand.trace)[stage], self._condition(hand), wrong, wrong_real, one_pass)
+        return Deal(pixels(hand.real[size], device), self._painted(hand.trace)[stage], self._condition(hand), wrong, wrong_real, one_pass)
 
     def _update_discriminators(self, hands: list[Hand], stages: list[int], index: int) -> dict[str, float]:
         settings, values = self.config.train, {}

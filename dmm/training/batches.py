@@ -10,25 +10,26 @@ from torch import Tensor
 
 from dmm.config import ConfigError
 from dmm.data.batch import Batch
+from dmm.images import to_float
 
 Record = TypeVar("Record")
 
 
 def moved(record: Record, device: torch.device) -> Record:
-    """A dataclass with its tensors on ``device``; pictures, in a dict, stay where they are until :func:`pixels` wants them."""
+    """A dataclass with its tensors on ``device``; pictures of a batch stay where they are."""
     found = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
     return dataclasses.replace(record, **{name: value.to(device) for name, value in found.items() if isinstance(value, Tensor)})
 
 
-def pixels(batch: Batch, size: int, rows: slice | Tensor, device: torch.device) -> Tensor:
-    """Some of a batch's pictures of one size on ``device``: uint8 b 3 S S."""
-    return batch.images[size][rows].to(device, non_blocking=True)
+def pixels(images: Tensor, device: torch.device) -> Tensor:
+    """Pictures uint8 B 3 S S as they were read, to [-1, 1] on ``device``."""
+    return to_float(images.to(device, non_blocking=True))
 
 
 def take(batch: Batch, rows: slice) -> Batch:
-    """Part of a batch."""
+    """Part of a batch, its pictures unread."""
     found = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}
-    images = {size: value[rows] for size, value in found.pop("images").items()}
+    images = found.pop("images").take(rows)
     return dataclasses.replace(batch, images=images, **{name: value[rows] for name, value in found.items()})
 
 

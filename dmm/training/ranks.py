@@ -1,8 +1,10 @@
 """Several processes that train as one: the same batch, the same losses, the same weights as a single process, up to rounding.
 
-Every process draws the same global batch, paints and looks at its own slice of the pictures, and gathers what the losses compare: features
-of the discriminators' trunks, regions and codes of the readers. Small heads then see the whole batch everywhere, so mismatching pairs and
-contrasts do not depend on the number of processes. Three rules make the gradients right:
+Every process draws the same global batch: which pictures, how each is cut, captions and noise. Of the pictures it reads its own slice and
+no others (of each piece of a batch that is cut into several; and the mismatching pictures of its slice, in a game that asks for them),
+paints its slice, and gathers what the losses compare: features of the discriminators' trunks, regions and codes of the readers. Small
+heads then see the whole batch everywhere, so mismatching pairs and contrasts do not depend on the number of processes. Three rules make
+the gradients right:
 
 * what is gathered passes back world times the gradient of the own slice, and gradients are averaged over the processes: a part that
   worked on slices ends with the sum over all slices, a part that saw everything with its own gradient;
@@ -113,6 +115,12 @@ class Ranks:
         numbers = torch.tensor(list(values.values()), dtype=torch.float32, device=self.device)
         dist.all_reduce(numbers)
         return dict(zip(values, (numbers / self.world).tolist(), strict=True))
+
+    def sum(self, local: Tensor) -> Tensor:
+        """The sum of a tensor over the processes, in place; no gradients."""
+        if self.world > 1:
+            dist.all_reduce(local)
+        return local
 
     def wait(self) -> None:
         """Until every process is here."""

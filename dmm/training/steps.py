@@ -20,7 +20,6 @@ from dmm.checkpoint import build, load_parts, write
 from dmm.config import Config, ConfigError
 from dmm.data.aviary.traits import COLOURED_PARTS, COLOURS
 from dmm.data.batch import Batch
-from dmm.images import to_float
 from dmm.losses.cloze import MaskedCaptions, cloze_loss
 from dmm.losses.stream import caption_loss
 from dmm.matching import matching_losses
@@ -91,8 +90,8 @@ class EncoderStep:
 
     def pictures(self, batch: Batch, stream: torch.Generator) -> Tensor:
         """This process's share of the batch's pictures at the encoder's size, augmented, b 3 S S."""
-        images = to_float(pixels(batch, self.size, self.ranks.share(len(batch)), self.ranks.device))
-        return augment(images, self.config.train.augment, stream)
+        images = batch.images.read(self.ranks.share(len(batch)))[self.size]
+        return augment(pixels(images, self.ranks.device), self.config.train.augment, stream)
 
     def update(self, index: int) -> dict[str, float]:
         """One step of Adam on the sum of the terms."""
@@ -290,15 +289,16 @@ class CaptionStep(EncoderStep):
 
     @torch.no_grad()
     def _summaries(self, encoder: nn.Module, versions: int = 2, size: int = 64) -> Tensor:
-        """What the frozen trunk sees in every training picture, augmented in ``versions`` ways: V N F, computed once."""
-        rows = []
-        count = len(self.feed.cache)
-        for version in range(versions):
-            for start in tqdm(range(0, count, size), f"pictures {version + 1}/{versions}", disable=not sys.stderr.isatty()):
-                pictures = to_float(self.feed.cache.images(self.size, range(start, min(start + size, count))).to(self.ranks.device))
-                stream = stream_of(self.config.train.seed, version * count + start, 3, Ranks(self.ranks.device))
-                rows.append(encoder.summary(encoder.features(augment(pictures, self.config.train.augment, stream))))
-        return torch.cat(rows).unflatten(0, (versions, count))
+        """What the frozen trunk sees in every training picture, augmented in ``versions`` ways: V N F, computed once, in turns by all."""
+        count, device = len(self.feed.cache), self.ranks.device
+        chunks = [(version, range(start, min(start + size, count))) for version in range(versions) for start in range(0, count, size)]
+        width = encoder.summary(encoder.features(torch.zeros(1, 3, self.size, self.size, device=device))).shape[1]
+        found = torch.zeros(versions, count, width, device=device)
+        for version, rows in tqdm(chunks[self.ranks.rank :: self.ranks.world], "pictures", disable=not sys.stderr.isatty()):
+            stream = stream_of(self.config.train.seed, version * count + rows.start, 3, Ranks(device))
+            pictures = augment(pixels(self.feed.cache.images(self.size, rows), device), self.config.train.augment, stream)
+            found[version, rows.start : rows.stop] = encoder.summary(encoder.features(pictures))
+        return self.ranks.sum(found)
 
     def losses(self, batch: Batch, images: Tensor | None, index: int) -> dict[str, Tensor]:
         """Cross-entropy of the caption given the picture."""

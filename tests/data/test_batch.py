@@ -121,6 +121,18 @@ def test_a_batch_fits_together(tmp_path, drawn):
         assert vocab.decode(batch.captions[row])[0] in batch.texts[row]
 
 
+def test_pictures_are_read_when_they_are_asked_for(tmp_path, drawn, monkeypatch):
+    store, vocab, read = AviaryCache.open(tmp_path, 10, sizes=(8, 16)), Vocabulary(AVIARY_VOCABULARY()), []
+    whole = store.pictures
+    monkeypatch.setattr(store, "pictures", lambda indices, *rest: read.extend(indices) or whole(indices, *rest))
+    batch = BatchSampler(store, vocab).batch(1, 6, (8, 16))
+    assert read == []
+    some = batch.images.read(slice(2, 5))
+    assert read == batch.indices[2:5]
+    assert all(torch.equal(some[size], batch.images[size][2:5]) for size in (8, 16))
+    assert read == batch.indices[2:5] + batch.indices  # once for both sizes
+
+
 def test_every_caption_gets_its_turn(tmp_path, drawn):
     store, vocab = AviaryCache.open(tmp_path, 1, sizes=(8,)), Vocabulary(AVIARY_VOCABULARY())
     sampler = BatchSampler(store, vocab)

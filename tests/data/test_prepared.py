@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -18,10 +19,16 @@ from dmm.data.vocab import Vocabulary
 from tests.data import layouts
 
 SIZES = (16, 32)
+CUTS = [[8, 10, 1], [0, 10, 1], [6, 6, 1]]  # y, x, mirrored: what seed 5 gave when 64 px pictures were first prepared
 
 
 def ready(root, **options):
     return prepare(open_source(root), sizes=SIZES, **options)
+
+
+def shown(data, seed):
+    """The first picture, cut at random."""
+    return data.pictures([0], SIZES, data.cuts(1, np.random.default_rng(seed)))
 
 
 def test_what_a_prepared_directory_holds(tmp_path):
@@ -71,19 +78,40 @@ def test_batches_depend_on_seed_and_step_only(tmp_path):
 
 def test_crops_move_and_half_are_mirrored(tmp_path):
     ready(layouts.folder(tmp_path, 1))
-    red = [Prepared(tmp_path).pictures([0], SIZES, np.random.default_rng(k))[32][0, 0] for k in range(60)]
+    red = [shown(Prepared(tmp_path), k)[32][0, 0] for k in range(60)]
     mirrored = sum(bool(r[0, 0] > r[0, -1]) for r in red)
     assert 18 < mirrored < 42 and len({tuple(r[0, :2].tolist()) for r in red}) > 4
-    straight = [Prepared(tmp_path, mirror=False).pictures([0], SIZES, np.random.default_rng(k))[32][0, 0] for k in range(20)]
+    straight = [shown(Prepared(tmp_path, mirror=False), k)[32][0, 0] for k in range(20)]
     assert all(r[0, 0] < r[0, -1] for r in straight)
     data = Prepared(tmp_path)
     assert torch.equal(data.images(32, [0]), data.pictures([0], (32,))[32])
 
 
+def test_cuts_are_those_of_earlier_versions(tmp_path):
+    """A run that is resumed must read what it would have read: corners of the whole batch first, then what is mirrored."""
+    prepare(open_source(layouts.folder(tmp_path, 1)), sizes=(64,))
+    assert Prepared(tmp_path).cuts(3, np.random.default_rng(5)).tolist() == CUTS
+    assert Prepared(tmp_path, mirror=False).cuts(3, np.random.default_rng(5)).tolist() == [[y, x, 0] for y, x, _ in CUTS]
+
+
+@pytest.mark.parametrize("rows", [slice(2, 4), [3], [0, 2, 0], torch.tensor([1])])
+def test_some_pictures_of_a_batch_are_those_of_the_whole(tmp_path, monkeypatch, rows):
+    ready(layouts.folder(tmp_path, 6))
+    data, read = Prepared(tmp_path), []
+    sampler, cut = BatchSampler(data, Vocabulary(data.words), seed=3), data._cut
+    whole = dict(sampler.batch(5, 4, SIZES).images)
+    monkeypatch.setattr(data, "_cut", lambda indices, *rest: read.extend(indices) or cut(indices, *rest))
+    batch = sampler.batch(5, 4, SIZES)
+    assert read == [] and batch.images.keys() == whole.keys()
+    some = batch.images.read(rows)
+    assert all(torch.equal(some[size], whole[size][rows]) for size in SIZES)
+    assert read == len(SIZES) * np.array(batch.indices)[np.arange(4)[rows] if isinstance(rows, slice) else np.asarray(rows)].tolist()
+
+
 def test_all_sizes_show_the_same_place(tmp_path):
     ready(layouts.folder(tmp_path, 1))
     for k in range(8):
-        tiles = Prepared(tmp_path).pictures([0], SIZES, np.random.default_rng(k))
+        tiles = shown(Prepared(tmp_path), k)
         halved = torch.nn.functional.avg_pool2d(tiles[32].float(), 2)
         assert (halved - tiles[16])[..., 1:-1, 1:-1].abs().max() <= 2
 
@@ -190,6 +218,35 @@ def test_errors_say_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(prepared.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
     with pytest.raises(OSError, match="GB"):
         prepare(source, tmp_path / "new", SIZES)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("32.npy", None), ("32.npy", b""), ("32.npy", b"nothing"), ("32.npy", 3000), ("16.npy", "rows"),
+        ("pictures.jsonl", None), ("pictures.jsonl", -9), ("pictures.jsonl", b""), ("words.json", b"["), ("prepared.json", b"{"),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_named_and_preparing_anew_mends_it(tmp_path, name, content):
+    ready(layouts.folder(tmp_path))
+    whole, path = Prepared(tmp_path).images(32, [3]), tmp_path / "prepared" / name
+    if content == "rows":
+        np.save(path, np.load(path)[:2])
+    elif content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content if isinstance(content, bytes) else path.read_bytes()[:content])
+    with pytest.raises(PrepareError, match=f"{path}: damaged: expected .*found .*Remove {path.parent} and run dmm data prepare"):
+        assert Prepared(tmp_path).words
+    shutil.rmtree(path.parent)
+    ready(tmp_path)
+    assert torch.equal(Prepared(tmp_path).images(32, [3]), whole)
+
+
+def test_a_damaged_card_is_written_anew(tmp_path):
+    ready(layouts.folder(tmp_path))
+    (tmp_path / "prepared" / "prepared.json").write_text("{")
+    assert ready(tmp_path)["train"] == len(Prepared(tmp_path)) == 4
 
 
 def test_captions_that_an_earlier_vocabulary_does_not_know(tmp_path):

@@ -1,4 +1,4 @@
-"""Two processes are one: the same weights after three steps on the same global batches."""
+"""Two processes are one: the same weights after three steps on the same global batches, of which each reads its share."""
 
 import json
 import os
@@ -11,7 +11,10 @@ import torch
 from torch import nn
 
 from dmm.config import ConfigError
+from dmm.data.prepared import prepare
+from dmm.data.sources import open_source
 from dmm.training.ranks import Ranks, SharedBatchNorm, find_device
+from tests.data import layouts
 
 from .conftest import TOY
 from .test_checkpoints import WORKER
@@ -25,6 +28,7 @@ RUNS = {
     "dfgan": ("dfgan-cub", "gan", {}),  # none
     "match": ("aviary", "match", {"clip": 0}),
     "caption": ("aviary", "caption", {"frozen_encoder": False, "clip": 0}),
+    "own": ("aviary", "match", {"clip": 0, "accumulate": 2, "mirror": True, "cloze": 0, "recall": 0, "part_colours": 0}),  # random crops
 }
 
 
@@ -68,11 +72,15 @@ def test_two_processes_equal_one(name, toy_cache, readers, tmp_path):
     plain = {"precision": "fp32", "augment": 0, "steps": 3, "sample_every": 0, "device": "cpu"}
     plain["mask_pairing"] = "right"  # the published pairing takes the masks of other samples of what a process paints
     changes = {**TOY, **small, "cache": str(toy_cache), **plain, **kind[2]}
+    if name == "own":
+        prepare(open_source(layouts.folder(tmp_path / "pictures", 8)))
+        changes["source"] = str(tmp_path / "pictures")
     settings = {"recipe": kind[0], "kind": kind[1], "changes": changes, "match": str(readers[0]), "caption": str(readers[1])}
     settings["eps"] = 1e-2  # with the usual 1e-8 a first step is nearly the sign of the gradient, which rounding decides where it is small
     (alone,) = _run(settings, tmp_path / "one", 1)
     start = torch.load(tmp_path / "one/start.pt", weights_only=True)
     first, second = _run(settings, tmp_path / "two", 2)
+    assert sorted(first["read"] + second["read"]) == sorted(alone["read"]) and len(first["read"]) == len(second["read"])
     for part in ("generator", "discriminators") if kind[1] == "gan" else ("networks",):
         before, one, two, other = (dict(_weights(state[part])) for state in (start, alone, first, second))
         for key, value in two.items():

@@ -1,7 +1,7 @@
 """A toy run in a process of its own: ``python worker.py SETTINGS.json``; a test kills it, or starts several at once.
 
 SETTINGS.json: recipe, kind (match, caption, gan), changes (key -> value), out, match, caption, resume; and eps: Adam's, with which the run
-writes nothing but its states before and after.
+writes nothing but its states before and after, and notes which pictures it reads.
 """
 
 import json
@@ -30,16 +30,19 @@ def main(settings: dict) -> None:
     else:
         step = GanStep(config, settings["match"], settings["caption"])
     out = Path(settings["out"])
+    read: list[int] = []  # places of the pictures read, in order
     resume = settings.get("resume", False) and (out / "last.pt").exists()
     if "eps" in settings:
         optimisers = [step.optimiser] if settings["kind"] != "gan" else [optimiser for optimiser, _ in step._optimisers()]
         for group in [group for optimiser in optimisers for group in optimiser.param_groups]:
             group["eps"] = settings["eps"]
         step.sample = step.export = lambda *args: None
+        pictures = step.feed.cache.pictures
+        step.feed.cache.pictures = lambda indices, *rest: read.extend(indices.tolist()) or pictures(indices, *rest)
         if step.ranks.main:
             torch.save(step.state_dict(), out.with_name("start.pt"))
     run(step, config, out, resume=resume, say=lambda text: None)
-    torch.save(step.state_dict(), out / f"rank{step.ranks.rank}.pt")
+    torch.save(step.state_dict() | {"read": read}, out / f"rank{step.ranks.rank}.pt")
 
 
 if __name__ == "__main__":
