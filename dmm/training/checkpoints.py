@@ -103,11 +103,18 @@ def writing(directory: Path, size: int = 0, held: int | None = None):
     try:
         yield
     except OSError as error:
-        left = f"the checkpoint of step {held} is whole" if held is not None else "there is no checkpoint yet"
+        left, again = whole_or_none(held)
         needs = f"; {size / 1e6:.0f} MB were to be written" if size else ""
         raise RunFailed(
-            f"{directory}: cannot write a checkpoint ({error.strerror or error}){needs}; {left}. Make room, then --resume"
+            f"{directory}: cannot write a checkpoint ({error.strerror or error}){needs}; {left}. Make room, then {again}"
         ) from error
+
+
+def whole_or_none(held: int | None) -> tuple[str, str]:
+    """What is left of a run that broke, and how to go on, by the step of its last checkpoint."""
+    if held is None:
+        return "there is no checkpoint yet", "start again"
+    return f"the checkpoint of step {held} is whole", "--resume"
 
 
 def _link(old: Path, new: Path) -> None:

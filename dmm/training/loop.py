@@ -25,7 +25,7 @@ from typing import Protocol
 
 from dmm.config import Config, to_dict
 from dmm.images import write_atomic
-from dmm.training.checkpoints import Keeper, RunFailed, TrainingError, random_state, set_random_state, writing
+from dmm.training.checkpoints import Keeper, RunFailed, TrainingError, random_state, set_random_state, whole_or_none, writing
 from dmm.training.logs import Log, machine
 from dmm.training.ranks import Ranks
 
@@ -142,9 +142,9 @@ class _Run:
         self.done += 1
         bad = [name for name, value in values.items() if value != value or abs(value) == float("inf")]
         if bad:
+            left, again = whole_or_none(self.keeper.held)
             raise RunFailed(
-                f"step {self.done}: {', '.join(bad)} is not finite; the last checkpoint in {self.directory} is whole "
-                f"(step {self.keeper.held or 0}). Lower the learning rates, then --resume"
+                f"{self.directory}: step {self.done}: {', '.join(bad)} is not finite; {left}. Lower the learning rates, then {again}"
             )
         log.add(values)
         if self.done % self.config.train.log_every == 0:

@@ -85,6 +85,20 @@ def test_a_full_disk_stops_with_a_message_and_keeps_the_checkpoint(toy, tmp_path
     assert read(tmp_path / "run")[3]["steps"] == 4
 
 
+def test_a_disk_that_is_full_at_the_first_checkpoint_leaves_nothing_to_resume(toy, tmp_path, monkeypatch):
+    config = toy("match", steps=1)
+    step = MatchStep(config)
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch, pytest.raises(TrainingError, match="no checkpoint yet. Make room, then start again"):
+        update = step.update
+        step.update = lambda index: patch.setattr(checkpoints.os, "fsync", full) or update(index)
+        run(step, config, tmp_path / "run", say=quiet)
+    assert run(MatchStep(config), config, tmp_path / "run", say=quiet) == 1
+
+
 def test_a_damaged_checkpoint_costs_steps_not_the_run(toy, tmp_path):
     whole, part = toy("match"), toy("match", steps=3)
     run(MatchStep(part), part, tmp_path / "part", say=quiet)

@@ -173,6 +173,9 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(toy, tmp_pa
     with pytest.raises(TrainingError, match="step 3: loss is not finite.*step 2"):
         run(step, config, tmp_path / "run", say=quiet)
     assert read(tmp_path / "run")[3]["steps"] == 2
+    step.update = lambda index: {"loss": float("inf")}
+    with pytest.raises(TrainingError, match="step 1: loss is not finite; there is no checkpoint yet.*then start again"):
+        run(step, config, tmp_path / "early", say=quiet)
 
 
 def test_a_second_run_in_the_same_place_and_resuming_nothing_are_refused(toy, tmp_path):
