@@ -427,6 +427,7 @@ def data_aviary(
     size: Annotated[int, typer.Option(help="Side of a picture, px.")] = 304,
     seed: Annotated[int, typer.Option(help="Same seed, same birds.")] = 0,
     level: Annotated[str, typer.Option(help="garden (perched songbirds) or world (all shapes, poses and places).")] = "garden",
+    workers: Annotated[int | None, typer.Option(help="Processes that draw; one a processor core by default, as far as that helps.")] = None,
 ) -> None:
     """Write Aviary to disk in the layout of CUB-200-2011, with part masks and captions. Stopped runs go on where they were.
 
@@ -434,7 +435,7 @@ def data_aviary(
     """
     from dmm.data.aviary.disk import write
 
-    typer.echo(f"{write(out, images, size, seed, level)}: {images} pictures")
+    typer.echo(f"{write(out, images, size, seed, level, workers=workers)}: {images} pictures")
 
 
 @data_app.command("sheet")
@@ -491,7 +492,7 @@ def bench(
         raise ConfigError(f"--only: expected one of {', '.join(measure.names())}, found {only!r}")
     if only == "aviary":
         result = measure.bench_aviary(seconds)
-        text = "\n".join("  ".join(f"{key} {value}" for key, value in row.items()) for row in result["rows"])
+        text = measure.aviary_table(result)
     else:
         chosen = tuple(size.strip() for size in sizes.split(","))
         result = measure.bench_systems([only] if only else measure.names()[1:], chosen, seconds, batch)

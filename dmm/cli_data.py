@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +14,7 @@ from typing import Annotated
 import typer
 
 from dmm.cli_errors import readable
+from dmm.data.aviary.crew import cores
 
 app = typer.Typer(no_args_is_help=True, help="Check and prepare data sets.")
 
@@ -25,10 +25,6 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The data set's fold
 Layout = Annotated[str | None, typer.Option(help="preprocessed, cub, coco or folder, if two layouts are in one folder.")]
 Workers = Annotated[int | None, typer.Option(help="Processes that decode; one a processor core by default.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _bar() -> bool:
@@ -108,7 +104,7 @@ def check(
     from dmm.data.sources import check as look
     from dmm.data.sources import open_source
 
-    found = look(open_source(directory, layout), not quick, workers or _cores(), _bar())
+    found = look(open_source(directory, layout), not quick, workers or cores(), _bar())
     if as_json:
         typer.echo(json.dumps(found))
     else:
@@ -152,7 +148,7 @@ def prepare(
     from dmm.data.sources import open_source
 
     source = open_source(directory, layout)
-    card = prepared.prepare(source, out, _sizes(sizes), broken, workers or _cores(), _bar())
+    card = prepared.prepare(source, out, _sizes(sizes), broken, workers or cores(), _bar())
     place = out or directory / prepared.FOLDER
     found = card | {"directory": str(place)} | ({"speed": prepared.speed(place)} if speed else {})
     if as_json:

@@ -15,18 +15,22 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
 
 from dmm.checkpoint import build, write
 from dmm.config import Config, ConfigError
+from dmm.data.aviary import crew
 from dmm.data.aviary.grammar import AVIARY_VOCABULARY
 from dmm.data.aviary.painter import paint
 from dmm.data.aviary.species import bird
+from dmm.data.aviary.traits import Bird
 from dmm.data.vocab import Vocabulary
 from dmm.models.fold import fold_batch_norms
 from dmm.models.registry import list_models
@@ -41,6 +45,7 @@ from dmm.training.precision import layout, resolve
 from dmm.training.ranks import find_device
 
 BATCH = 16  # birds painted in one call
+PAINTED = (64, 256)  # px
 WORDS = 16  # of each caption that is painted
 SIZES = ("small", "aviary", "published")
 #: The small size, over that of Aviary.
@@ -59,31 +64,64 @@ SMALL = {
 TOLERANCE = {torch.float32: (2e-4, 1e-5), torch.bfloat16: (0.25, 0.02)}
 
 
-def bench_aviary(seconds: float) -> dict:
-    """Garden birds painted a second, at 64 and 256 px, with one thread and with all of torch's.
+def bench_aviary(seconds: float, workers: int | None = None) -> dict:
+    """Garden birds painted a second, at 64 and 256 px: by one thread, by all of torch's threads, and by processes of one thread each.
+
+    Processes hand their pictures back as bytes. They are measured warm; the time to start them is given apart.
 
     Args:
         seconds: time for each row.
+        workers: processes; by default as many as draw a large data set.
 
     Returns:
-        ``machine`` and ``rows``: size (px), threads, images_per_second.
+        ``machine``, ``start_seconds`` of the processes, and ``rows``: by ("2 threads"), processes, threads of each, size (px),
+        images_per_second.
     """
-    birds = [bird(index) for index in range(BATCH)]
-    rows, threads = [], torch.get_num_threads()
+    rows, threads, workers = [], torch.get_num_threads(), workers or crew.hands(sys.maxsize)
     try:
-        for count_of_threads in dict.fromkeys((1, threads)):
-            torch.set_num_threads(count_of_threads)
-            for size in (64, 256):
-                paint(birds, size)  # warm-up
-                drawn, began = 0, time.monotonic()
-                while time.monotonic() - began < seconds:
-                    paint(birds, size)
-                    drawn += BATCH
-                rate = round(drawn / (time.monotonic() - began), 1)
-                rows.append({"size": size, "threads": count_of_threads, "images_per_second": rate})
+        for some in dict.fromkeys((1, threads)):
+            torch.set_num_threads(some)
+            for size in PAINTED:
+                rate = _rate(partial(map, partial(paint, size=size)), 1, seconds)
+                rows.append({"by": _several(some, "thread"), "processes": 1, "threads": some, "size": size, "images_per_second": rate})
     finally:
         torch.set_num_threads(threads)
-    return {"machine": machine(), "rows": rows}
+    began = time.monotonic()
+    with crew.Crew(workers) as painters:
+        painters.ready()
+        start = round(time.monotonic() - began, 1)
+        for size in PAINTED:
+            rate = _rate(partial(painters.run, partial(_painted_bytes, size)), workers, seconds)
+            rows.append({"by": _several(workers, "process"), "processes": workers, "threads": 1, "size": size, "images_per_second": rate})
+    return {"machine": machine(), "start_seconds": start, "rows": rows}
+
+
+def _rate(run: Callable[[Iterable[list[Bird]]], Iterable], at_once: int, seconds: float) -> float:
+    """Birds a second: ``run`` paints batches of them for as long as it is handed some, after ``at_once`` batches that do not count."""
+    birds = [bird(index) for index in range(BATCH)]
+    list(run([birds] * at_once))
+    began = time.monotonic()
+    done = sum(BATCH for _ in run(iter(lambda: birds if time.monotonic() - began < seconds else None, None)))
+    return round(done / (time.monotonic() - began), 1)
+
+
+def _painted_bytes(size: int, birds: Sequence[Bird]) -> np.ndarray:
+    """uint8 B 3 S S, as a cache keeps them."""
+    return (paint(birds, size) * 255).round().to(torch.uint8).numpy()
+
+
+def _several(count: int, thing: str) -> str:
+    return f"{count} {thing}" + ("" if count == 1 else "es" if thing.endswith("s") else "s")
+
+
+def aviary_table(result: dict) -> str:
+    """The figures of :func:`bench_aviary` in words and columns."""
+    lines = [result["machine"], f"{'garden birds painted a second by':<34}" + "".join(f"{f'{size} px':>9}" for size in PAINTED)]
+    for by in dict.fromkeys(row["by"] for row in result["rows"]):
+        rates = {row["size"]: row["images_per_second"] for row in result["rows"] if row["by"] == by}
+        started = f"   started in {result['start_seconds']} s, not counted" if "process" in by else ""
+        lines.append(f"{by:<34}" + "".join(f"{rates[size]:>9.1f}" for size in PAINTED) + started)
+    return "\n".join(lines)
 
 
 def names() -> list[str]:

@@ -1,6 +1,7 @@
 """Aviary written in CUB's layout and read back; the reader's crop and its errors on a hand-made data set; the contact sheet."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,30 +72,39 @@ def test_boxes_and_parts_are_those_of_the_masks(written):
         assert data.box(i) == (x.min(), y.min(), x.max() - x.min() + 1, y.max() - y.min() + 1)
 
 
-def test_what_parts_enclose_is_unnamed_plumage():
-    masks = torch.zeros(15, 7, 7, dtype=torch.bool)
-    masks[4, 1:5, 1:5] = True
-    masks[4, 2:4, 2:4] = False  # a hole in the crown
-    masks[4, 2, 4] = masks[4, 2, 3] = False  # which opens on the right
-    assert set(np.unique(disk.part_labels(masks))) == {0, 5}
-    masks[13, 2, 4:6] = True  # closed by the tail
-    labels = disk.part_labels(masks)
-    assert (labels == disk.UNNAMED).sum() == 4 and labels[2, 3] == labels[3, 3] == disk.UNNAMED and labels[2, 4] == 14
+def test_every_pixel_of_a_bird_has_a_label():
+    """Face and marks are plumage that CUB does not name (16), wherever they lie; a mark changes no other label; a crest is crown."""
+    plain = replace(bird(0, seed=4), marks={})
+    colours = dict.fromkeys(("eyering", "eyebrow", "malar", "mask", "crest"), "white")
+    birds = [plain, *(replace(plain, marks={mark: colour}) for mark, colour in colours.items())]
+    without, *others = painter.paint_with_labels(birds, 128)[1].numpy()
+    for mark, labels in zip(colours, others, strict=True):
+        changed = labels != without
+        assert changed.sum() >= 10 and (labels[changed] == (5 if mark == "crest" else disk.UNNAMED)).all(), mark
+    for labels in (without, *others[:-1]):  # a crest is ragged
+        whole, head = labels > 0, np.argwhere(np.isin(labels, [5, 6, 11, 15]))  # crown, forehead, right eye, throat
+        (top, left), (bottom, right) = head.min(0), head.max(0)
+        for row in whole[top : bottom + 1, left : right + 1]:  # from its first to its last pixel the head has no gap
+            seen = np.flatnonzero(row)
+            assert not len(seen) or row[seen[0] : seen[-1] + 1].all()
+    swimming = next(one for one in (bird(i, level="world") for i in range(400)) if one.pose == "swimming")
+    labels = painter.paint_with_labels([swimming], 96)[1][0].numpy()
+    assert (labels[-8:] == 0).all()  # water before the bird is no bird
+
+
+def test_boxes_and_middles_of_a_label_map():
+    labels = np.zeros((7, 7), np.uint8)
+    labels[1:5, 1:5], labels[2:4, 2:5], labels[2, 4:6] = 5, disk.UNNAMED, 14
     seen = disk.see(labels)
     assert seen.box == (1, 1, 5, 4) and seen.parts[13] == (4, 2) and seen.parts[0] is None
     assert labels[seen.parts[4][1], seen.parts[4][0]] == 5
-
-
-def test_a_winding_way_out_is_found():
-    spiral = np.array([[int(c) for c in row] for row in ["0000000", "0111110", "0100010", "0101010", "0101110", "0100000", "0111111"]])
-    assert disk._reached_from_border(spiral == 0)[spiral == 0].all()
-    spiral[5, 6] = 1
-    assert disk._reached_from_border(spiral == 0)[3, 2] == False  # noqa: E712
+    with pytest.raises(ValueError, match="no bird"):
+        disk.see(np.zeros((4, 4), np.uint8))
 
 
 def test_writing_resumes_and_grows(tmp_path, written, monkeypatch):
     drawn = []
-    whole = painter.paint_with_masks
+    whole = painter.paint_with_labels
 
     def counted(birds, size):
         drawn.extend(birds)
@@ -102,11 +112,11 @@ def test_writing_resumes_and_grows(tmp_path, written, monkeypatch):
             raise KeyboardInterrupt
         return whole(birds, size)
 
-    monkeypatch.setattr(painter, "paint_with_masks", counted)
+    monkeypatch.setattr(painter, "paint_with_labels", counted)
     with pytest.raises(KeyboardInterrupt):
         disk.write(tmp_path / "set", IMAGES, SIZE, seed=4, batch=2)
     assert not list((tmp_path / "set").rglob("*.partial")) and not (tmp_path / "set" / "images.txt").exists()
-    monkeypatch.setattr(painter, "paint_with_masks", lambda birds, size: drawn.extend(birds) or whole(birds, size))
+    monkeypatch.setattr(painter, "paint_with_labels", lambda birds, size: drawn.extend(birds) or whole(birds, size))
     drawn.clear()
     disk.write(tmp_path / "set", IMAGES, SIZE, seed=4)
     assert len(drawn) == IMAGES - 2

@@ -126,3 +126,33 @@ def test_the_command_prints_a_table_and_writes_the_figures(toy, tmp_path, monkey
     assert different.exit_code == 1 and "pictures differ" in different.output
     wrong = CliRunner().invoke(app, ["bench", "--only", "stackgun"])
     assert wrong.exit_code == 2 and "expected one of aviary, attngan" in wrong.output
+
+
+def test_the_painter_is_timed_by_threads_and_by_processes(monkeypatch, tmp_path):
+    monkeypatch.setattr(bench, "BATCH", 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    found = bench.bench_aviary(0.01, workers=1)
+    assert [(row["by"], row["processes"], row["threads"], row["size"]) for row in found["rows"]] == [
+        (by, 1, 1, size) for by in ("1 thread", "1 process") for size in (64, 256)
+    ]
+    assert all(row["images_per_second"] > 0 for row in found["rows"]) and found["start_seconds"] > 0
+    rows = [{"by": by, "size": size, "images_per_second": rate} for by, size, rate in (
+        ("1 thread", 64, 84.84), ("1 thread", 256, 44.6), ("2 threads", 64, 84.8), ("2 threads", 256, 52.0),
+        ("2 processes", 64, 160.0), ("2 processes", 256, 85.25),
+    )]  # fmt: skip
+    monkeypatch.setattr(bench, "bench_aviary", lambda seconds: {"machine": "a machine", "start_seconds": 3.1, "rows": rows})
+    printed = CliRunner().invoke(app, ["bench", "--only", "aviary", "--out", str(tmp_path / "b.json")])
+    assert printed.exit_code == 0 and printed.output.splitlines() == [
+        "a machine",
+        "garden birds painted a second by      64 px   256 px",
+        "1 thread                               84.8     44.6",
+        "2 threads                              84.8     52.0",
+        "2 processes                           160.0     85.2   started in 3.1 s, not counted",
+    ]
+    assert json.loads((tmp_path / "b.json").read_text())["rows"] == rows
+
+
+def test_pictures_come_back_from_processes_as_a_cache_keeps_them():
+    birds = [bench.bird(index) for index in range(2)]
+    found = bench._painted_bytes(32, birds)
+    assert found.dtype == "uint8" and torch.equal(torch.from_numpy(found), (bench.paint(birds, 32) * 255).round().to(torch.uint8))

@@ -1,8 +1,9 @@
-"""Aviary drawn once, into memory-mapped arrays: on two cores drawing costs more than training's own reading ever will.
+"""Aviary drawn once, into memory-mapped arrays: drawing costs far more than training's own reading ever will.
 
 A cache directory holds ``<size>.npy`` (uint8 N 3 S S) for each size and ``cache.json``, which appears last and so marks the cache as
-complete. Drawing fills ``<size>.npy.partial`` chunk by chunk; a byte for each chunk says that it is on disk, so that a stopped draw
-goes on where it was. If the painter has changed since, everything is drawn anew beside the old files and then renamed over them.
+complete. Drawing fills ``<size>.npy.partial`` chunk by chunk, in several processes if there are many birds; a byte for each chunk says
+that it is on disk, so that a stopped draw goes on where it was. If the painter has changed since, everything is drawn anew beside the
+old files and then renamed over them.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm
 
+from dmm.data.aviary import crew
 from dmm.data.aviary.grammar import Caption, captions
 from dmm.data.aviary.species import bird
 from dmm.data.aviary.traits import Bird
@@ -65,16 +66,18 @@ class AviaryCache:
         split: str = "train",
         sizes: Sequence[int] = (64, 128, 256),
         progress: bool | None = None,
+        workers: int | None = None,
     ) -> AviaryCache:
         """The first ``images`` birds of a population, drawn now if they are not yet in ``root``. A larger cache there serves as well.
 
         Args:
             sizes: sides in pixels, each a divisor of 256.
             progress: a bar with rate and time left; ``None`` shows it on a terminal only.
+            workers: processes that draw; by default as many as help, see :func:`dmm.data.aviary.crew.hands`.
 
         Raises:
             ValueError: no images, or a size that does not divide 256.
-            OSError: too little room on the disk.
+            OSError: too little room on the disk, or a drawing process died; what it had drawn stays for the next call.
         """
         if images < 1 or any(size < 1 or DRAWN % size for size in sizes) or not sizes:
             raise ValueError(f"expected at least one image and sizes that divide {DRAWN}, found {images} images at {tuple(sizes)}")
@@ -86,7 +89,7 @@ class AviaryCache:
             found.mkdir(parents=True, exist_ok=True)
             with _locked(found):
                 if _find(root, images, wanted, sizes) is None:
-                    _fill(found, images, wanted, sorted(set(sizes)), progress)
+                    _fill(found, images, wanted, sorted(set(sizes)), progress, workers)
         return cls(found, images, seed, level, split, sizes)
 
     def __len__(self) -> int:
@@ -157,26 +160,26 @@ def _locked(directory: Path) -> Iterator[None]:
         yield
 
 
-def _fill(directory: Path, images: int, wanted: dict, sizes: Sequence[int], progress: bool | None) -> None:
+def _fill(directory: Path, images: int, wanted: dict, sizes: Sequence[int], progress: bool | None, workers: int | None) -> None:
     """Draw what is missing, then rename the partial files and write the card."""
-    partial = [directory / f"{size}.npy.partial" for size in sizes]
+    paths = [directory / f"{size}.npy.partial" for size in sizes]
     marks_path, plan_path = directory / "chunks.partial", directory / "plan.partial"
     plan = json.dumps({**wanted, "images": images, "sizes": list(sizes), "chunk": CHUNK})
-    resumed = all(p.exists() for p in (*partial, marks_path, plan_path)) and plan_path.read_text() == plan
+    resumed = all(p.exists() for p in (*paths, marks_path, plan_path)) and plan_path.read_text() == plan
     if not resumed:
         needed = images * sum(3 * size * size for size in sizes)
         free = shutil.disk_usage(directory).free
         if needed > free:
             raise OSError(f"{directory}: {images} birds at {tuple(sizes)} need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
         plan_path.unlink(missing_ok=True)
-        for path, size in zip(partial, sizes, strict=True):
+        for path, size in zip(paths, sizes, strict=True):
             np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(images, 3, size, size)).flush()
         np.zeros(-(-images // CHUNK), np.uint8).tofile(marks_path)
         write_atomic(plan_path, plan.encode())
-    arrays = {size: np.lib.format.open_memmap(path, mode="r+") for path, size in zip(partial, sizes, strict=True)}
-    marks = np.memmap(marks_path, dtype=np.uint8, mode="r+")
-    _fill_chunks(arrays, marks, images, wanted, progress)
-    for path in partial:
+    files = {size: (str(path), np.lib.format.open_memmap(path, mode="r").offset) for path, size in zip(paths, sizes, strict=True)}
+    population = {key: wanted[key] for key in ("seed", "level", "split")}
+    _fill_chunks(partial(_draw_rows, files, population), np.memmap(marks_path, dtype=np.uint8, mode="r+"), images, progress, workers)
+    for path in paths:
         os.replace(path, path.with_suffix(""))
     card = {**wanted, "images": images, "sizes": list(sizes)}
     write_atomic(directory / "cache.json", json.dumps(card, indent=1).encode())
@@ -184,16 +187,35 @@ def _fill(directory: Path, images: int, wanted: dict, sizes: Sequence[int], prog
         path.unlink()
 
 
-def _fill_chunks(arrays: dict[int, np.ndarray], marks: np.ndarray, images: int, wanted: dict, progress: bool | None) -> None:
-    done = min(images, int(marks.sum()) * CHUNK)
-    disable = None if progress is None else not progress
-    with tqdm(total=images, initial=done, desc="drawing birds", unit="bird", disable=disable) as bar:
-        for chunk in np.flatnonzero(marks == 0).tolist():
-            rows = range(chunk * CHUNK, min(images, (chunk + 1) * CHUNK))
-            birds = [bird(i, wanted["seed"], wanted["level"], wanted["split"]) for i in rows]
-            for size, pictures in _draw(birds, tuple(arrays)).items():
-                arrays[size][rows.start : rows.stop] = pictures.numpy()
-                arrays[size].flush()
-            marks[chunk] = 1
-            marks.flush()
-            bar.update(len(rows))
+def _fill_chunks(draw: Callable[[range], None], marks: np.ndarray, images: int, progress: bool | None, workers: int | None) -> None:
+    """``draw`` the rows of every chunk that has no mark; mark it once they are on disk."""
+    chunks = [range(k, min(images, k + CHUNK)) for k in range(0, images, CHUNK)]
+    todo = [chunks[k] for k in np.flatnonzero(marks == 0)]
+    missing = sum(map(len, todo))
+    with crew.progress(images, images - missing, "drawing birds", "bird", progress) as bar:
+        with contextlib.closing(crew.work(draw, todo, missing, workers)) as done:
+            for rows, _ in done:
+                marks[rows.start // CHUNK] = 1
+                marks.flush()
+                bar.update(len(rows))
+
+
+def _draw_rows(files: dict[int, tuple[str, int]], population: dict, rows: range) -> None:
+    """Draw birds and write them into their rows of array files; any process may.
+
+    Args:
+        files: size -> (path of the array file, bytes before its first row).
+        population: ``seed``, ``level`` and ``split`` of the birds.
+        rows: which birds.
+
+    Raises:
+        OSError: the files cannot be written, a full disk for instance.
+    """
+    birds = [bird(i, **population) for i in rows]
+    for size, pictures in _draw(birds, tuple(files)).items():
+        path, offset = files[size]
+        with open(path, "r+b") as file:
+            file.seek(offset + rows.start * 3 * size * size)
+            file.write(pictures.numpy().tobytes())
+            file.flush()
+            os.fsync(file.fileno())

@@ -19,7 +19,8 @@ from torch import Tensor
 from dmm.data.aviary.shapes import Number
 from dmm.data.aviary.traits import CUB_PARTS
 
-NOTHING = 0  # label of background and of plumage that is no named part; part k of CUB_PARTS is k + 1
+UNNAMED = len(CUB_PARTS) + 1  # label of plumage that is no part of CUB's: the face, and the marks of the head
+LABELS = {"background": 0, **{part: k + 1 for k, part in enumerate(CUB_PARTS)}, "plumage": UNNAMED}
 _LANES = 16  # a map's width is a multiple of it, so that vector units leave no rest that would be rounded otherwise
 _BORDER = 16  # pixels around the picture, so that windows may reach out of it
 _SHADE = (0.16, 0.15, 0.20)
@@ -76,10 +77,10 @@ class Window:
         labels = None if self.labels is None else self.labels[i]
         return Window(self.x[i], self.y[i], self.pixel[i], self.image[i], labels, self._home[i])
 
-    def paint(self, colour, alpha: Tensor, part: str | None = None, hide: bool = False) -> None:
-        """Blend ``colour`` (triples or a map) by ``alpha`` B H W; label it as ``part``, or as no part when it should ``hide``."""
+    def paint(self, colour, alpha: Tensor, part: str | None = None) -> None:
+        """Blend ``colour`` (triples or a map) by ``alpha`` B H W; label it as ``part`` if that is said."""
         blend(self.image, colour, alpha)
-        if part is not None or hide:
+        if part is not None:
             self.mark(alpha, part)
 
     def paint_lit(self, colours: Tensor, tone: Tensor, alpha: Tensor, part: str | None = None) -> None:
@@ -87,10 +88,10 @@ class Window:
         light = tone.unsqueeze(1)
         self.paint(colours.mul_(light).add_(light - 0.92, alpha=0.12).clamp_(0.0, 1.0), alpha, part)
 
-    def mark(self, alpha: Tensor, part: str | None) -> None:
-        """Write the label of ``part`` (None: no part) where ``alpha`` covers more than half a pixel."""
+    def mark(self, alpha: Tensor, part: str) -> None:
+        """Write the label of ``part``, of :data:`LABELS`, where ``alpha`` covers more than half a pixel."""
         if self.labels is not None:
-            self.labels.masked_fill_(alpha > 0.5, NOTHING if part is None else CUB_PARTS.index(part) + 1)
+            self.labels.masked_fill_(alpha > 0.5, LABELS[part])
 
     def shade(self, amount: Tensor) -> None:
         """Darken by ``amount`` in [0, 1], B H W, to a cool shade."""
@@ -112,7 +113,7 @@ class Canvas:
         self._shift = np.array([frame.shift for frame in frames]).T  # 2 B
 
     def picture(self) -> tuple[Tensor, Tensor | None]:
-        """The pictures without their border, B 3 S S, and the labels, B S S."""
+        """The pictures without their border, B 3 S S, and the labels, B S S, of :data:`LABELS`."""
         inside = slice(_BORDER, _BORDER + self.size)
         return self.image[..., inside, inside], None if self.labels is None else self.labels[..., inside, inside]
 

@@ -1,8 +1,9 @@
 """Aviary on disk, in the layout of CUB-200-2011, so that whatever reads CUB reads it.
 
 Beside CUB's own files there are ``segmentations/<class>/<image>.png`` (0 background, 1 to 15 the parts in CUB's order, 16 plumage that
-is no named part) and ``text/<class>/<image>.txt`` (ten captions, one a line). Boxes and part locations are read off the masks, hence
-exact. A picture does not depend on how many are written, so a stopped or a smaller data set grows into a larger one.
+is none of them: the face and the marks of the head, but a crest is crown) and ``text/<class>/<image>.txt`` (ten captions, one a line).
+Boxes and part locations are read off these labels, hence exact. A picture does not depend on how many are written, so a stopped or a
+smaller data set grows into a larger one.
 """
 
 from __future__ import annotations
@@ -11,24 +12,25 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
-from tqdm import tqdm
 
+from dmm.data.aviary import crew
 from dmm.data.aviary.attributes import ATTRIBUTES, attributes
+from dmm.data.aviary.canvas import UNNAMED
 from dmm.data.aviary.grammar import captions
 from dmm.data.aviary.species import SPECIES, bird
 from dmm.data.aviary.traits import CUB_PARTS, LEVELS, Bird
 from dmm.images import write_atomic
 
-UNNAMED = len(CUB_PARTS) + 1  # label of plumage that is no named part
 _CARD = "aviary.json"
-_VERSION = 1
+_VERSION = 2  # 1 had labels of enclosed parts only, so that most faces were background
 
 
 class Entry(NamedTuple):
@@ -69,6 +71,7 @@ def write(
     level: str = "garden",
     progress: bool | None = None,
     batch: int = 8,
+    workers: int | None = None,
 ) -> Path:
     """Write a data set; go on where an earlier call with the same size, seed and level was stopped.
 
@@ -78,12 +81,14 @@ def write(
         size: side of a picture, px.
         progress: a bar with rate and time left; ``None`` shows it on a terminal only.
         batch: birds drawn at a time.
+        workers: processes that draw; by default as many as help, see :func:`dmm.data.aviary.crew.hands`.
 
     Returns:
         ``out`` as a path.
 
     Raises:
         ValueError: a count or level that cannot be, or a directory that holds something else.
+        OSError: no room on the disk, or a drawing process died; what it had written stays for the next call.
     """
     if images < 1 or level not in LEVELS:
         raise ValueError(f"expected at least one image and a level of {', '.join(LEVELS)}; found {images} images, level {level!r}")
@@ -91,11 +96,11 @@ def write(
     _claim(out, {"version": _VERSION, "seed": seed, "level": level, "size": size})
     todo = entries(images, seed, level)
     missing = [entry for entry in todo if not (out / "images" / f"{entry.name}.jpg").exists()]
-    disable = None if progress is None else not progress
-    with tqdm(total=len(todo), initial=len(todo) - len(missing), desc=str(out), unit="image", disable=disable) as bar:
-        for k in range(0, len(missing), batch):
-            _write_images(out, missing[k : k + batch], size)
-            bar.update(len(missing[k : k + batch]))
+    with crew.progress(len(todo), len(todo) - len(missing), str(out), "image", progress) as bar:
+        jobs = [missing[k : k + batch] for k in range(0, len(missing), batch)]
+        with closing(crew.work(partial(_write_images, out, size), jobs, len(missing), workers)) as done:
+            for some, _ in done:
+                bar.update(len(some))
     _write_lists(out, todo)
     return out
 
@@ -113,16 +118,16 @@ def _claim(out: Path, card: dict) -> None:
     write_atomic(path, json.dumps(card).encode())
 
 
-def _write_images(out: Path, some: list[Entry], size: int) -> None:
-    """Captions, segmentation, and last the picture, whose presence says that all three are there."""
-    from dmm.data.aviary.painter import paint_with_masks
+def _write_images(out: Path, size: int, some: list[Entry]) -> None:
+    """Captions, segmentation, and last the picture, whose presence says that all three are there; any process may."""
+    from dmm.data.aviary.painter import paint_with_labels
 
-    pictures, masks = paint_with_masks([entry.bird for entry in some], size)  # B 3 S S, B 15 S S
-    for entry, picture, mask in zip(some, pictures, masks, strict=True):
+    pictures, labels = paint_with_labels([entry.bird for entry in some], size)  # B 3 S S, B S S
+    for entry, picture, parts in zip(some, pictures, labels, strict=True):
         text = "\n".join(caption.text for caption in captions(entry.bird)) + "\n"
         write_atomic(out / "text" / f"{entry.name}.txt", text.encode())
-        labels = Image.fromarray(part_labels(mask))
-        write_atomic(out / "segmentations" / f"{entry.name}.png", _encoded(labels, "PNG", optimize=True))
+        segmentation = Image.fromarray(parts.numpy())
+        write_atomic(out / "segmentations" / f"{entry.name}.png", _encoded(segmentation, "PNG", optimize=True))
         pixels = (picture * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
         write_atomic(out / "images" / f"{entry.name}.jpg", _encoded(Image.fromarray(pixels), "JPEG", quality=95, subsampling=0))
 
@@ -133,47 +138,22 @@ def _encoded(image: Image.Image, kind: str, **options) -> bytes:
     return buffer.getvalue()
 
 
-def part_labels(masks: Tensor) -> np.ndarray:
-    """Disjoint part masks 15 S S bool as one map S S uint8; what the parts enclose (an eyering, a mask, a malar stripe) is 16."""
-    numbers = torch.arange(1, UNNAMED, dtype=torch.uint8).view(-1, 1, 1)
-    labels = (masks.cpu() * numbers).amax(0).numpy()
-    labels[~_reached_from_border(labels == 0) & (labels == 0)] = UNNAMED
-    return labels
-
-
-def _reached_from_border(free: np.ndarray) -> np.ndarray:
-    """The free pixels H W bool that a path over free pixels joins to the border."""
-    reached = free.copy()
-    reached[1:-1, 1:-1] = False
-    steps = [(axis, flip) for axis in (0, 1) for flip in (False, True)]
-    while True:
-        before = reached.sum()
-        for axis, flip in steps:
-            view, open_ = (np.flip(reached, axis), np.flip(free, axis)) if flip else (reached, free)
-            place = np.arange(view.shape[axis]).reshape((-1, 1) if axis == 0 else (1, -1))
-            last = np.maximum.accumulate(np.where(view, place, -1), axis)  # the last reached pixel before this one
-            wall = np.maximum.accumulate(np.where(open_, -1, place), axis)  # the last wall
-            view |= open_ & (last > wall)
-        if reached.sum() == before:
-            return reached
-
-
 def see(labels: np.ndarray) -> Seen:
     """Box and part locations of a label map H W.
 
     Raises:
         ValueError: nothing but background.
     """
-    rows, columns = np.flatnonzero(labels.any(1)), np.flatnonzero(labels.any(0))
-    if not len(rows):
+    y, x = np.nonzero(labels)
+    if not len(x):
         raise ValueError("the label map shows no bird")
-    box = (int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1))
-    return Seen(box, [_middle(labels == k) for k in range(1, UNNAMED)])
+    box = (int(x.min()), int(y.min()), int(x.max() - x.min() + 1), int(y.max() - y.min() + 1))
+    shown = labels[y, x]
+    return Seen(box, [_middle(x[shown == k], y[shown == k]) for k in range(1, UNNAMED)])
 
 
-def _middle(mask: np.ndarray) -> tuple[int, int] | None:
-    """The pixel x, y of a mask nearest its centroid; None for an empty one."""
-    y, x = np.nonzero(mask)
+def _middle(x: np.ndarray, y: np.ndarray) -> tuple[int, int] | None:
+    """Of some pixels the one nearest their centroid, x, y; None of none."""
     if not len(x):
         return None
     nearest = ((x - x.mean()) ** 2 + (y - y.mean()) ** 2).argmin()

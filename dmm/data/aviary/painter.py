@@ -39,25 +39,38 @@ def paint(birds: Sequence[Bird], size: int = 256, device: torch.device | str = "
     return pictures
 
 
-def paint_with_masks(birds: Sequence[Bird], size: int = 256, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-    """Pictures B 3 S S as :func:`paint` and the visible pixels of each part, B 15 S S bool in the order of ``CUB_PARTS``.
+def paint_with_labels(birds: Sequence[Bird], size: int = 256, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    """Pictures B 3 S S as :func:`paint`, and what each pixel shows of the bird, B S S uint8.
 
-    Masks are disjoint and respect occlusion. Left and right are the bird's own: birds look to the right, so a resting bird shows its
-    right eye and right wing, and both legs.
+    0 is background (and water before the bird), k + 1 is part k of ``CUB_PARTS``, 16 is plumage that is none of these: the face, and the
+    marks of the head (eyering, eyebrow, mask, malar stripe; a crest is crown). Left and right are the bird's own: birds look to the right,
+    so a resting bird shows its right eye and right wing, and both legs.
 
     Raises:
         ValueError: as :func:`paint`.
     """
     pictures = torch.empty(len(birds), 3, size, size, device=device)
-    masks = torch.empty(len(birds), len(CUB_PARTS), size, size, dtype=torch.bool, device=device)
-    numbers = torch.arange(1, len(CUB_PARTS) + 1, dtype=torch.uint8, device=device).view(-1, 1, 1)
+    numbers = torch.empty(len(birds), size, size, dtype=torch.uint8, device=device)
 
     def keep(where: list[int], image: Tensor, labels: Tensor) -> None:
         pictures[where] = image
-        masks[where] = labels.unsqueeze(1) == numbers
+        numbers[where] = labels
 
     _paint_flocks(birds, size, device, keep, labelled=True)
-    return pictures, masks
+    return pictures, numbers
+
+
+def paint_with_masks(birds: Sequence[Bird], size: int = 256, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    """Pictures B 3 S S as :func:`paint` and the visible pixels of each part, B 15 S S bool in the order of ``CUB_PARTS``.
+
+    Masks are disjoint and respect occlusion.
+
+    Raises:
+        ValueError: as :func:`paint`.
+    """
+    pictures, labels = paint_with_labels(birds, size, device)
+    numbers = torch.arange(1, len(CUB_PARTS) + 1, dtype=torch.uint8, device=device).view(-1, 1, 1)
+    return pictures, labels.unsqueeze(1) == numbers
 
 
 def _paint_flocks(birds: Sequence[Bird], size: int, device: torch.device | str, keep: Callable[..., None], labelled: bool) -> None:

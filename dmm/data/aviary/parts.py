@@ -153,7 +153,7 @@ def paint_eye(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, coat: Coat, par
         window.shade(ramp(d, 1.45 * r, 1.0 * r).mul_(spread(plain, x)))
         for b in ringed:
             one, own = window.one(b), d[b : b + 1]
-            one.paint(coat.paint(birds[b].marks["eyering"], b), coverage(own - 1.55 * r[b], one.pixel.clip(min=0.012)), hide=True)
+            one.paint(coat.paint(birds[b].marks["eyering"], b), coverage(own - 1.55 * r[b], one.pixel.clip(min=0.012)), "plumage")
             one.shade(ramp((own - 1.05 * r[b]).abs_(), 0.014, 0.0).mul_(0.45))
         tone = ramp(y - spread(ey, y), -r, r).mul_(0.30).add_(0.88)
         window.paint_lit(flat(coat.first("eye"), d), tone, coverage(d - spread(r, d), window.pixel), part)

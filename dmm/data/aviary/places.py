@@ -171,7 +171,7 @@ def paint_water(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
         colours = flat(colour, x)
         _reflect(colours, window.image, near, ripple)
         window.paint_lit(colours, tone, alpha, None)
-        window.mark(coverage(-depth, window.pixel), None)
+        window.mark(coverage(-depth, window.pixel), "background")
         ring = (near - 0.35).abs_()
         window.paint((0.93, 0.96, 0.97), ramp(ring, 0.10, 0.0).mul_(ramp(ripple, 0.1, 0.7)).mul_(ramp(depth, 0.0, 0.03)).mul_(0.35))
         line = ramp(depth.abs_(), 0.014, 0.0).mul_(near)

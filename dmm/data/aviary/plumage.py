@@ -42,7 +42,7 @@ class Body:
             for part, weight in self._regions(window, reach).items():
                 blend(colours, self.coat.first("nape" if part == "face" else part), weight)
                 self._pattern(window, colours, part, weight)
-                window.mark(self.alpha * weight, None if part == "face" else part)
+                window.mark(self.alpha * weight, "plumage" if part == "face" else part)
             self._head_marks(window, colours)
             light = self._light()
             warmth = colour_of((1.10, 1.0, 0.82), light)  # light is warm, shade is cool
@@ -118,7 +118,7 @@ class Body:
                 d = capsule(window.x[i], y, (x0[i], y0[i]), (x1[i], y1[i]), start[i], end[i])
                 weight = ramp(d, 0.016, -0.012)
                 blend(colours[i], self.coat.paint(bird.marks[mark], b), weight)
-                window.one(b).mark(self.alpha[i] * weight, None)
+                window.one(b).mark(self.alpha[i] * weight, "plumage")
 
     def _light(self) -> Tensor:
         """Light from above, a rim of sky, shade below, feathers and brush strokes over all: a tone of about 0.7 to 1.15."""
