@@ -236,7 +236,7 @@ def generate(
     from dmm.checkpoint import load
     from dmm.images import save
 
-    trace = load(model)(caption, seed=seed)
+    trace = load(model).folded()(caption, seed=seed)
     for b, sentence in enumerate(caption):
         typer.echo(sentence)
         for stage in trace.stages:
@@ -410,7 +410,9 @@ def evaluate(
 
     chosen = tuple(metrics.split(",")) if metrics else METRICS
     try:
-        result = measure(load(model), captions, seed, chosen, judge=judge, sheet=sheet, command=_command(), progress=sys.stderr.isatty())
+        result = measure(
+            load(model).folded(), captions, seed, chosen, judge=judge, sheet=sheet, command=_command(), progress=sys.stderr.isatty()
+        )
     except CaptionError as error:
         raise ConfigError(f"{model}: trained on other words than those of Aviary's birds, which are what is measured") from error
     text = json.dumps(result, indent=1)
