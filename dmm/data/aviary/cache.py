@@ -109,8 +109,8 @@ class AviaryCache:
             raise IndexError(f"birds {rows.min()} to {rows.max()} asked for, the cache holds 0 to {len(self) - 1}")
         return torch.from_numpy(self._arrays[size][rows])
 
-    def pictures(self, indices: Sequence[int], sizes: Sequence[int], rng: np.random.Generator | None = None) -> dict[int, Tensor]:
-        """size -> uint8 B 3 S S; drawn birds are not cropped, so ``rng`` is not used."""
+    def pictures(self, indices: Sequence[int], sizes: Sequence[int], cuts: np.ndarray | None = None) -> dict[int, Tensor]:
+        """size -> uint8 B 3 S S; drawn birds are not cropped, so ``cuts`` is not used."""
         return {size: self.images(size, indices) for size in sizes}
 
     def bird(self, index: int) -> Bird:
