@@ -16,7 +16,9 @@ from dmm.data.aviary.cache import AviaryCache
 from dmm.data.aviary.crew import Crew, CrewError, hands, work
 
 CHUNK = 2
-OPEN = f"""from dmm.data.aviary import cache
+OPEN = f"""import signal
+from dmm.data.aviary import cache
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts the tests in the background has it ignored
 cache.CHUNK = {CHUNK}
 cache.AviaryCache.open({{root!r}}, {{images}}, sizes=(16,), workers=2, progress=False)
 """
