@@ -7,7 +7,7 @@ import io
 import os
 import pickle
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -45,8 +45,15 @@ class Keeper:
         """Make ``state``, which has a ``step``, the last checkpoint.
 
         Raises:
-            TrainingError: it cannot be written; the checkpoints that are there stay.
+            TrainingError: it cannot be written, or the last update has ruined it; the checkpoints that are there stay.
         """
+        ruined = next(_not_finite(state), None)
+        if ruined:
+            left, again = whole_or_none(self.held)
+            raise RunFailed(
+                f"{self.directory}: step {state['step']}: {ruined} holds numbers that are not finite; {left}. "
+                f"Lower the learning rates, then {again}"
+            )
         partial = self.last.with_name(LAST + ".partial")
         buffer = io.BytesIO()
         torch.save(state, buffer)
@@ -91,6 +98,17 @@ class Keeper:
         raise TrainingError(
             f"{self.directory}: no checkpoint can be read ({', '.join(p.name for p in found)}); start anew in another --out"
         )
+
+
+def _not_finite(state: object, name: str = "") -> Iterator[str]:
+    """Names of the tensors in nested containers that hold NaN or an infinity."""
+    if isinstance(state, torch.Tensor):
+        if state.is_floating_point() and not state.isfinite().all():
+            yield name
+        return
+    items = state.items() if isinstance(state, Mapping) else enumerate(state) if isinstance(state, (list, tuple)) else ()
+    for key, value in items:
+        yield from _not_finite(value, f"{name}.{key}" if name else str(key))
 
 
 @contextlib.contextmanager
