@@ -222,17 +222,30 @@ def _flow(drawing: Drawing, left: float, down: float, inches: float, pairs: list
 # --- below: every step as numbers ------------------------------------------------------------------------------------------
 
 
-def _frame(page: Sheet, left: float, down: float, width: float, height: float, ticks: list[float]) -> Axes:
-    """Axes from 0 to 1 over the steps, with hairlines."""
+def _frame(page: Sheet, left: float, down: float, width: float, height: float, ticks: list[float], span: float) -> Axes:
+    """Axes from 0 to 1 over the steps, with hairlines; the ticks span ``span`` inches."""
     axes = style.place(page.drawing, left, down, width, height)
     axes.set(ylim=(0, 1.0), yticks=[0, 0.5, 1], yticklabels=["0", ".5", "1"], xticks=ticks)
-    axes.set_xticklabels([f"{round(t):,}" for t in ticks], fontsize=style.SMALL)
+    axes.set_xticklabels(_apart([f"{round(t):,}" for t in ticks], ticks, span), fontsize=style.SMALL)
     axes.tick_params(length=2, width=0.6, pad=1.5, labelsize=style.SMALL)
     axes.grid(axis="y", color="#e6e6e6", linewidth=0.5)
     axes.set_axisbelow(True)
     for name in ("top", "right"):
         axes.spines[name].set_visible(False)
     return axes
+
+
+def _apart(labels: list[str], ticks: list[float], inches: float) -> list[str]:
+    """Labels of ticks that span ``inches``, empty where one would touch the one before it or the last."""
+    inch = inches / max(ticks[-1] - ticks[0], 1)
+    halves = [style.text_width(label, style.SMALL) / 2 + 0.04 for label in labels]
+    spans = [(tick * inch - half, tick * inch + half) for tick, half in zip(ticks, halves, strict=True)]
+    kept, free = [], float("-inf")
+    for (left, right), label in zip(spans[:-1], labels[:-1], strict=True):
+        fits = left > free and right < spans[-1][0]
+        kept.append(label if fits else "")
+        free = right if fits else free
+    return [*kept, labels[-1]]
 
 
 def _unlike(page: Sheet, axes: Axes, low: float) -> None:
@@ -249,7 +262,7 @@ def _evenness(page: Sheet, down: float) -> float:
     shown = [page.steps[i] for i in page.shown]
     inch = (shown[-1] - shown[0]) / (page.left(len(shown) - 1) - page.left(0))  # steps an inch
     low, width = shown[0] - page.side / 2 * inch, page.left(len(shown) - 1) + page.side - LEFT
-    axes = _frame(page, LEFT, down + 0.03, width, CURVE, shown)
+    axes = _frame(page, LEFT, down + 0.03, width, CURVE, shown, (shown[-1] - shown[0]) / inch)
     axes.set(xlim=(low, low + width * inch), ylim=(0, 1.05))
     _unlike(page, axes, low)
     axes.plot([low, page.steps[-1]], [1, 1], color=style.INK, linewidth=0.6, linestyle=(0, (1, 2)))
@@ -301,7 +314,7 @@ def _answers(page: Sheet, down: float) -> float:
     _label(page, down + 0.17, "Who answers", "mean response gate (Eq. 8–9); the paths sum to 1")
     for stage, (left, width) in zip(stages, _panels(page, stages), strict=True):
         style.write(page.drawing, left, down, f"for {page.size(stage)} px", weight="bold")
-        axes = _frame(page, left, down + 0.2, width, SHARES, [page.steps[0], page.steps[-1]])
+        axes = _frame(page, left, down + 0.2, width, SHARES, [page.steps[0], page.steps[-1]], width)
         pad = 0.02 * (page.steps[-1] - page.steps[0])
         axes.set_xlim(page.steps[0] - pad, page.steps[-1] + pad)
         _unlike(page, axes, page.steps[0] - pad)

@@ -162,6 +162,14 @@ def test_texts_do_not_overlap(run, columns):
     apart(figures.draw("memory-learning", run.course(), columns=columns).figure)
 
 
+def test_texts_do_not_overlap_where_steps_lie_close_together(tmp_path):
+    uneven = Run(write_run(tmp_path / "run", steps=(9_900, 10_500, 13_600, 13_850, 14_150, 14_700)))
+    drawing = figures.draw("memory-learning", uneven.course(), columns=6).figure
+    apart(drawing)
+    labels = [[label.get_text() for label in axes.get_xticklabels()] for axes in drawing.axes]
+    assert ["9,900", "10,500", "13,600", "", "14,150", "14,700"] in labels
+
+
 def test_rows_are_the_numbers_of_every_step(run):
     rows = figures.draw("memory-learning", run.course()).rows
     assert len(rows) == 5 * 2 * (1 + 3 + 7)
