@@ -41,7 +41,7 @@ class PaintingConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """B I H W -> B O H W."""
-        if self.tiled is not None and self.tiled.pays(x, self.weight):
+        if self.tiled is not None and self.tiled.pays(x):
             return self.tiled(x)
         return F.conv2d(x, self.weight, self.bias, padding=1)
 

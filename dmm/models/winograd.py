@@ -62,11 +62,11 @@ class TiledConv(nn.Module):
         self.register_buffer("bias", bias.clone())
 
     @staticmethod
-    def pays(x: Tensor, weight: Tensor) -> bool:
-        """Is it faster than the plain order for a map ``x``, B I H W, and a kernel ``weight``, O I 3 3?"""
+    def pays(x: Tensor) -> bool:
+        """Is it faster than the plain order for a map ``x``, B I H W, if its channels are :data:`NARROWEST` or more?"""
         if torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
             return False  # a compiler has orders of its own, and 16-bit products have units of their own
-        return x.device.type == "cpu" and x.dtype == torch.float32 and min(x.shape[-2:]) >= SMALLEST and min(weight.shape[:2]) >= NARROWEST
+        return x.device.type == "cpu" and x.dtype == torch.float32 and min(x.shape[-2:]) >= SMALLEST
 
     def forward(self, x: Tensor) -> Tensor:
         """B I H W -> B O H W, channels last."""

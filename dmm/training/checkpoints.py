@@ -49,11 +49,7 @@ class Keeper:
         """
         ruined = next(_not_finite(state), None)
         if ruined:
-            left, again = whole_or_none(self.held)
-            raise RunFailed(
-                f"{self.directory}: step {state['step']}: {ruined} holds numbers that are not finite; {left}. "
-                f"Lower the learning rates, then {again}"
-            )
+            raise diverged(self.directory, state["step"], ruined, self.held)
         partial = self.last.with_name(LAST + ".partial")
         buffer = io.BytesIO()
         torch.save(state, buffer)
@@ -121,14 +117,20 @@ def writing(directory: Path, size: int = 0, held: int | None = None):
     try:
         yield
     except OSError as error:
-        left, again = whole_or_none(held)
+        left, again = _whole_or_none(held)
         needs = f"; {size / 1e6:.0f} MB were to be written" if size else ""
         raise RunFailed(
             f"{directory}: cannot write a checkpoint ({error.strerror or error}){needs}; {left}. Make room, then {again}"
         ) from error
 
 
-def whole_or_none(held: int | None) -> tuple[str, str]:
+def diverged(directory: Path, step: int, what: str, held: int | None) -> RunFailed:
+    """The end of a run in which ``what``, a loss or a weight, is NaN or infinite after ``step`` steps."""
+    left, again = _whole_or_none(held)
+    return RunFailed(f"{directory}: step {step}: {what} is not finite; {left}. Lower the learning rates, then {again}")
+
+
+def _whole_or_none(held: int | None) -> tuple[str, str]:
     """What is left of a run that broke, and how to go on, by the step of its last checkpoint."""
     if held is None:
         return "there is no checkpoint yet", "start again"

@@ -25,7 +25,7 @@ from typing import Protocol
 
 from dmm.config import Config, to_dict
 from dmm.images import write_atomic
-from dmm.training.checkpoints import Keeper, RunFailed, TrainingError, random_state, set_random_state, whole_or_none, writing
+from dmm.training.checkpoints import Keeper, TrainingError, diverged, random_state, set_random_state, writing
 from dmm.training.logs import Log, machine
 from dmm.training.ranks import Ranks
 
@@ -142,10 +142,7 @@ class _Run:
         self.done += 1
         bad = [name for name, value in values.items() if value != value or abs(value) == float("inf")]
         if bad:
-            left, again = whole_or_none(self.keeper.held)
-            raise RunFailed(
-                f"{self.directory}: step {self.done}: {', '.join(bad)} is not finite; {left}. Lower the learning rates, then {again}"
-            )
+            raise diverged(self.directory, self.done, ", ".join(bad), self.keeper.held)
         log.add(values)
         if self.done % self.config.train.log_every == 0:
             log.flush(self.done, images=self.seen)

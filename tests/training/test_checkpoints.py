@@ -61,11 +61,11 @@ def test_one_kept_checkpoint_is_the_last(tmp_path):
 def test_ruined_weights_do_not_replace_a_whole_checkpoint(tmp_path, number):
     keeper = Keeper(tmp_path)
     ruined = {"step": 7, "networks": {"generator": {"bias": torch.tensor([1.0, number])}}, "optimisers": [{"step": 1}]}
-    with pytest.raises(TrainingError, match="networks.generator.bias holds.*no checkpoint yet.*then start again"):
+    with pytest.raises(TrainingError, match="networks.generator.bias is not finite.*no checkpoint yet.*then start again"):
         keeper.write(ruined)
     assert not list(tmp_path.iterdir())
     keeper.write({"step": 6, "networks": {"generator": {"bias": torch.ones(2)}}, "best": float("-inf")})
-    with pytest.raises(TrainingError, match="step 7: networks.generator.bias holds.*step 6 is whole.*then --resume"):
+    with pytest.raises(TrainingError, match="step 7: networks.generator.bias is not finite.*step 6 is whole.*then --resume"):
         keeper.write(ruined)
     assert keeper.read(quiet)["step"] == 6
 
