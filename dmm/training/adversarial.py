@@ -33,7 +33,7 @@ from dmm.models.multistage import MultiStage
 from dmm.models.registry import find_model
 from dmm.pipeline import Pipeline
 from dmm.trace import Trace
-from dmm.training.batches import moved, pieces, pixels
+from dmm.training.batches import Noted, moved, pieces, pixels
 from dmm.training.ema import Average, reestimate
 from dmm.training.feed import Feed
 from dmm.training.games import Deal, game_of, other_pictures
@@ -59,7 +59,8 @@ class Hand:
     noise: Tensor  # B Z
     eps: Tensor  # B K
     real: dict[int, Tensor]  # size -> uint8 b 3 S S of the share, on the processor
-    wrong_real: dict[int, Tensor] | None  # the same of pictures that do not fit the share's sentences, where the game asks for them
+    wrong: Tensor | None  # B D sentences that were made not to fit, where the run asks for them
+    wrong_real: dict[int, Tensor] | None  # as ``real``, of pictures that do not fit the share's sentences, where the game asks for them
     trace: Trace | None = None  # what was painted of the share
 
 
@@ -201,16 +202,16 @@ class GanStep:
         if self.staged:
             for part in (self.generator.conditioning, self.generator.initial, self.generator.heads[0]):
                 part.requires_grad_(0 in stages).train(0 in stages)  # a resting stage keeps its statistics too
-        hands = self._deal_out(index)
+        hands, values = self._deal_out(index), Noted()
         with autocast(self.dtype, self.ranks.device):
             with kept_statistics(self.generator, len(hands) > 1), torch.set_grad_enabled(len(hands) == 1):
                 for hand in hands:
                     hand.trace = self._paint_share(hand)
-            values = self._update_discriminators(hands, stages, index)
-        values |= self._update_generator(hands, stages, index)
+            self._update_discriminators(hands, stages, values)
+        self._update_generator(hands, stages, index, values)
         self.scaler.update()
         self.average.update(self.generator)
-        return values
+        return values.read()
 
     def _deal_out(self, index: int) -> list[Hand]:
         """The batch of step ``index`` in pieces, with its text and its noise."""
@@ -222,17 +223,18 @@ class GanStep:
             rows = slice(start, start + len(piece))
             with autocast(self.dtype, device):
                 text = self._text(piece)
+                wrong = self._wrong_sentences(piece, text[1], index) if settings.hard_wrong else None
             share = self.ranks.share(len(piece))
             wrong_real = piece.images.read(other_pictures(piece.class_ids)[share]) if self.game.wrong_pictures else None
-            hands.append(Hand(piece, text, share, noise[rows], eps[rows], piece.images.read(share), wrong_real))
+            hands.append(Hand(piece, text, share, noise[rows], eps[rows], piece.images.read(share), wrong, wrong_real))
             start = rows.stop
         return hands
 
     def _text(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        batch = moved(batch, self.ranks.device)
+        captions = batch.captions.to(self.ranks.device)
         with torch.no_grad():
-            words, sentence = self.text_encoder(batch.captions, batch.lengths)
-        return words, sentence, self.feed.vocab.mask(batch.captions[:, : words.shape[2]])
+            words, sentence = self.text_encoder(captions, batch.lengths)
+        return words, sentence, self.feed.vocab.mask(captions[:, : words.shape[2]])
 
     def _noise(self, count: int, stream: torch.Generator) -> tuple[Tensor, Tensor]:
         noise = torch.randn(count, self.config.model.noise_dim, generator=stream)
@@ -251,7 +253,7 @@ class GanStep:
         """Half of the mismatches are another picture's caption, half the own caption with one word exchanged."""
         changed = self.feed.exchange_words(batch, stream_of(self.config.train.seed, index, 3)).to(sentence.device)
         with torch.no_grad():
-            _, near = self.text_encoder(changed, batch.lengths.to(sentence.device))
+            _, near = self.text_encoder(changed, batch.lengths)
         half = len(sentence) // 2
         return torch.cat([near[:half], sentence.roll(1, 0)[half:]])
 
@@ -265,31 +267,26 @@ class GanStep:
         network = self.discriminators[stage]
         return GatheringDiscriminator(network, self.ranks) if self.game.gathers and self.ranks.world > 1 else network
 
-    def _deal(self, hand: Hand, stage: int, wrong: Tensor | None) -> Deal:
-        size, device = self.discriminators[stage].size, self.ranks.device
+    def _deal(self, hand: Hand, stage: int) -> Deal:
+        size, device, wrong = self.discriminators[stage].size, self.ranks.device, hand.wrong
         wrong_real = pixels(hand.wrong_real[size], device) if hand.wrong_real else None
         if not self.game.gathers and self.ranks.world > 1:  # the pairs that shifting the features of the whole batch makes
             wrong = (hand.text[1].roll(1, 0) if wrong is None else wrong)[hand.share]
         one_pass = self.config.train.one_pass and self.entry.norm != "batch" and self.ranks.world == 1
         return Deal(pixels(hand.real[size], device), self._painted(hand.trace)[stage], self._condition(hand), wrong, wrong_real, one_pass)
 
-    def _update_discriminators(self, hands: list[Hand], stages: list[int], index: int) -> dict[str, float]:
-        settings, values = self.config.train, {}
-        wrong = [self._wrong_sentences(h.batch, h.text[1], index) if settings.hard_wrong else None for h in hands]
+    def _update_discriminators(self, hands: list[Hand], stages: list[int], values: Noted) -> None:
         for stage in stages:
             network, optimiser = self.discriminators[stage], self.discriminator_optimisers[stage]
             network.requires_grad_(True)
             optimiser.zero_grad(set_to_none=True)
-            name = f"d{network.size}"
-            for hand, chosen in zip(hands, wrong, strict=True):
-                total = self.game.judge(self._judge(stage), self._deal(hand, stage, chosen), settings)["total"] / len(hands)
-                self.scaler.scale(total).backward()
-                values[name] = values.get(name, 0.0) + total.item()
+            for hand in hands:
+                total = self.game.judge(self._judge(stage), self._deal(hand, stage), self.config.train)["total"]
+                self.scaler.scale(total / len(hands)).backward()
+                values.add({f"d{network.size}": total})
             descend(optimiser, list(network.parameters()), self.ranks, self.scaler)
-        return values
 
-    def _update_generator(self, hands: list[Hand], stages: list[int], index: int) -> dict[str, float]:
-        values: dict[str, float] = {}
+    def _update_generator(self, hands: list[Hand], stages: list[int], index: int, values: Noted) -> None:
         self.generator_optimiser.zero_grad(set_to_none=True)
         for stage in stages:
             self.discriminators[stage].requires_grad_(False)
@@ -300,11 +297,9 @@ class GanStep:
                 terms = self._generator_terms(hand, stages, index)
             total = sum(terms.values())
             self.scaler.scale(total / len(hands)).backward()
-            for name, term in (terms | {"generator": total}).items():
-                values[name] = values.get(name, 0.0) + term.item() / len(hands)
+            values.add(terms | {"generator": total})
             hand.trace = None
         descend(self.generator_optimiser, list(self.generator.parameters()), self.ranks, self.scaler, self.config.train.clip)
-        return values
 
     def _generator_terms(self, hand: Hand, stages: list[int], index: int) -> dict[str, Tensor]:
         settings, trace, painted = self.config.train, hand.trace, self._painted(hand.trace)

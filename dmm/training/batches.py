@@ -1,8 +1,9 @@
-"""Batches on their way to a device: moved, and cut into equal pieces."""
+"""Batches on their way to a device: moved, and cut into equal pieces; and what is read back from it, the values to log."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TypeVar
 
 import torch
@@ -18,7 +19,9 @@ Record = TypeVar("Record")
 def moved(record: Record, device: torch.device) -> Record:
     """A dataclass with its tensors on ``device``; pictures of a batch stay where they are."""
     found = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
-    return dataclasses.replace(record, **{name: value.to(device) for name, value in found.items() if isinstance(value, Tensor)})
+    tensors = {name: value for name, value in found.items() if isinstance(value, Tensor)}
+    apart = device.type == "cuda"  # a GPU may still be busy; what comes back from one has to be waited for
+    return dataclasses.replace(record, **{name: value.to(device, non_blocking=apart) for name, value in tensors.items()})
 
 
 def pixels(images: Tensor, device: torch.device) -> Tensor:
@@ -43,3 +46,20 @@ def pieces(batch: Batch, count: int) -> list[Batch]:
         raise ConfigError(f"train.accumulate: a batch of {len(batch)} cannot be cut into {count} equal pieces")
     size = len(batch) // count
     return [batch] if count == 1 else [take(batch, slice(start, start + size)) for start in range(0, len(batch), size)]
+
+
+class Noted:
+    """Scalars to log that stay on their device until all are read at once: a GPU that is asked for one first ends all its work."""
+
+    def __init__(self):
+        self._scalars: dict[str, list[Tensor]] = {}
+
+    def add(self, terms: Mapping[str, Tensor]) -> None:
+        """Note named scalars of a piece of the batch, without their graphs."""
+        for name, term in terms.items():
+            self._scalars.setdefault(name, []).append(term.detach().float())
+
+    def read(self) -> dict[str, float]:
+        """The mean of what was noted under each name."""
+        numbers = iter(torch.stack([scalar for pieces in self._scalars.values() for scalar in pieces]).tolist())
+        return {name: sum(next(numbers) for _ in pieces) / len(pieces) for name, pieces in self._scalars.items()}

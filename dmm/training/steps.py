@@ -26,7 +26,7 @@ from dmm.matching import matching_losses
 from dmm.models.captioner import CaptionDecoder
 from dmm.models.part_colours import PartColours
 from dmm.training.augment import augment
-from dmm.training.batches import moved, pieces, pixels
+from dmm.training.batches import Noted, moved, pieces, pixels
 from dmm.training.feed import Feed
 from dmm.training.precision import autocast, layout, resolve, scaler
 from dmm.training.ranks import Ranks, gathering, share_batch_norms
@@ -80,7 +80,7 @@ class EncoderStep:
         self.parameters = [p for network in networks.values() for p in network.parameters() if p.requires_grad]
         settings = config.train
         self.optimiser = torch.optim.Adam(self.parameters, settings.generator_rate, (settings.beta1, settings.beta2), fused=True)
-        self.seen: dict[str, float] = {}  # values to log beside the terms
+        self.seen: dict[str, Tensor] = {}  # values to log beside the terms
         wanted = config.model.encoder_size if getattr(config.model, self.encoder) == "small" else max(config.data.sizes)
         self.size = min(s for s in config.data.sizes if s >= min(wanted, max(config.data.sizes)))
 
@@ -100,7 +100,7 @@ class EncoderStep:
         batch = self.feed.batch(index, settings.batch, (self.size,) if self.reads_pictures else ())
         for network in self.networks.values():
             network.train()
-        values: dict[str, float] = {}
+        values = Noted()
         self.optimiser.zero_grad(set_to_none=True)
         stream = stream_of(settings.seed, index, 0, self.ranks)
         for piece in pieces(batch, settings.accumulate):
@@ -109,13 +109,13 @@ class EncoderStep:
                 terms = self.losses(moved(piece, self.ranks.device), images, index)
             total = sum(terms.values())
             self.scaler.scale(total / settings.accumulate).backward()
-            for name, term in ({"loss": total} | terms).items():
-                values[name] = values.get(name, 0.0) + term.item() / settings.accumulate
+            values.add({"loss": total} | terms)
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(settings.generator_rate, settings.final_rate, index, settings.steps)
         descend(self.optimiser, self.parameters, self.ranks, self.scaler, settings.clip)
         self.scaler.update()
-        return values | self.seen
+        values.add(self.seen)
+        return values.read()
 
     def batch_at(self, index: int) -> int:
         """Pictures in step ``index``."""
@@ -206,11 +206,11 @@ class MatchStep(EncoderStep):
             chosen = self._masked(batch, settings.cloze_variants, stream_of(settings.seed, index, 1))
             read = cloze_loss(self.networks["cloze"], regions, chosen)
             terms["cloze"] = settings.cloze * read["total"]
-            self.seen["cloze_accuracy"] = read["accuracy"].item()
+            self.seen["cloze_accuracy"] = read["accuracy"]
         if settings.part_colours and not settings.frozen_encoder:
             logits, truth = self.networks["part_colours"](regions), self.feed.part_colours(batch.indices).to(regions.device)  # B P K
             terms["part_colours"] = settings.part_colours * F.cross_entropy(logits.flatten(0, 1), truth.flatten(0, 1))
-            self.seen["colour_accuracy"] = (logits.argmax(2) == truth.argmax(2)).float().mean().item()
+            self.seen["colour_accuracy"] = (logits.argmax(2) == truth.argmax(2)).float().mean()
         return terms | self._aids(batch, sentence, index)
 
     def _told_colours(self, batch: Batch, sentence: Tensor) -> Tensor:
@@ -218,7 +218,7 @@ class MatchStep(EncoderStep):
         logits = self.networks["told_colours"](sentence).unflatten(1, (len(COLOURED_PARTS), len(COLOURS)))  # B P K
         truth = self.feed.told_colours(batch).to(sentence.device)  # B P K, rows of zeros where the caption is silent
         told = truth.sum(2) > 0
-        self.seen["told_accuracy"] = (logits.argmax(2) == truth.argmax(2))[told].float().mean().item()
+        self.seen["told_accuracy"] = (logits.argmax(2) == truth.argmax(2))[told].float().mean()
         return F.cross_entropy(logits[told], truth[told]) if told.any() else logits.sum() * 0
 
     def _masked(self, batch: Batch, variants: int, stream: torch.Generator) -> MaskedCaptions:
@@ -242,7 +242,7 @@ class MatchStep(EncoderStep):
                 chosen = self._masked(captions, 2, stream_of(settings.seed, index, 2 + number))
                 read = cloze_loss(self.networks["recaller"], feature[:, :, None, None], chosen)
                 terms["recall"] = terms.get("recall", 0) + settings.recall * read["total"] / len(heard)
-                self.seen["recall_accuracy"] = read["accuracy"].item()
+                self.seen["recall_accuracy"] = read["accuracy"]
             if settings.part_colours and not settings.frozen_text:
                 loss = self._told_colours(captions, feature)
                 terms["told_colours"] = terms.get("told_colours", 0) + settings.part_colours * loss / len(heard)
@@ -314,10 +314,10 @@ class CaptionStep(EncoderStep):
             content = torch.isin(targets, self.feed.content.to(targets.device))
         if self.config.train.content and content.any():
             terms["content"] = self.config.train.content * F.cross_entropy(logits[content], targets[content])
-            self.seen["content_accuracy"] = (logits[content].argmax(1) == targets[content]).float().mean().item()
+            self.seen["content_accuracy"] = (logits[content].argmax(1) == targets[content]).float().mean()
         if self.config.train.part_colours:
             seen = self.networks["seen_colours"](code).unflatten(1, (len(COLOURED_PARTS), len(COLOURS)))  # B P K
             truth = self.feed.part_colours(batch.indices).to(seen.device)
             terms["part_colours"] = self.config.train.part_colours * F.cross_entropy(seen.flatten(0, 1), truth.flatten(0, 1))
-            self.seen["colour_accuracy"] = (seen.argmax(2) == truth.argmax(2)).float().mean().item()
+            self.seen["colour_accuracy"] = (seen.argmax(2) == truth.argmax(2)).float().mean()
         return terms
