@@ -60,6 +60,7 @@ class DataConfig:
     sizes: tuple[int, ...] = (64, 128, 256)  # px
     cache: str = ".cache/aviary"  # where drawn pictures are kept, a directory
     mirror: bool = False  # mirror half of the training pictures
+    on_device: bool = False  # keep the training pictures in the memory of the GPU; every process of a run keeps all of them
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from torch import Tensor
 
 from dmm.data.vocab import Vocabulary
 
+LOADED = 256  # pictures that are copied to a device at a time
+
 
 class Source(Protocol):
     """What batches are drawn from: an :class:`~dmm.data.aviary.cache.AviaryCache`, a :class:`~dmm.data.cub.CUB`."""
@@ -32,6 +34,33 @@ class Source(Protocol):
     def class_id(self, index: int) -> int: ...
 
     def key(self, index: int) -> str: ...
+
+
+def load(array: np.ndarray, rows: np.ndarray, device: torch.device) -> Tensor:
+    """The pictures ``rows`` of a memory-mapped array N 3 M M, copied to ``device`` in pieces."""
+    held = torch.empty(len(rows), *array.shape[1:], dtype=torch.uint8, device=device)
+    for start in range(0, len(rows), LOADED):
+        held[start : start + LOADED] = torch.from_numpy(array[rows[start : start + LOADED]])
+    return held
+
+
+def cut_squares(held: Tensor, indices: np.ndarray, size: int, corners: np.ndarray, mirrored: np.ndarray) -> Tensor:
+    """Squares cut out of pictures N 3 M M where those are, without waiting for their device.
+
+    Args:
+        held: the pictures.
+        indices: B places in them.
+        size: side S of the squares, px.
+        corners: B 2, y and x of each square, px.
+        mirrored: B, which squares are mirrored.
+
+    Returns:
+        B 3 S S.
+    """
+    along = np.arange(size)
+    down, across = corners[:, :1] + along, corners[:, 1:] + np.where(mirrored[:, None], along[::-1], along)  # B S each
+    axes = (indices[:, None, None, None], np.arange(3)[:, None, None], down[:, None, :, None], across[:, None, None, :])
+    return held[tuple(torch.from_numpy(axis).to(held.device, non_blocking=True) for axis in axes)]
 
 
 @runtime_checkable

@@ -28,7 +28,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dmm.data.aviary.grammar import Caption
-from dmm.data.batch import BatchSampler
+from dmm.data.batch import BatchSampler, cut_squares, load
 from dmm.data.sources import Problem, Source, words_of
 from dmm.data.transforms import decode_into, margin, run_jobs
 from dmm.data.vocab import Vocabulary, tokenise
@@ -273,6 +273,7 @@ class Prepared:
         if len(records) != self.card["train"] + self.card["test"]:
             raise self._damaged("pictures.jsonl", f"{self.card['train'] + self.card['test']} pictures", len(records))
         self._arrays = {size: self._array(size, 1 + max(record["row"] for record in records)) for size in self.sizes}
+        self._held: dict[int, Tensor] = {}
 
     def _damaged(self, name: str, expected: str, found: object) -> PrepareError:
         """What to say of a file that is not as :func:`prepare` wrote it."""
@@ -333,6 +334,7 @@ class Prepared:
             record["captions"] = [text for text in record["captions"] if not known.isdisjoint(tokenise(text))]
         self._records = [record for record in self._records if record["captions"]]
         self._rows = np.array([record["row"] for record in self._records], dtype=np.int64)
+        self._held = {}  # was in the order of the rows before
         if not self._records and self.split == "train":
             raise PrepareError(
                 f"{self.directory}: the vocabulary of the earlier run knows no word of these captions; train match on this data"
@@ -359,6 +361,14 @@ class Prepared:
             return {size: self.images(size, indices) for size in sizes}
         return {size: self._cut(indices, size, cuts[:, :2], cuts[:, 2] > 0) for size in sizes}
 
+    def weight(self, sizes: Sequence[int]) -> int:
+        """Bytes of all pictures of these sizes, margins included."""
+        return sum(len(self) * self._arrays[size][0].nbytes for size in sizes)
+
+    def hold(self, device: torch.device, sizes: Sequence[int]) -> None:
+        """Copy all pictures of these sizes to ``device``, which cuts and gives them from now on."""
+        self._held = {size: load(self._arrays[size], self._rows, device) for size in sizes}
+
     @property
     def _room(self) -> int:
         """How far a crop may lie from the corner, px of the smallest size: crops of all sizes match to the pixel."""
@@ -367,11 +377,14 @@ class Prepared:
     def _cut(self, indices: Sequence[int] | Tensor, size: int, corners: np.ndarray, mirrored: np.ndarray) -> Tensor:
         if size not in self._arrays:
             raise KeyError(f"this data set was opened with sizes {self.sizes}, not {size}")
-        array, scale = self._arrays[size], size // self.smallest
-        tiles = torch.empty(len(indices), 3, size, size, dtype=torch.uint8)
+        indices, corners = np.asarray(indices, dtype=np.int64), corners * (size // self.smallest)
+        rows = self._rows[indices]
+        if size in self._held:
+            return cut_squares(self._held[size], indices, size, corners, mirrored)
+        array, tiles = self._arrays[size], torch.empty(len(indices), 3, size, size, dtype=torch.uint8)
         view = tiles.numpy()
-        for place, row in enumerate(self._rows[np.asarray(indices, dtype=np.int64)]):
-            y, x = corners[place] * scale
+        for place, row in enumerate(rows):
+            y, x = corners[place]
             view[place] = array[row, :, y : y + size, x : x + size]
             if mirrored[place]:
                 tiles[place] = tiles[place].flip(2)  # one by one: torch's indexed writes of bytes are ten times as slow

@@ -58,7 +58,7 @@ class Hand:
     share: slice  # this process's rows
     noise: Tensor  # B Z
     eps: Tensor  # B K
-    real: dict[int, Tensor]  # size -> uint8 b 3 S S of the share, on the processor
+    real: dict[int, Tensor]  # size -> uint8 b 3 S S of the share, on the processor unless the pictures are kept on the device
     wrong: Tensor | None  # B D sentences that were made not to fit, where the run asks for them
     wrong_real: dict[int, Tensor] | None  # as ``real``, of pictures that do not fit the share's sentences, where the game asks for them
     trace: Trace | None = None  # what was painted of the share
@@ -136,6 +136,7 @@ class GanStep:
             torch.optim.Adam([p for p in d.parameters() if p.requires_grad], settings.discriminator_rate, betas, fused=True)
             for d in self.discriminators
         ]
+        self.feed.hold(self.ranks.device, [d.size for d in self.discriminators])
 
     def _check_schedule(self) -> bool:
         """Has every stage a picture with a discriminator, so that the first can be trained alone?"""

@@ -43,15 +43,16 @@ def dry_run(step, config: Config, directory: Path | None = None, say: Callable[[
         say: receives lines.
 
     Returns:
-        ``parameters`` (name -> (all, trained)), ``estimate_bytes`` (weights, gradients, optimisers and average, without activations),
-        ``peak_bytes`` (measured, activations included), ``images_per_second``, ``seconds`` (of the whole run), ``checkpoint_bytes``.
+        ``parameters`` (name -> (all, trained)), ``estimate_bytes`` (weights, gradients, optimisers, average, and the pictures kept on the
+        device, without activations), ``pictures_bytes`` (of those pictures), ``peak_bytes`` (measured, activations included),
+        ``images_per_second``, ``seconds`` (of the whole run), ``checkpoint_bytes``.
     """
     settings, device, last = config.train, step.ranks.device, max(config.train.steps - 1 - TIMED, 0)
     networks = _networks(step)
     trained = {name: sum(p.numel() for p in net.parameters() if p.requires_grad) for name, net in networks.items()}
     parameters = {name: (sum(p.numel() for p in net.parameters()), trained[name]) for name, net in networks.items()}
     average = parameters.get("generator", (0, 0))[0]
-    estimate = 4 * (sum(count for count, _ in parameters.values()) + 3 * sum(trained.values()) + average)  # a gradient, two moments
+    weights = 4 * (sum(count for count, _ in parameters.values()) + 3 * sum(trained.values()) + average)  # a gradient, two moments
     step.update(last)
     began = time.monotonic()
     for number in range(TIMED):
@@ -63,7 +64,8 @@ def dry_run(step, config: Config, directory: Path | None = None, say: Callable[[
     checkpoint = 4 * (sum(parameters[name][0] for name in networks if trained[name]) + 2 * sum(trained.values()) + average)
     found = {
         "parameters": parameters,
-        "estimate_bytes": estimate,
+        "estimate_bytes": weights + step.feed.held,
+        "pictures_bytes": step.feed.held,
         "peak_bytes": _peak(device),
         "images_per_second": images / seconds,
         "seconds": seconds * settings.steps,
@@ -78,9 +80,11 @@ def _lines(found: dict, config: Config, step, seconds: float, directory: Path | 
     settings = config.train
     hours, minutes = divmod(round(found["seconds"] / 60), 60)
     lines = [f"{name}: {count / 1e6:.2f} million numbers, {own / 1e6:.2f} trained" for name, (count, own) in found["parameters"].items()]
+    kept = found["pictures_bytes"]
     lines += [
-        f"memory: {found['estimate_bytes'] / 1e6:.0f} MB for weights, gradients and optimisers; {found['peak_bytes'] / 1e6:.0f} MB at most "
-        f"while training, pictures included ({step.ranks.device})",
+        f"memory: {(found['estimate_bytes'] - kept) / 1e6:.0f} MB for weights, gradients and optimisers"
+        + (f", {kept / 1e6:.0f} MB for the training pictures" if kept else "")
+        + f"; {found['peak_bytes'] / 1e6:.0f} MB at most while training, pictures included ({step.ranks.device})",
         f"speed: {found['images_per_second']:.1f} images/s, {seconds:.3f} s a step of {step.batch_at(settings.steps - 1)}, "
         f"{str(step.dtype).removeprefix('torch.')}",
         f"time: {hours} h {minutes} min for {settings.steps} steps",

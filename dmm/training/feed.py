@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import torch
@@ -59,6 +60,7 @@ class Feed:
         else:
             self.cache = self._prepared("train", vocab)
             self.vocab = vocab or Vocabulary(self.cache.words, config.model.convention)
+        self.held = 0  # bytes of pictures on the device
         self._colours: dict[int, Tensor] = {}
         self.sampler = BatchSampler(self.cache, self.vocab, config.train.seed, config.model.words_limit)
         self._check_aids()
@@ -81,6 +83,26 @@ class Feed:
         aids = [name for name in ("cloze", "recall", "content", "hard_wrong") if getattr(settings, name)]
         if aids and not len(self.content):
             raise ConfigError(_no_content(aids))
+
+    def hold(self, device: torch.device, sizes: Sequence[int]) -> None:
+        """Keep all training pictures of ``sizes`` in the memory of ``device``, if the run asks for it; batches are the same.
+
+        Every process of a run keeps all of them, on its own device, for any may be asked for in its share of a batch. A processor is
+        not asked how much memory is free.
+
+        Raises:
+            ConfigError: a GPU has not that much memory free.
+        """
+        if not self.config.data.on_device:
+            return
+        needed, free = self.cache.weight(sizes), torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+        if free is not None and needed > free:
+            raise ConfigError(
+                f"data.on_device: {len(self.cache)} pictures of {', '.join(map(str, sizes))} px need {needed / 2**30:.1f} GiB, "
+                f"{free / 2**30:.1f} GiB are free on the GPU; leave them on the disk: --set data.on_device=false"
+            )
+        self.cache.hold(device, sizes)
+        self.held = needed
 
     def batch(self, index: int, size: int, sizes: tuple[int, ...] | None = None) -> Batch:
         """Batch number ``index`` with ``size`` pictures of the sides ``sizes``: the same whenever it is asked for."""

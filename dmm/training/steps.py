@@ -83,6 +83,8 @@ class EncoderStep:
         self.seen: dict[str, Tensor] = {}  # values to log beside the terms
         wanted = config.model.encoder_size if getattr(config.model, self.encoder) == "small" else max(config.data.sizes)
         self.size = min(s for s in config.data.sizes if s >= min(wanted, max(config.data.sizes)))
+        if self.reads_pictures:
+            feed.hold(self.ranks.device, [self.size])
 
     def losses(self, batch: Batch, images: Tensor | None, index: int) -> dict[str, Tensor]:
         """Named weighted terms."""
@@ -278,13 +280,13 @@ class CaptionStep(EncoderStep):
         networks: dict[str, nn.Module] = {"captioner": captioner}
         if config.train.part_colours:
             networks["seen_colours"] = nn.Linear(config.model.caption_embedding, len(COLOURED_PARTS) * len(COLOURS))
+        self.reads_pictures = not config.train.frozen_encoder
         super().__init__(config, feed, networks, ("captioner",))
         self.summaries = None
         if config.train.frozen_encoder:
             if isinstance(captioner.encoder.code, nn.Module):  # an encoder whose code is no module of its own has a trunk built frozen
                 captioner.encoder.requires_grad_(False)
                 captioner.encoder.code.requires_grad_(True)
-            self.reads_pictures = False
             self.summaries = self._summaries(captioner.encoder.eval())
 
     @torch.no_grad()

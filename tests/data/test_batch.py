@@ -54,6 +54,18 @@ def test_drawn_once_and_shared_by_smaller_requests(tmp_path, drawn):
     assert len(drawn) == 12
 
 
+def test_held_pictures_are_those_that_are_read(tmp_path, drawn):
+    read, held = (AviaryCache.open(tmp_path, 10, sizes=(8, 16)) for _ in range(2))
+    held.hold(torch.device("cpu"), (8,))
+    assert held.weight((8,)) == 10 * 3 * 8 * 8 and torch.equal(held.images(16, [3]), read.images(16, [3]))  # that size is still read
+    held._arrays[8] = None  # nothing is read any more
+    vocab = Vocabulary(AVIARY_VOCABULARY(), "dmm")
+    first, second = (BatchSampler(store, vocab).batch(2, 7, (8,)).images for store in (read, held))
+    assert torch.equal(first[8], second[8]) and len(first[8].flatten(1).unique(dim=0)) > 1
+    with pytest.raises(IndexError):
+        held.images(8, [10])
+
+
 def test_a_stopped_draw_goes_on(tmp_path, drawn, monkeypatch):
     whole = painter.paint
 

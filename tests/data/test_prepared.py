@@ -108,6 +108,24 @@ def test_some_pictures_of_a_batch_are_those_of_the_whole(tmp_path, monkeypatch, 
     assert read == len(SIZES) * np.array(batch.indices)[np.arange(4)[rows] if isinstance(rows, slice) else np.asarray(rows)].tolist()
 
 
+def test_held_pictures_are_those_that_are_read(tmp_path):
+    ready(layouts.cub(tmp_path))  # of four pictures two are training's
+    read, held = Prepared(tmp_path), Prepared(tmp_path)
+    held.hold(torch.device("cpu"), SIZES)
+    assert held.weight(SIZES) == 2 * 3 * (19**2 + 38**2) == sum(held._held[size].nbytes for size in SIZES)
+    held._arrays = dict.fromkeys(SIZES)  # nothing is read any more
+    samplers = [BatchSampler(data, Vocabulary(data.words), seed=3) for data in (read, held)]
+    mirrored = 0
+    for step in range(4):
+        first, second = (sampler.batch(step, 5, SIZES).images for sampler in samplers)
+        assert all(torch.equal(first[size], second[size]) for size in SIZES)
+        mirrored += int(first.cuts[:, 2].sum())
+    assert 0 < mirrored < 20
+    assert torch.equal(held.images(32, [1, 0]), read.images(32, [1, 0]))
+    with pytest.raises(IndexError):
+        held.images(32, [2])
+
+
 def test_all_sizes_show_the_same_place(tmp_path):
     ready(layouts.folder(tmp_path, 1))
     for k in range(8):

@@ -2,13 +2,16 @@
 
 import pytest
 import torch
+from torch.testing import assert_close
 
 from dmm.config import ConfigError
 from dmm.data.aviary.traits import COLOURED_PARTS, COLOURS
 from dmm.data.prepared import prepare
 from dmm.data.sources import open_source
 from dmm.data.vocab import Vocabulary
+from dmm.training.adversarial import GanStep
 from dmm.training.feed import CONTENT_WORDS, Feed
+from dmm.training.steps import CaptionStep, MatchStep
 from tests.data import layouts
 
 
@@ -77,6 +80,34 @@ def test_a_prepared_folder_gives_the_same_kind_of_batch(toy, folder):
     again = Feed(toy("match", source=folder, **off)).batch(1, 4)
     assert torch.equal(again.captions, mine.captions) and torch.equal(again.images[256], mine.images[256])
     assert feed.vocab.words[:3] == ("a", "small", "red") and feed.vocab.convention == "dmm"
+
+
+@pytest.mark.parametrize("kind", ["match", "gan"])
+def test_a_run_with_the_pictures_on_the_device_is_the_same_run(kind, toy, readers, folder):
+    own = {"source": folder, "mirror": True, "cloze": 0, "recall": 0, "part_colours": 0, "hard_wrong": False}
+    states = []
+    for settings in ({}, own):
+        for kept in (False, True):
+            config = toy(kind, on_device=kept, **({"initial_steps": 1, "frozen_steps": 0} if kind == "gan" else {}), **settings)
+            step = MatchStep(config) if kind == "match" else GanStep(config, *readers)
+            states.append(([step.update(index) for index in range(2)], step.state_dict()))
+            assert (step.feed.held > 0) == kept
+            if kept:
+                assert_close(states[-1], states[-2], rtol=0, atol=0)
+
+
+def test_pictures_that_do_not_fit_the_gpu_are_refused(toy, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**30, 80 * 2**30))
+    feed = Feed(toy("match", on_device=True))
+    monkeypatch.setattr(feed.cache, "weight", lambda sizes: 5 * 2**29)
+    with pytest.raises(ConfigError, match=r"8 pictures of 64, 256 px need 2.5 GiB, 1.0 GiB are free .* --set data.on_device=false"):
+        feed.hold(torch.device("cuda"), [64, 256])
+    assert feed.held == 0
+    Feed(toy("match")).hold(torch.device("cuda"), [64, 256])  # not asked for
+
+
+def test_a_captioner_whose_encoder_rests_keeps_no_pictures(toy, readers):
+    assert CaptionStep(toy("caption", on_device=True), readers[0]).feed.held == 0
 
 
 def test_fixed_captions_of_a_folder_are_its_first_ones(toy, folder):

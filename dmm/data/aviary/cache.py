@@ -26,6 +26,7 @@ from dmm.data.aviary import crew
 from dmm.data.aviary.grammar import Caption, captions
 from dmm.data.aviary.species import bird
 from dmm.data.aviary.traits import Bird
+from dmm.data.batch import load
 from dmm.images import write_atomic
 
 try:
@@ -54,6 +55,7 @@ class AviaryCache:
         self.sizes = tuple(sizes)
         self._images = images
         self._arrays = {size: np.load(directory / f"{size}.npy", mmap_mode="r") for size in sizes}
+        self._held: dict[int, Tensor] = {}
         self._captions = lru_cache(maxsize=_REMEMBERED)(lambda i: captions(self.bird(i)))
 
     @classmethod
@@ -107,7 +109,17 @@ class AviaryCache:
         rows = np.asarray(indices, dtype=np.int64)
         if rows.size and not (0 <= rows.min() and rows.max() < len(self)):
             raise IndexError(f"birds {rows.min()} to {rows.max()} asked for, the cache holds 0 to {len(self) - 1}")
+        if size in self._held:
+            return self._held[size][torch.from_numpy(rows).to(self._held[size].device, non_blocking=True)]
         return torch.from_numpy(self._arrays[size][rows])
+
+    def weight(self, sizes: Sequence[int]) -> int:
+        """Bytes of all pictures of these sizes."""
+        return sum(len(self) * self._arrays[size][0].nbytes for size in sizes)
+
+    def hold(self, device: torch.device, sizes: Sequence[int]) -> None:
+        """Copy all pictures of these sizes to ``device``, which gives them from now on."""
+        self._held = {size: load(self._arrays[size], np.arange(len(self)), device) for size in sizes}
 
     def pictures(self, indices: Sequence[int], sizes: Sequence[int], cuts: np.ndarray | None = None) -> dict[int, Tensor]:
         """size -> uint8 B 3 S S; drawn birds are not cropped, so ``cuts`` is not used."""
