@@ -36,29 +36,44 @@ def conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
 
 
+def enlarge(x: Tensor) -> Tensor:
+    """Nearest-neighbour x2: B C H W -> B C 2H 2W."""
+    return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
 class UpConv(nn.Module):
-    """Nearest-neighbour x2, then a 3x3 convolution without bias.
+    """Nearest-neighbour x2, then a 3x3 convolution.
 
     Args:
         inputs: channels in.
         outputs: channels out.
         folded: compute it as one transposed convolution (same result, fewer multiplications) on maps of 8x8 and more.
+        bias: add a number for each channel; weight and bias then start as those of ``nn.Conv2d``.
     """
 
-    def __init__(self, inputs: int, outputs: int, folded: bool = True):
+    def __init__(self, inputs: int, outputs: int, folded: bool = True, bias: bool = False):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs, 3, 3))
-        nn.init.orthogonal_(self.weight)
+        self.register_parameter("bias", nn.Parameter(torch.empty(outputs)) if bias else None)
+        if bias:
+            nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+            nn.init.uniform_(self.bias, -((9 * inputs) ** -0.5), (9 * inputs) ** -0.5)
+        else:
+            nn.init.orthogonal_(self.weight)
         self.folded = folded
         taps = torch.tensor([[0.0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])  # offset t of 4 sums these of the 3 taps
         self.register_buffer("sums", torch.kron(taps, taps).T.contiguous(), persistent=False)  # 9 16
 
-    def forward(self, x: Tensor) -> Tensor:
-        """B C H W -> B outputs 2H 2W."""
-        if not self.folded or x.shape[-1] < FOLD_FROM:
-            return F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), self.weight, padding=1)
+    def folds(self, x: Tensor) -> bool:
+        """Would a map ``x``, B C H W, pass the transposed convolution, which never sees it enlarged?"""
+        return self.folded and x.shape[-1] >= FOLD_FROM
+
+    def forward(self, x: Tensor, enlarged: bool = False) -> Tensor:
+        """B C H W -> B outputs 2H 2W; ``enlarged``: ``x`` is B C 2H 2W already."""
+        if enlarged or not self.folds(x):
+            return F.conv2d(x if enlarged else enlarge(x), self.weight, self.bias, padding=1)
         kernel = (self.weight.flatten(2) @ self.sums).unflatten(2, (4, 4))  # outputs inputs 4 4
-        return F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2, padding=1)
+        return F.conv_transpose2d(x, kernel.transpose(0, 1), self.bias, stride=2, padding=1)
 
 
 class UpBlock(nn.Module):

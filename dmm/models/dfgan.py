@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dmm.config import ModelConfig
+from dmm.models.blocks import UpConv, enlarge
 from dmm.models.registry import register_model
 from dmm.trace import StageTrace, Trace
 
@@ -116,6 +117,9 @@ class Fusion(nn.Module):
 class UpFusionBlock(nn.Module):
     """Nearest x2, then (fusion, 3x3 convolution) twice, plus a shortcut: 1x1 where the channels change, none otherwise.
 
+    The first fusion and the shortcut treat each place alone, so that they come before the enlarging, on a quarter of the places, wherever
+    the first convolution enlarges the map itself (:class:`~dmm.models.blocks.UpConv`).
+
     Args:
         condition_dim: numbers in the condition.
         inputs: channels in.
@@ -125,17 +129,19 @@ class UpFusionBlock(nn.Module):
     def __init__(self, condition_dim: int, inputs: int, outputs: int):
         super().__init__()
         self.fusion1 = Fusion(condition_dim, inputs)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.conv1 = UpConv(inputs, outputs, bias=True)
         self.fusion2 = Fusion(condition_dim, outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor, condition: Tensor) -> tuple[Tensor, list[Tensor]]:
         """B inputs H W -> B outputs 2H 2W, and the four affine layers' numbers, B 2 inputs (2x) and B 2 outputs (2x)."""
-        x = F.interpolate(x, scale_factor=2, mode="nearest")
+        late = self.conv1.folds(x)
+        x = x if late else enlarge(x)
         hidden, first = self.fusion1(x, condition)
-        hidden, second = self.fusion2(self.conv1(hidden), condition)
-        return self.shortcut(x) + self.conv2(hidden), first + second
+        hidden, second = self.fusion2(self.conv1(hidden, enlarged=not late), condition)
+        shortcut = self.shortcut(x)
+        return (enlarge(shortcut) if late else shortcut) + self.conv2(hidden), first + second
 
 
 class DFGAN(nn.Module):
@@ -194,8 +200,11 @@ class DFGAN(nn.Module):
 class DownBlock(nn.Module):
     """Halve the map: convolution 4x4 stride 2 and 3x3, both bias-free with LeakyReLU, times a learned weight, plus an averaged shortcut.
 
-    The weight ``gamma`` is one number and starts at 0: at first a block is its shortcut.
+    The weight ``gamma`` is one number and starts at 0: at first a block is its shortcut. The average and a 1x1 convolution
+    commute; with ``average_first`` the convolution sees a quarter of the places.
     """
+
+    average_first = True
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
@@ -207,7 +216,8 @@ class DownBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """B inputs H W -> B outputs H/2 W/2."""
         residual = leaky(self.conv2(leaky(self.conv1(x))))
-        return F.avg_pool2d(self.shortcut(x), 2) + self.gamma * residual
+        shortcut = self.shortcut(F.avg_pool2d(x, 2)) if self.average_first else F.avg_pool2d(self.shortcut(x), 2)
+        return shortcut + self.gamma * residual
 
 
 class Trunk(nn.Module):

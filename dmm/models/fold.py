@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from dmm.models.blocks import FOLD_FROM, ResidualBlock, UpConv
+from dmm.models.blocks import FOLD_FROM, ResidualBlock, UpConv, enlarge
 from dmm.models.winograd import NARROWEST, TiledConv
 
 
@@ -47,24 +47,28 @@ class PaintingConv(nn.Module):
 
 
 class PaintingUpConv(nn.Module):
-    """:class:`~dmm.models.blocks.UpConv` with its kernel added up beforehand, and a bias.
+    """:class:`~dmm.models.blocks.UpConv` with its kernel added up beforehand.
 
     Args:
         weight: O I 3 3.
-        bias: O.
+        bias: O, or None.
         sums: 9 16, which taps each of the kernel's 16 numbers adds up.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, sums: Tensor):
+    def __init__(self, weight: Tensor, bias: Tensor | None, sums: Tensor):
         super().__init__()
         self.register_buffer("weight", weight)
         self.register_buffer("bias", bias)
         self.register_buffer("kernel", (weight.flatten(2) @ sums).unflatten(2, (4, 4)).transpose(0, 1).contiguous())  # I O 4 4
 
-    def forward(self, x: Tensor) -> Tensor:
-        """B I H W -> B O 2H 2W."""
-        if x.shape[-1] < FOLD_FROM:
-            return F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), self.weight, self.bias, padding=1)
+    def folds(self, x: Tensor) -> bool:
+        """As :meth:`dmm.models.blocks.UpConv.folds`."""
+        return x.shape[-1] >= FOLD_FROM
+
+    def forward(self, x: Tensor, enlarged: bool = False) -> Tensor:
+        """B I H W -> B O 2H 2W; ``enlarged``: ``x`` is B I 2H 2W already."""
+        if enlarged or not self.folds(x):
+            return F.conv2d(x if enlarged else enlarge(x), self.weight, self.bias, padding=1)
         return F.conv_transpose2d(x, self.kernel, self.bias, stride=2, padding=1)
 
 
@@ -102,11 +106,30 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
         for name, child in list(parent.named_children()):
             if isinstance(child, _BatchNorm):
                 _fold(parent, name, child)
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, ResidualBlock) and isinstance(child.norm1, nn.Identity) and isinstance(child.norm2, nn.Identity):
-                setattr(parent, name, _moved_hooks(child, PaintingResidualBlock(child)))
+    _replace(network)
     return network.to(memory_format=torch.channels_last)
+
+
+def _replace(parent: nn.Module) -> None:
+    """Put what paints faster in the places of the modules below ``parent``, with their hooks."""
+    for name, child in list(parent.named_children()):
+        painting = _painting(child)
+        if painting is None:
+            _replace(child)
+        else:
+            setattr(parent, name, _moved_hooks(child, painting))
+
+
+def _painting(module: nn.Module) -> nn.Module | None:
+    """What paints faster in the place of a module whose norms, if it has any, are folded already."""
+    if isinstance(module, ResidualBlock) and isinstance(module.norm1, nn.Identity) and isinstance(module.norm2, nn.Identity):
+        return PaintingResidualBlock(module)
+    if isinstance(module, UpConv):
+        return PaintingUpConv(module.weight.detach(), None if module.bias is None else module.bias.detach(), module.sums)
+    plain = type(module) is nn.Conv2d and module.bias is not None and (module.kernel_size, module.stride) == ((3, 3), (1, 1))
+    if plain and (module.padding, module.dilation, module.groups, module.padding_mode) == ((1, 1), (1, 1), 1, "zeros"):
+        return PaintingConv(module.weight.detach(), module.bias.detach())
+    return None
 
 
 def _fold(parent: nn.Module, name: str, norm: _BatchNorm) -> None:

@@ -18,14 +18,17 @@ from torch import Tensor, nn
 from dmm import matching
 from dmm.config import Config
 from dmm.models.blocks import ResidualBlocks, UpConv
+from dmm.models.dfgan import DownBlock
 from dmm.training.adversarial import GanStep
 
 
 def unfold(network: nn.Module) -> nn.Module:
-    """Undo the cheaper orders of :mod:`dmm.models.blocks` in a network; it is changed and returned."""
+    """Undo the cheaper orders of :mod:`dmm.models.blocks` and :mod:`dmm.models.dfgan` in a network; it is changed and returned."""
     for module in network.modules():
         if isinstance(module, UpConv):
             module.folded = False
+        if isinstance(module, DownBlock):
+            module.average_first = False
         if isinstance(module, ResidualBlocks):
             module.register_forward_pre_hook(_double, with_kwargs=True)
     return network
@@ -72,6 +75,7 @@ class PlainStep:
     def __init__(self, config: Config, match, caption=None):
         self.step = GanStep(plain_config(config), match, caption)
         unfold(self.step.generator)
+        unfold(self.step.discriminators)
         for optimiser in (self.step.generator_optimiser, *self.step.discriminator_optimisers):
             for group in optimiser.param_groups:
                 group["fused"] = None

@@ -9,7 +9,17 @@ import torch
 
 from dmm.config import ModelConfig
 from dmm.data.vocab import Vocabulary
-from dmm.models.dfgan import DFGAN, ConditionalAffine, DownBlock, TargetAwareDiscriminator, config_widths, dfgan, map_widths
+from dmm.models.blocks import UpConv
+from dmm.models.dfgan import (
+    DFGAN,
+    ConditionalAffine,
+    DownBlock,
+    TargetAwareDiscriminator,
+    UpFusionBlock,
+    config_widths,
+    dfgan,
+    map_widths,
+)
 from dmm.models.discriminators import create_discriminators
 from dmm.models.registry import create_model, find_model
 from dmm.models.text_encoder import TextEncoder
@@ -118,6 +128,49 @@ def test_every_parameter_gets_a_gradient():
     model = trained()
     model(**inputs()).stages[0].image.square().sum().backward()
     assert not [name for name, parameter in model.named_parameters() if parameter.grad is None]
+
+
+def gradients(block: torch.nn.Module, y: torch.Tensor, x: torch.Tensor) -> list[torch.Tensor]:
+    """Of a weighted sum of ``y``, for ``x`` and every parameter."""
+    weights = torch.randn(y.shape, generator=torch.Generator().manual_seed(0), dtype=y.dtype)
+    return list(torch.autograd.grad((y * weights).sum(), (x, *block.parameters()), create_graph=True))
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "side"), [(4, 3, 8), (3, 3, 9), (4, 3, 4)])
+def test_a_block_that_enlarges_late_is_the_published_one(inputs, outputs, side):
+    torch.manual_seed(0)
+    block = UpFusionBlock(5, inputs, outputs).double()
+    for name, parameter in block.named_parameters():
+        if name.endswith("linear2.weight"):
+            torch.nn.init.normal_(parameter, std=0.3)
+    x, condition = torch.randn(2, inputs, side, side).double().requires_grad_(), torch.randn(2, 5).double()
+    found, affines = block(x, condition)
+    block.conv1.folded = False
+    published, same = block(x, condition)
+    torch.testing.assert_close(found, published)
+    torch.testing.assert_close(affines, same, rtol=0, atol=0)
+    torch.testing.assert_close(gradients(block, found, x), gradients(block, published, x))
+
+
+def test_a_block_starts_with_the_numbers_of_plain_convolutions():
+    torch.manual_seed(0)
+    plain = torch.nn.Conv2d(4, 3, 3, padding=1)
+    torch.manual_seed(0)
+    conv = UpConv(4, 3, bias=True)
+    assert all(torch.equal(a, b) for a, b in zip(plain.state_dict().values(), conv.state_dict().values(), strict=True))
+    assert plain.state_dict().keys() == conv.state_dict().keys()
+
+
+def test_averaging_first_changes_no_gradient_of_a_penalty():
+    torch.manual_seed(0)
+    block, x = DownBlock(3, 4).double(), torch.randn(2, 3, 8, 8).double().requires_grad_()
+    torch.nn.init.constant_(block.gamma, 0.5)
+    found = []
+    for block.average_first in (True, False):
+        y = block(x).tanh()
+        first = gradients(block, y, x)
+        found.append([y, *first, *torch.autograd.grad(first[0].square().sum(), list(block.parameters()))])
+    torch.testing.assert_close(*found)
 
 
 @torch.no_grad()
