@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dmm.precise import precise
+
 EPSILON = 1e-8
 
 
@@ -21,6 +23,7 @@ def word_mask(lengths: Tensor, steps: int) -> Tensor:
     return torch.arange(steps, device=lengths.device)[None] >= lengths[:, None]
 
 
+@precise
 def region_attention(regions: Tensor, words: Tensor, lengths: Tensor, gamma1: float = 4.0) -> tuple[Tensor, Tensor]:
     """Where each word of a caption looks in its own picture (AttnGAN, Eqs. 7-9).
 
@@ -92,6 +95,7 @@ def both_ways(scores: Tensor) -> tuple[Tensor, Tensor]:
     return F.cross_entropy(scores, labels), F.cross_entropy(scores.T, labels)
 
 
+@precise
 def matching_losses(
     regions: Tensor,
     code: Tensor,

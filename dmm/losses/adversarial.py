@@ -12,19 +12,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dmm.precise import precise
+
 KINDS = ("bce", "hinge")
 
 
+@precise
 def is_real(logits: Tensor, kind: str = "bce") -> Tensor:
     """A discriminator's loss for logits B that should say "real"; scalar."""
     return F.softplus(-logits).mean() if _checked(kind) == "bce" else F.relu(1 - logits).mean()
 
 
+@precise
 def is_fake(logits: Tensor, kind: str = "bce") -> Tensor:
     """A discriminator's loss for logits B that should say "not real, or not this sentence"; scalar."""
     return F.softplus(logits).mean() if _checked(kind) == "bce" else F.relu(1 + logits).mean()
 
 
+@precise
 def fools(logits: Tensor, kind: str = "bce") -> Tensor:
     """A generator's loss for logits B of its own pictures; scalar."""
     return F.softplus(-logits).mean() if _checked(kind) == "bce" else -logits.mean()

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dmm.precise import widened
+
 
 @dataclass(frozen=True)
 class MaskedCaptions:
@@ -66,4 +68,4 @@ def cloze_loss(head, regions: Tensor, batch: MaskedCaptions) -> dict[str, Tensor
         zero = logits.sum()
         return {"total": zero, "accuracy": zero.detach()}
     hits = (logits.detach().argmax(1) == batch.targets).float().mean()
-    return {"total": F.cross_entropy(logits, batch.targets), "accuracy": hits}
+    return {"total": F.cross_entropy(widened(logits), batch.targets), "accuracy": hits}

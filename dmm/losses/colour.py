@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dmm.precise import precise
+
 
 def colour_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
     """B C H W -> mean B C and covariance B C C over the pixels (Eq. 8), the latter divided by their number."""
@@ -21,6 +23,7 @@ def colour_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
     return mean, centred @ centred.transpose(1, 2) / pixels.shape[2]
 
 
+@precise
 def colour_loss(images: Sequence[Tensor], covariance: float = 5.0) -> dict[str, Tensor]:
     """Scalar ``total``: mean squared differences of the statistics of neighbouring sizes (Eq. 9), summed over the pairs.
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from dmm.precise import precise
 
+
+@precise
 def consistency_loss(coarse: Tensor, fine: Tensor, blur: int = 2) -> Tensor:
     """Mean absolute difference of two scales, both averaged down to ``1 / blur`` of the coarser side; scalar.
 

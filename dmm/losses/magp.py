@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from dmm.losses.adversarial import fools, is_fake, is_real
+from dmm.precise import widened
 
 
 def matching_aware_penalty(logits: Tensor, image: Tensor, sentence: Tensor, weight: float = 2.0, power: float = 6.0) -> Tensor:
@@ -27,7 +28,7 @@ def matching_aware_penalty(logits: Tensor, image: Tensor, sentence: Tensor, weig
         power: published 6.
     """
     gradients = torch.autograd.grad(logits.sum(), (image, sentence), create_graph=True)
-    squares = sum(gradient.flatten(1).square().sum(1) for gradient in gradients)  # B
+    squares = sum(widened(gradient).flatten(1).square().sum(1) for gradient in gradients)  # B
     return weight * (squares ** (power / 2)).mean()  # not of a root, whose own gradient is infinite at 0
 
 

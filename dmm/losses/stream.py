@@ -6,7 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dmm.precise import precise
 
+
+@precise
 def caption_loss(logits: Tensor, captions: Tensor, lengths: Tensor) -> Tensor:
     """Mean cross-entropy over all real positions of a batch.
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dmm.precise import precise
+
 
 class CaptionDecoder(nn.Module):
     """Picture feature to caption.
@@ -26,6 +28,7 @@ class CaptionDecoder(nn.Module):
         self.lstm = nn.LSTM(embedding, hidden, layers, batch_first=True)
         self.linear = nn.Linear(hidden, vocab_size)
 
+    @precise
     def forward(self, features: Tensor, captions: Tensor, lengths: Tensor) -> Tensor:
         """Teacher forcing.
 

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dmm.precise import precise
+
 EPSILON = 1e-12
 
 
@@ -52,6 +54,7 @@ class SpectralConv2d(nn.Module):
         """B inputs H W -> B outputs H' W'."""
         return F.conv2d(x, self.normalised_weight(), self.bias, self.stride, self.padding)
 
+    @precise
     def normalised_weight(self) -> Tensor:
         """weight / sigma after this call's power iteration, outputs inputs k k."""
         matrix = self.weight.flatten(1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from dmm.precise import precise
+
 
 class TextEncoder(nn.Module):
     """Captions to word and sentence features.
@@ -28,6 +30,7 @@ class TextEncoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.lstm = nn.LSTM(embedding, width // 2, batch_first=True, bidirectional=True)
 
+    @precise
     def forward(self, captions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Encode.
 

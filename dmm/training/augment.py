@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dmm.precise import widened
+
 NOISE = 0.15  # standard deviation at full strength, of pictures in [-1, 1]
 SHIFT = 0.05  # largest shift at full strength, share of the side
 BRIGHTNESS = 0.15  # largest change of brightness at full strength
@@ -29,6 +31,7 @@ def augment(images: Tensor, strength: float, generator: torch.Generator | None =
     """
     if strength == 0:
         return images
+    images = widened(images)  # two types do not mix, and 8 digits are too few for the noise
     batch, _, size, _ = images.shape
 
     def uniform(*shape: int) -> Tensor:
