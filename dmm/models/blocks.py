@@ -6,6 +6,8 @@ same parameters and the same result up to rounding:
 * nearest x2 followed by a 3x3 convolution touches each input pixel with only 4x4 different sums of weights, so it equals one transposed
   convolution with stride 2 and those 16 sums: 2.25 times fewer multiplications (:class:`UpConv`);
 * a 3x3 convolution of ``concat(x, x)`` equals one of ``x`` with the two halves of the weight added (:class:`ResidualBlock`).
+
+Wide 3x3 convolutions of large maps take Winograd's order on a processor (:class:`~dmm.models.winograd.Conv3x3`).
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from dmm.models.winograd import Conv3x3
 
 FOLD_FROM = 8  # px; on a smaller map, building the 16 sums costs more than the multiplications they save
 
@@ -31,9 +35,9 @@ class GLU(nn.Module):
         return value * torch.sigmoid(gate)
 
 
-def conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
+def conv3x3(inputs: int, outputs: int) -> Conv3x3:
     """A 3x3 convolution that keeps the map's size; no bias, as in every published generator with batch norm."""
-    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+    return Conv3x3(inputs, outputs)
 
 
 def enlarge(x: Tensor) -> Tensor:
@@ -105,7 +109,7 @@ class ResidualBlock(nn.Module):
         """B C H W -> B C H W; with ``doubled``, ``x`` has C/2 channels and stands for concat(x, x)."""
         if doubled:
             first, second = self.conv1.weight.chunk(2, dim=1)
-            hidden = F.conv2d(x, first + second, padding=1)
+            hidden = self.conv1.of(x, first + second)
             x = torch.cat((x, x), dim=1)
         else:
             hidden = self.conv1(x)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from dmm.config import ModelConfig
 from dmm.models.blocks import UpConv, enlarge
 from dmm.models.registry import register_model
+from dmm.models.winograd import Conv3x3
 from dmm.trace import StageTrace, Trace
 
 SLOPE = 0.2  # of LeakyReLU, everywhere
@@ -131,7 +132,7 @@ class UpFusionBlock(nn.Module):
         self.fusion1 = Fusion(condition_dim, inputs)
         self.conv1 = UpConv(inputs, outputs, bias=True)
         self.fusion2 = Fusion(condition_dim, outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.conv2 = Conv3x3(outputs, outputs, bias=True)
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor, condition: Tensor) -> tuple[Tensor, list[Tensor]]:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dmm.models.blocks import FOLD_FROM, ResidualBlock, UpConv, enlarge
-from dmm.models.winograd import NARROWEST, TiledConv
+from dmm.models.winograd import NARROWEST, TiledConv, pays
 
 
 class PaintingConv(nn.Module):
@@ -41,7 +41,7 @@ class PaintingConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """B I H W -> B O H W."""
-        if self.tiled is not None and self.tiled.pays(x):
+        if self.tiled is not None and pays(x):
             return self.tiled(x)
         return F.conv2d(x, self.weight, self.bias, padding=1)
 
@@ -126,7 +126,7 @@ def _painting(module: nn.Module) -> nn.Module | None:
         return PaintingResidualBlock(module)
     if isinstance(module, UpConv):
         return PaintingUpConv(module.weight.detach(), None if module.bias is None else module.bias.detach(), module.sums)
-    plain = type(module) is nn.Conv2d and module.bias is not None and (module.kernel_size, module.stride) == ((3, 3), (1, 1))
+    plain = isinstance(module, nn.Conv2d) and module.bias is not None and (module.kernel_size, module.stride) == ((3, 3), (1, 1))
     if plain and (module.padding, module.dilation, module.groups, module.padding_mode) == ((1, 1), (1, 1), 1, "zeros"):
         return PaintingConv(module.weight.detach(), module.bias.detach())
     return None

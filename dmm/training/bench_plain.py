@@ -19,14 +19,17 @@ from dmm import matching
 from dmm.config import Config
 from dmm.models.blocks import ResidualBlocks, UpConv
 from dmm.models.dfgan import DownBlock
+from dmm.models.winograd import Conv3x3
 from dmm.training.adversarial import GanStep
 
 
 def unfold(network: nn.Module) -> nn.Module:
-    """Undo the cheaper orders of :mod:`dmm.models.blocks` and :mod:`dmm.models.dfgan` in a network; it is changed and returned."""
+    """Undo the cheaper orders of the modules of :mod:`dmm.models` in a network; it is changed and returned."""
     for module in network.modules():
         if isinstance(module, UpConv):
             module.folded = False
+        if isinstance(module, Conv3x3):
+            module.tiled = False
         if isinstance(module, DownBlock):
             module.average_first = False
         if isinstance(module, ResidualBlocks):
