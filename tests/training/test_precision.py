@@ -1,0 +1,93 @@
+"""Training in 16 bits: the losses of fp32, nearly, for every system and both readers; and fp16's scaling of gradients."""
+
+import math
+
+import pytest
+import torch
+
+from dmm.config import override
+from dmm.models.registry import list_models
+from dmm.recipes import recipe
+from dmm.training import adversarial, steps
+from dmm.training.adversarial import GanStep
+from dmm.training.precision import resolve
+from dmm.training.steps import CaptionStep, MatchStep
+
+from .conftest import TOY
+from .test_systems_train import of_system
+
+SHORT = [torch.float16, torch.bfloat16]
+
+
+@pytest.fixture
+def computed_in(monkeypatch):
+    """Let the next steps compute in a dtype, fp16 on a processor included, where no user would want it."""
+
+    def choose(dtype):
+        for module in (adversarial, steps):
+            monkeypatch.setattr(module, "resolve", lambda precision, device: dtype)
+
+    return choose
+
+
+def _near(values, exact, bound):
+    assert values.keys() == exact.keys()
+    for name, value in values.items():
+        if not name.endswith("accuracy"):
+            assert math.isfinite(value)
+            assert abs(value - exact[name]) <= bound * max(abs(exact[name]), 0.1), (name, value, exact[name])
+
+
+@pytest.mark.parametrize("dtype", SHORT, ids=str)
+@pytest.mark.parametrize("entry", list_models(), ids=lambda entry: entry.name)
+def test_a_step_of_every_system_costs_the_same(entry, dtype, toy_cache, readers, computed_in):
+    config = of_system(entry, toy_cache, augment=0)
+    exact = GanStep(config, *readers).update(0)
+    computed_in(dtype)
+    step = GanStep(config, *readers)
+    step.scaler = torch.amp.GradScaler("cpu", init_scale=256.0, enabled=step.scaler.is_enabled())  # one at which no gradient overflows
+    before = [p.clone() for p in step.generator.parameters()]
+    _near(step.update(0), exact, 0.02 if dtype == torch.float16 else 0.05)
+    assert any(not torch.equal(a, b) for a, b in zip(before, step.generator.parameters(), strict=True))
+    assert all(p.dtype == torch.float32 and p.isfinite().all() for p in step.generator.parameters())
+
+
+@pytest.mark.parametrize("dtype", SHORT, ids=str)
+def test_augmented_pictures_and_every_aid(dtype, toy, readers, computed_in):
+    """The recipes' own settings: augmentation, masked words, exchanged words, colour and consistency."""
+    exact = GanStep(toy("gan", initial_steps=0, frozen_steps=0), *readers).update(0)
+    computed_in(dtype)
+    _near(GanStep(toy("gan", initial_steps=0, frozen_steps=0), *readers).update(0), exact, 0.05)
+
+
+@pytest.mark.parametrize("dtype", SHORT, ids=str)
+def test_the_readers(dtype, toy_cache, readers, computed_in):
+    settings = {**TOY, "cache": str(toy_cache)}
+    match, caption = (override(recipe("aviary", kind), settings) for kind in ("match", "caption"))
+    exact = MatchStep(match).update(0), CaptionStep(caption, readers[0]).update(0)
+    computed_in(dtype)
+    for step, wanted in zip((MatchStep(match), CaptionStep(caption, readers[0])), exact, strict=True):
+        _near(step.update(0), wanted, 0.05)
+
+
+def test_gradients_that_overflow_cost_a_step_and_halve_the_scale(toy_cache, readers, computed_in):
+    computed_in(torch.float16)
+    step = GanStep(of_system(next(e for e in list_models() if e.name == "dmgan"), toy_cache), *readers)
+    step.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**120)
+    before = {name: value.clone() for name, value in step.generator.named_parameters()}
+    values = step.update(0)
+    assert all(math.isfinite(value) for value in values.values())
+    assert step.scaler.get_scale() == 2.0**119
+    assert all(torch.equal(value, before[name]) for name, value in step.generator.named_parameters())
+    step.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**8)
+    step.update(1)
+    assert step.scaler.get_scale() == 2.0**8
+    assert any(not torch.equal(value, before[name]) for name, value in step.generator.named_parameters())
+    other = GanStep(step.config, *readers)
+    other.load_state_dict(step.state_dict())
+    assert other.scaler.get_scale() == 2.0**8
+
+
+def test_what_a_processor_is_asked_for():
+    assert resolve("bf16", torch.device("cpu")) == torch.bfloat16
+    assert resolve("fp32", torch.device("cpu")) == torch.float32
