@@ -86,11 +86,22 @@ class _Plan:
         self.down, self.across = -(-self.high // OUTPUTS), -(-self.wide // OUTPUTS)  # tiles
         self.step = max(1, _PIECE // (self.across * SIZE**2 * (x.shape[1] + outputs)))  # rows of tiles in a piece
         self.inputs = both_axes()[2].to(x.dtype)  # n^2 n^2
+        self.frame = x.new_zeros(self.down * OUTPUTS + 2, self.across * OUTPUTS + 2, x.shape[1])  # H' W' I
+        self.turned = x.new_empty(self.high * self.wide * max(x.shape[1], outputs))
 
     def padded(self, picture: Tensor) -> Tensor:
-        """I H W -> H' W' I with the zeros around it that its tiles reach."""
-        right, below = self.across * OUTPUTS + 1 - self.wide, self.down * OUTPUTS + 1 - self.high
-        return F.pad(_channels_last(picture), (0, 0, 1, right, 1, below))
+        """I H W -> H' W' I with the zeros around it that its tiles reach; the next picture takes its memory."""
+        self.frame[1 : self.high + 1, 1 : self.wide + 1] = self.lines(picture)
+        return self.frame
+
+    def lines(self, picture: Tensor) -> Tensor:
+        """C H W -> H W C, contiguous, as one matrix: that is transposed faster than a map is permuted. The next call takes its memory."""
+        lines = picture.permute(1, 2, 0)
+        if lines.is_contiguous() or not picture.is_contiguous():
+            return lines.contiguous()
+        turned = self.turned[: picture.numel()].view(lines.shape)
+        turned.flatten(0, 1).copy_(picture.flatten(1).t())
+        return turned
 
     def pieces(self) -> list[slice]:
         """Rows of tiles, piece by piece."""
@@ -113,14 +124,6 @@ def _is_channels_last(x: Tensor) -> bool:
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
-def _channels_last(picture: Tensor) -> Tensor:
-    """C H W -> H W C, contiguous; as one matrix, which is transposed many times faster than a map is permuted."""
-    lines = picture.permute(1, 2, 0)
-    if lines.is_contiguous() or not picture.is_contiguous():
-        return lines.contiguous()
-    return picture.flatten(1).t().contiguous().view(lines.shape)
-
-
 def _convolved(x: Tensor, kernel: Tensor, bias: Tensor | None, channels_last: bool) -> Tensor:
     """B I H W with a transformed kernel n^2 I O and a bias O -> B O H W in the order of memory that is asked for."""
     plan, (m, width) = _Plan(x, kernel.shape[2]), (OUTPUTS, kernel.shape[2])
@@ -128,9 +131,10 @@ def _convolved(x: Tensor, kernel: Tensor, bias: Tensor | None, channels_last: bo
     order = torch.channels_last if channels_last else torch.contiguous_format
     result = torch.empty((len(x), width, plan.high, plan.wide), dtype=x.dtype, memory_format=order)
     in_place = channels_last and plan.whole()
+    lines = None if in_place else x.new_empty(plan.down * m, plan.across * m, width)
     for source, painted in zip(x, result, strict=True):
         picture = plan.padded(source)
-        lines = painted.permute(1, 2, 0) if in_place else x.new_empty(plan.down * m, plan.across * m, width)
+        lines = painted.permute(1, 2, 0) if in_place else lines
         for rows in plan.pieces():
             tiles = outputs @ torch.bmm(plan.tiles(picture, rows), kernel).view(SIZE**2, -1)  # m^2 (tiles O)
             tiles = tiles.view(m, m, -1, plan.across, width).permute(2, 0, 3, 1, 4)
@@ -148,7 +152,7 @@ def _kernel_gradient(x: Tensor, gradient: Tensor) -> Tensor:
     outputs, kernel, _ = (matrix.T.contiguous().to(x.dtype) for matrix in both_axes())  # n^2 m^2 and r^2 n^2
     total = x.new_zeros(SIZE**2, inputs, width)
     for source, pulled in zip(x, gradient, strict=True):
-        picture, lines = plan.padded(source), _channels_last(pulled)
+        picture, lines = plan.padded(source), plan.lines(pulled)
         if not plan.whole():
             lines = F.pad(lines, (0, 0, 0, plan.across * m - plan.wide, 0, plan.down * m - plan.high))
         for rows in plan.pieces():
