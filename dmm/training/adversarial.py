@@ -34,6 +34,7 @@ from dmm.models.registry import find_model
 from dmm.pipeline import Pipeline
 from dmm.trace import Trace
 from dmm.training.batches import Noted, moved, pieces, pixels
+from dmm.training.compiled import compile_blocks
 from dmm.training.ema import Average, reestimate
 from dmm.training.feed import Feed
 from dmm.training.games import Deal, game_of, other_pictures
@@ -137,6 +138,8 @@ class GanStep:
             for d in self.discriminators
         ]
         self.feed.hold(self.ranks.device, [d.size for d in self.discriminators])
+        if settings.compile:
+            compile_blocks(self.entry, self.generator, self.discriminators, self.ranks.device)
 
     def _check_schedule(self) -> bool:
         """Has every stage a picture with a discriminator, so that the first can be trained alone?"""
