@@ -73,6 +73,7 @@ Overrides = Annotated[
     typer.Option("--set", help="key=value over the recipe, e.g. --set train.batch=4; repeatable; `dmm list --settings` names all."),
 ]
 Dry = Annotated[bool, typer.Option("--dry-run", help="Only say sizes, memory, speed, time, and what would be written.")]
+Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu or cuda; the same pictures up to rounding.")]
 Minutes = Annotated[float | None, typer.Option(help="Stop, with a usable checkpoint, after so many minutes.")]
 
 
@@ -218,6 +219,18 @@ def train_gan(
     _train(step, config, directory, resume, minutes, dry, following)
 
 
+def _painter(model: str, device: str):
+    """A model ready to paint. On a GPU it multiplies in full fp32, so that its pictures are a processor's up to rounding."""
+    import torch
+
+    from dmm.checkpoint import load
+    from dmm.training.ranks import find_device
+
+    place = find_device(device, "--device")
+    torch.backends.cudnn.allow_tf32 = False
+    return load(model, place).folded()
+
+
 @app.command()
 @readable
 def generate(
@@ -226,6 +239,7 @@ def generate(
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("generated"),
     save_trace: Annotated[bool, typer.Option("--trace", help="Also write trace.npz: everything the memory did.")] = False,
+    device: Device = "auto",
 ) -> None:
     """Paint captions: writes <nn>-64.png, -128.png, -256.png for each, and prints what STREAM reads back.
 
@@ -233,10 +247,9 @@ def generate(
 
     Example: dmm generate "a grey cat" "a black cat asleep" --model runs/cats-gan --out cats-painted
     """
-    from dmm.checkpoint import load
     from dmm.images import save
 
-    trace = load(model).folded()(caption, seed=seed)
+    trace = _painter(model, device)(caption, seed=seed)
     for b, sentence in enumerate(caption):
         typer.echo(sentence)
         for stage in trace.stages:
@@ -394,6 +407,7 @@ def evaluate(
     judge: Annotated[Path | None, typer.Option(help="Directory of the judge; the shipped one by default.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON here.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Write the first 16 pictures here.")] = None,
+    device: Device = "auto",
 ) -> None:
     """Measure a model on Aviary: attribute agreement, Fréchet distance, R-precision, caption F1, each with ceiling and floor.
 
@@ -401,7 +415,6 @@ def evaluate(
 
     Example: dmm evaluate dmmgan-aviary --captions 2000 --out assets/results/dmmgan-aviary.json
     """
-    from dmm.checkpoint import load
     from dmm.config import ConfigError
     from dmm.images import write_atomic
     from dmm.metrics import METRICS
@@ -410,9 +423,8 @@ def evaluate(
 
     chosen = tuple(metrics.split(",")) if metrics else METRICS
     try:
-        result = measure(
-            load(model).folded(), captions, seed, chosen, judge=judge, sheet=sheet, command=_command(), progress=sys.stderr.isatty()
-        )
+        pipe = _painter(model, device)
+        result = measure(pipe, captions, seed, chosen, judge=judge, sheet=sheet, command=_command(), progress=sys.stderr.isatty())
     except CaptionError as error:
         raise ConfigError(f"{model}: trained on other words than those of Aviary's birds, which are what is measured") from error
     text = json.dumps(result, indent=1)

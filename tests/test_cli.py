@@ -91,6 +91,8 @@ def test_every_help_page_teaches_with_a_command_that_exists():
         (["train", "gan", "--match", "nowhere", "--set", "stream=0"], "Train it first: dmm train match --out nowhere"),
         (["train", "caption"], "Train it first: dmm train match --out runs/aviary-match"),
         (["generate", "a red bird", "--model", "nowhere"], "nowhere: no checkpoint there"),
+        (["generate", "a red bird", "--device", "gpu"], "--device: expected auto, cpu or cuda, found 'gpu'"),
+        (["evaluate", "--device", "gpu"], "--device: expected auto, cpu or cuda, found 'gpu'"),
         (["bench", "--only", "everything"], "expected one of aviary"),
         (
             ["convert", "--system", "dmgan", "--network", "generator", "nowhere.pth", "runs"],

@@ -37,16 +37,20 @@ def launched() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def find_device(name: str) -> torch.device:
+def find_device(name: str, asked: str = "train.device") -> torch.device:
     """ "auto", "cpu" or "cuda" to a device.
+
+    Args:
+        name: the word.
+        asked: the setting or option that it came from, for the message.
 
     Raises:
         ConfigError: another word, or no GPU where one is asked for.
     """
     if name not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"train.device: expected auto, cpu or cuda, found {name!r}")
+        raise ConfigError(f"{asked}: expected auto, cpu or cuda, found {name!r}")
     if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("train.device: no GPU that this build of PyTorch can use; take cpu or auto")
+        raise ConfigError(f"{asked}: no GPU that this build of PyTorch can use; take cpu or auto")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
