@@ -484,6 +484,7 @@ def bench(
     out: Annotated[
         Path | None, typer.Option(help="Write the figures here; a run of all goes to assets/results/bench-<machine>.json.")
     ] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile the fast path's blocks, which takes minutes; not timed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Time every system on this machine, painting and training, beside a plain path with the same results.
@@ -509,10 +510,10 @@ def bench(
         text = measure.aviary_table(result)
     else:
         chosen = tuple(size.strip() for size in sizes.split(","))
-        result = measure.bench_systems([only] if only else measure.names()[1:], chosen, seconds, batch)
+        result = measure.bench_systems([only] if only else measure.names()[1:], chosen, seconds, batch, compiled)
         text = measure.table(result)
         if only is None and set(chosen) == set(measure.SIZES):
-            out = out or assets() / "results" / f"bench-{result['label']}.json"
+            out = out or assets() / "results" / f"bench-{result['label']}{'-compiled' * compiled}.json"
     result |= {"command": _command()}
     typer.echo(json.dumps(result, indent=1) if as_json else text)
     if out:

@@ -31,9 +31,7 @@ TAPS, OUTPUTS = 3, 4  # r and m, along each axis
 SIZE = TAPS + OUTPUTS - 1  # n
 POINTS = (0.0, 1.0, -1.0, 2.0, -0.5)  # and infinity
 SMALLEST = 32  # px; smaller maps have too few tiles for the larger kernel to be read
-NARROWEST = (
-    64  # in painting: channels in and out, the smaller of the two; for fewer, moving tiles costs more than the multiplications saved
-)
+NARROWEST = 64  # in painting: channels in and out, the smaller of the two; for fewer, moving tiles costs more than it saves
 DENSEST = 50  # in training: products of channels for each tile moved, I O / (I + O); 64 channels to 256 have 51, 96 to 96 have 48
 _PIECE = 2**20  # numbers of transformed tiles that are worked on at once, 4 MiB
 

@@ -33,12 +33,13 @@ from dmm.data.aviary.species import bird
 from dmm.data.aviary.traits import Bird
 from dmm.data.vocab import Vocabulary
 from dmm.models.fold import fold_batch_norms
-from dmm.models.registry import list_models
+from dmm.models.registry import find_model, list_models
 from dmm.recipes import recipe
 from dmm.trace import Trace
 from dmm.training.adversarial import GanStep
 from dmm.training.bench_measure import Call, Cost, count, painted, peak, take_turns
 from dmm.training.bench_plain import PlainStep, unfold
+from dmm.training.compiled import compile_blocks
 from dmm.training.ema import reestimate
 from dmm.training.logs import machine
 from dmm.training.precision import layout, resolve
@@ -140,14 +141,15 @@ def machine_label() -> str:
     return "-".join(re.findall(r"[a-z0-9.]+", f"{name} {threads} thread{'s' * (threads > 1)}".lower()))
 
 
-def bench_config(system: str, size: str, batch: int, cache: str | os.PathLike = ".cache/bench") -> Config:
+def bench_config(system: str, size: str, batch: int, cache: str | os.PathLike = ".cache/bench", compiled: bool = False) -> Config:
     """A run of a system at one size, with the losses of its published birds.
 
     Args:
         system: a name of `dmm list`, with a recipe ``<system>-cub``.
         size: of :data:`SIZES`. "published" is the recipe itself, "aviary" has the widths and readers of ``dmmgan-aviary``.
         batch: captions a step.
-        cache: where the drawn pictures are kept.
+        cache: where the drawn pictures are kept; a run keeps them on its device as well.
+        compiled: with ``train.compile``.
 
     Raises:
         ConfigError: another size, or a system without that recipe.
@@ -158,8 +160,9 @@ def bench_config(system: str, size: str, batch: int, cache: str | os.PathLike = 
     model = config.model
     if size != "published":
         model = dataclasses.replace(recipe("dmmgan-aviary").model, system=system, **(SMALL if size == "small" else {}))
-    data = dataclasses.replace(config.data, source="aviary", images=max(batch, 8), cache=str(cache))
-    return Config(model, data, dataclasses.replace(config.train, batch=batch, precision="auto", one_pass=True, accumulate=1))
+    data = dataclasses.replace(config.data, source="aviary", images=max(batch, 8), cache=str(cache), on_device=True)
+    train = dataclasses.replace(config.train, batch=batch, precision="auto", one_pass=True, accumulate=1, compile=compiled)
+    return Config(model, data, train)
 
 
 def random_readers(config: Config, folder: Path) -> tuple[Path, Path | None]:
@@ -223,6 +226,8 @@ def time_sampling(config: Config, peaks: dict[str, float], seconds: float, devic
     generator = warmed_generator(config, inputs)
     before = _held(device)
     fast = layout(fold_batch_norms(generator), dtype)
+    if config.train.compile:
+        compile_blocks(find_model(config.model.system), fast, (), device)
     calls: dict[str, Call] = {"fast": lambda: painted(fast, inputs, dtype, device)}
     costs = {"fast": count(calls["fast"], device, before)}
     before = _held(device)
@@ -250,7 +255,9 @@ def time_training(config: Config, peaks: dict[str, float], seconds: float, devic
     return {"loss_difference": apart} | _figures(calls, costs, peaks, config.train.batch, seconds, device)
 
 
-def bench_systems(systems: Sequence[str], sizes: Sequence[str] = SIZES, seconds: float = 10.0, batch: int | None = None) -> dict:
+def bench_systems(
+    systems: Sequence[str], sizes: Sequence[str] = SIZES, seconds: float = 10.0, batch: int | None = None, compiled: bool = False
+) -> dict:
     """Every system at every size, on the GPU if there is one.
 
     Args:
@@ -258,9 +265,10 @@ def bench_systems(systems: Sequence[str], sizes: Sequence[str] = SIZES, seconds:
         sizes: some of :data:`SIZES`.
         seconds: time for each of a row's four measurements.
         batch: pictures at a time, at least 2; by default 4 on a processor and 32 on a GPU.
+        compiled: let ``torch.compile`` join the blocks of the fast path; compiling is not timed.
 
     Returns:
-        ``machine``, ``label``, ``threads``, ``precision``, ``peak_gflops`` by precision, ``rows``: system, size, batch, sampling, training.
+        ``machine``, ``label``, ``threads``, ``precision``, ``compiled``, ``peak_gflops`` by precision, ``rows``: system, size, batch, sampling, training.
 
     Raises:
         ConfigError: an unknown size, or a batch of one.
@@ -273,21 +281,22 @@ def bench_systems(systems: Sequence[str], sizes: Sequence[str] = SIZES, seconds:
     best = {kind: peak(kind, device, min(seconds, 2.0)) for kind in {dtype, torch.float32}}
     peaks, rows = {"fast": best[dtype], "plain": best[torch.float32]}, []
     with tempfile.TemporaryDirectory() as cache:
-        plan = [(s, size, bench_config(s, size, batch, cache)) for s in systems for size in sizes]
+        plan = [(s, size, bench_config(s, size, batch, cache, compiled)) for s in systems for size in sizes]
         bar = tqdm(plan, desc="bench", unit="row", dynamic_ncols=True, disable=not sys.stderr.isatty())
         for system, size, config in bar:
             bar.set_postfix_str(f"{system} {size}")
             row = {"system": system, "size": size, "batch": batch, "sampling": time_sampling(config, peaks, seconds, device, dtype)}
             with tempfile.TemporaryDirectory() as folder:
                 rows.append(row | {"training": time_training(config, peaks, seconds, device, Path(folder))})
-    known = {"machine": machine(), "label": machine_label(), "threads": torch.get_num_threads(), "precision": str(dtype)[6:]}
+    known = {"machine": machine(), "label": machine_label(), "threads": torch.get_num_threads(), "precision": str(dtype)[6:], "compiled": compiled}
     return known | {"peak_gflops": {str(kind)[6:]: round(value / 1e9, 1) for kind, value in best.items()}, "rows": rows}
 
 
 def table(result: dict) -> str:
     """The figures of :func:`bench_systems` in words and columns; rates in images a second, memory in MiB."""
     peaks = ", ".join(f"{value:g} GFLOP/s {kind}" for kind, value in result["peak_gflops"].items())
-    lines = [f"{result['machine']}; {result['threads']} threads; fast path in {result['precision']}; measured peak {peaks}"]
+    compiled = ", compiled" if result["compiled"] else ""
+    lines = [f"{result['machine']}; {result['threads']} threads; fast path in {result['precision']}{compiled}; measured peak {peaks}"]
     half = f"{'img/s':>8} {'plain':>8} {'ratio':>6} {'of peak':>8} {'plain':>6} {'MiB':>7} {'plain':>7}"
     lines.append(f"{'':46} {'sampling':<56} {'':10} training")
     lines.append(f"{'system':<14} {'size':<10} {'params, M':>10} {'batch':>8}  {half} {'max diff':>10}  {half}")

@@ -68,8 +68,9 @@ def captions_one_by_one() -> Iterator[None]:
 
 
 def plain_config(config: Config) -> Config:
-    """A run in fp32 whose discriminators judge one kind of pictures at a time."""
-    return dataclasses.replace(config, train=dataclasses.replace(config.train, precision="fp32", one_pass=False))
+    """A run in fp32, as its networks are written, that reads its pictures and whose discriminators judge one kind of them at a time."""
+    train = dataclasses.replace(config.train, precision="fp32", one_pass=False, compile=False)
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, on_device=False), train=train)
 
 
 class PlainStep:

@@ -104,13 +104,14 @@ class Ranks:
         return local if self.world == 1 else _Gather.apply(local, self)
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replace each gradient by its mean over the processes."""
-        if self.world == 1:
+        """Replace each gradient by its mean over the processes; all travel as one message."""
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None] if self.world > 1 else []
+        if not gradients:
             return
-        for parameter in parameters:
-            if parameter.grad is not None:
-                dist.all_reduce(parameter.grad)
-                parameter.grad /= self.world
+        message = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(message)
+        parts = (message / self.world).split([gradient.numel() for gradient in gradients])
+        torch._foreach_copy_(gradients, [part.view(gradient.shape) for part, gradient in zip(parts, gradients, strict=True)])
 
     def mean(self, values: dict[str, float]) -> dict[str, float]:
         """Each value's mean over the processes: all then see the same, and decide the same."""

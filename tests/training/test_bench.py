@@ -12,7 +12,7 @@ from dmm.config import ConfigError
 from dmm.models.dfgan import TargetAwareDiscriminator
 from dmm.models.registry import list_models
 from dmm.recipes import recipe
-from dmm.training import bench
+from dmm.training import bench, compiled
 from dmm.training.bench_measure import LiveBytes, count, peak, take_turns
 from dmm.training.bench_plain import captions_one_by_one, unfold, word_scores_one_by_one
 
@@ -42,6 +42,16 @@ def test_a_row_of_every_system(system, toy):
     assert sampling["fast"]["gflops_per_image"] < sampling["plain"]["gflops_per_image"]
     lines = bench.table(result).splitlines()
     assert len(lines) == 4 and lines[3].startswith(system) and json.loads(json.dumps(result)) == result
+
+
+@pytest.mark.parametrize("system", ["dmmgan", "dfgan"])
+def test_a_compiled_row_paints_the_same(system, toy, monkeypatch):
+    monkeypatch.setattr(compiled, "BACKEND", "eager")
+    called = []
+    monkeypatch.setattr(bench, "compile_blocks", lambda *networks: called.append(compiled.compile_blocks(*networks)))
+    result = bench.bench_systems([system], ["small"], 0.05, 2, compiled=True)
+    assert result["compiled"] and ", compiled;" in bench.table(result) and len(called[0]) > 1
+    assert result["rows"][0]["sampling"]["equal"] and result["rows"][0]["training"]["loss_difference"] < 0.2
 
 
 @pytest.mark.parametrize("size", bench.SIZES)
