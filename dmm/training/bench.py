@@ -268,7 +268,8 @@ def bench_systems(
         compiled: let ``torch.compile`` join the blocks of the fast path; compiling is not timed.
 
     Returns:
-        ``machine``, ``label``, ``threads``, ``precision``, ``compiled``, ``peak_gflops`` by precision, ``rows``: system, size, batch, sampling, training.
+        ``machine``, ``label``, ``threads``, ``precision``, ``compiled``, ``peak_gflops`` by precision, and ``rows``: system, size, batch,
+        sampling, training.
 
     Raises:
         ConfigError: an unknown size, or a batch of one.
@@ -288,7 +289,8 @@ def bench_systems(
             row = {"system": system, "size": size, "batch": batch, "sampling": time_sampling(config, peaks, seconds, device, dtype)}
             with tempfile.TemporaryDirectory() as folder:
                 rows.append(row | {"training": time_training(config, peaks, seconds, device, Path(folder))})
-    known = {"machine": machine(), "label": machine_label(), "threads": torch.get_num_threads(), "precision": str(dtype)[6:], "compiled": compiled}
+    known = {"machine": machine(), "label": machine_label(), "threads": torch.get_num_threads(), "precision": str(dtype)[6:]}
+    known |= {"compiled": compiled}
     return known | {"peak_gflops": {str(kind)[6:]: round(value / 1e9, 1) for kind, value in best.items()}, "rows": rows}
 
 
