@@ -80,6 +80,8 @@ class TrainConfig:
     adversarial: str = "bce"  # "bce" (published) or "hinge"
     initial_steps: int = 0  # first steps, in which the 64 px stage is trained alone; published: 0
     initial_batch: int = 0  # captions a step meanwhile; 0 = as ``batch``
+    initial_stages: int = 1  # stages trained in those first steps, from the first
+    adversarial_start: int = 0  # step from which discriminators are trained and ask; published: 0
     frozen_steps: int = 0  # steps after those, in which the 64 px stage rests while the refinements start; published: 0
     final_rate: float = 1.0  # learning rates fall linearly to this share over the run; published: 1
     kl: float = 1.0  # weight of the conditioning KL
@@ -87,6 +89,9 @@ class TrainConfig:
     calibrate: bool = False  # scale the conditioning layer so that codes start with unit variance over captions; not in the paper
     key_spread: float = 0.0  # standard deviation over the words that key addressing starts with, before its softmax; 0 = as initialised
     consistency: float = 0.0  # weight of "averaged down, a stage's picture is the picture of the stage before"; not in the paper
+    paired: float = 0.0  # weight of "a caption's picture is its own picture", with z from what the renderer knows; not in the paper
+    paired_colours: float = 0.25  # share of the parts not named whose colour z tells in the first half of the run; all of them at its end
+    corrupt_sentence: float = 0.0  # share of samples whose sentence feature is that of a caption with exchanged colours; not in the paper
     stream: float = 20.0  # weight of the redescription (caption) loss
     cloze: float = 0.0  # weight of the masked-word loss; not in the paper
     cloze_variants: int = 3  # words masked, one at a time, in each caption

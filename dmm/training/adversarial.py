@@ -38,6 +38,7 @@ from dmm.training.compiled import compile_blocks
 from dmm.training.ema import Average, reestimate
 from dmm.training.feed import Feed
 from dmm.training.games import Deal, game_of, other_pictures
+from dmm.training.paired import Paired
 from dmm.training.precision import autocast, layout, resolve, scaler
 from dmm.training.ranks import GatheringDiscriminator, Ranks, share_batch_norms
 from dmm.training.steps import descend, rate_at, stream_of
@@ -63,6 +64,8 @@ class Hand:
     wrong: Tensor | None  # B D sentences that were made not to fit, where the run asks for them
     wrong_real: dict[int, Tensor] | None  # as ``real``, of pictures that do not fit the share's sentences, where the game asks for them
     trace: Trace | None = None  # what was painted of the share
+    read_sentence: Tensor | None = None  # B D the sentences that the generator reads, where some are corrupted
+    corrupted: Tensor | None = None  # B bool, which are
 
 
 def load_readers(match: str | Path, caption: str | Path | None, config: Config) -> tuple[dict[str, nn.Module], object]:
@@ -123,9 +126,13 @@ class GanStep:
         self.text_losses = TextLosses(settings, self.feed, self.image_encoder, self.captioner, readers.get("cloze"), self.ranks)
         self.generator = layout(build("generator", model, vocab), self.dtype).to(self.ranks.device)
         self.staged = self._check_schedule()
+        self.paired = Paired(config, self.feed) if settings.paired else None
         if settings.calibrate:
             self._calibrate()
         self.discriminators = layout(create_discriminators(model), self.dtype).to(self.ranks.device)
+        if settings.key_spread and max(self.stages_at(0)):
+            self._scale_words()
+            self._spread_keys()
         self.trained = max(self.stages_at(0)) + 1  # stages that have been trained, from the first
         self.average = Average(self.generator, settings.average, settings.warm_average)
         share_batch_norms(self.generator, self.ranks)
@@ -174,7 +181,7 @@ class GanStep:
         """The pictures trained in step ``index``, by the number of their discriminator."""
         settings, count = self.config.train, len(self.config.model.widths) if self.entry.judged == "all" else 1
         if index < settings.initial_steps:
-            return [0]
+            return list(range(settings.initial_stages if self.entry.judged == "all" else 1))
         return list(range(1 if index < settings.initial_steps + settings.frozen_steps else 0, count))
 
     def batch_at(self, index: int) -> int:
@@ -195,7 +202,7 @@ class GanStep:
     def update(self, index: int) -> dict[str, float]:
         """Every active discriminator, then the generator, then the average."""
         settings = self.config.train
-        if index == settings.initial_steps and index > 0:
+        if index == settings.initial_steps and index > 0 and not self.paired:
             self._adopt_average()
         stages = self.stages_at(index)
         self.trained = max(stages) + 1
@@ -211,7 +218,8 @@ class GanStep:
             with kept_statistics(self.generator, len(hands) > 1), torch.set_grad_enabled(len(hands) == 1):
                 for hand in hands:
                     hand.trace = self._paint_share(hand)
-            self._update_discriminators(hands, stages, values)
+            if index >= settings.adversarial_start:
+                self._update_discriminators(hands, stages, values)
         self._update_generator(hands, stages, index, values)
         self.scaler.update()
         self.average.update(self.generator)
@@ -230,9 +238,19 @@ class GanStep:
                 wrong = self._wrong_sentences(piece, text[1], index) if settings.hard_wrong else None
             share = self.ranks.share(len(piece))
             wrong_real = piece.images.read(other_pictures(piece.class_ids)[share]) if self.game.wrong_pictures else None
-            hands.append(Hand(piece, text, share, noise[rows], eps[rows], piece.images.read(share), wrong, wrong_real))
+            hand = Hand(piece, text, share, noise[rows], eps[rows], piece.images.read(share), wrong, wrong_real)
+            hands.append(self._paired_hand(hand, index) if self.paired else hand)
             start = rows.stop
         return hands
+
+    def _paired_hand(self, hand: Hand, index: int) -> Hand:
+        """With z of the pictures' own factors, and sentences some of which are corrupted."""
+        rng = stream_of(self.config.train.seed, index, 15)
+        hand.noise = self.paired.noise(hand.batch, hand.noise, index, rng)
+        captions, hand.corrupted = self.paired.corrupted(hand.batch, rng)
+        with torch.no_grad():
+            _, hand.read_sentence = self.text_encoder(captions.to(self.ranks.device), hand.batch.lengths)
+        return hand
 
     def _text(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         captions = batch.captions.to(self.ranks.device)
@@ -251,6 +269,8 @@ class GanStep:
 
     def _paint_share(self, hand: Hand) -> Trace:
         words, sentence, mask = (value[hand.share] for value in hand.text)
+        if hand.read_sentence is not None:
+            sentence = hand.read_sentence[hand.share]
         return self.generator(sentence, words, mask, hand.noise[hand.share], hand.eps[hand.share], stages=self._limit(self.trained))
 
     def _wrong_sentences(self, batch: Batch, sentence: Tensor, index: int) -> Tensor:
@@ -308,9 +328,12 @@ class GanStep:
     def _generator_terms(self, hand: Hand, stages: list[int], index: int) -> dict[str, Tensor]:
         settings, trace, painted = self.config.train, hand.trace, self._painted(hand.trace)
         terms, condition = {}, self._condition(hand)
-        for stage in stages:
+        for stage in stages if index >= settings.adversarial_start else []:
             size = self.discriminators[stage].size
             terms[f"g{size}"] = self.game.fool(self._judge(stage), painted[stage], condition, settings)["total"]
+        if self.paired:
+            real = {d.size: pixels(hand.real[d.size], self.ranks.device) for d in self.discriminators[: self.trained]}
+            terms["paired"] = settings.paired * self.paired.loss(painted, real, hand.batch, hand.share, hand.corrupted[hand.share])
         if settings.consistency and max(stages):
             pairs = [(painted[stage - 1], painted[stage]) for stage in stages if stage]
             terms["consistency"] = settings.consistency * sum(consistency_loss(*pair) for pair in pairs) / len(pairs)
@@ -334,6 +357,18 @@ class GanStep:
         if self.config.train.key_spread:
             self._spread_keys()
             self.average.network.load_state_dict(self.generator.state_dict())
+
+    @torch.no_grad()
+    def _scale_words(self, captions: int = 64) -> None:
+        """Centre and scale each refinement's word projection to unit deviation over the words: features of a trained text encoder differ
+        little, and slots that start out equal teach nothing."""
+        words, _, mask = self._text(self.feed.batch(2_000_003, captions, ()))
+        for refinement in self.generator.refinements:
+            linear = refinement.word_projection.linear
+            out = linear(words).transpose(1, 2)[~mask]  # M 2C
+            scale = 1 / out.std(0)
+            linear.bias.copy_((linear.bias - out.mean(0)) * scale)
+            linear.weight.mul_(scale[:, None, None])
 
     @torch.no_grad()
     def _spread_keys(self, captions: int = 32) -> None:

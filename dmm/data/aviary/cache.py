@@ -56,6 +56,7 @@ class AviaryCache:
         self._images = images
         self._arrays = {size: np.load(directory / f"{size}.npy", mmap_mode="r") for size in sizes}
         self._held: dict[int, Tensor] = {}
+        self.labels = np.load(directory / "labels128.npy", mmap_mode="r") if (directory / "labels128.npy").exists() else None
         self._captions = lru_cache(maxsize=_REMEMBERED)(lambda i: captions(self.bird(i)))
 
     @classmethod
