@@ -25,6 +25,7 @@ from typing import Protocol
 
 from dmm.config import Config, to_dict
 from dmm.images import write_atomic
+from dmm.training.allocator import keep_freed_memory
 from dmm.training.checkpoints import Keeper, TrainingError, diverged, random_state, set_random_state, writing
 from dmm.training.logs import Log, machine
 from dmm.training.ranks import Ranks
@@ -89,6 +90,8 @@ def run(
     Raises:
         TrainingError: a run is there already, nothing to resume, no room on the disk, or the loss is no longer finite.
     """
+    if step.ranks.device.type == "cpu":
+        keep_freed_memory()
     return _Run(step, config, Path(directory), command, say if step.ranks.main else _nothing).go(resume, minutes)
 
 

@@ -11,14 +11,13 @@ Two ideas make a memory of the words worth having within hours on a CPU:
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from dmm.config import Config, ConfigError
 from dmm.data.aviary.canvas import LABELS
-from dmm.data.aviary.factors import Factors
+from dmm.data.aviary.factors import FEWEST, Factors
 from dmm.data.batch import Batch
 from dmm.losses.reconstruction import reconstruction_loss
 from dmm.training.feed import Feed
@@ -39,16 +38,18 @@ class Paired:
         feed: its pictures, of Aviary with labels.
 
     Raises:
-        ConfigError: data whose factors are not known, or a z too short for them.
+        ConfigError: data whose factors are not known, too few pictures, or a z too short.
     """
 
     def __init__(self, config: Config, feed: Feed):
         if not feed.drawn:
             raise ConfigError("train.paired: only data.source=aviary knows what its pictures are made from; set it to 0")
+        if len(feed.cache) < FEWEST:
+            raise ConfigError(f"data.images: paired training needs at least {FEWEST} pictures, found {len(feed.cache)}")
         self.config, self.feed = config, feed
         rows = range(len(feed.cache))
-        self.labels = feed.cache.labels
-        self.factors = Factors(feed.cache.birds(rows), feed.cache.images(64, list(rows)).numpy(), self.labels[:, 1::2, 1::2])
+        labels = feed.cache.labels(rows)[:, 1::2, 1::2].numpy()
+        self.factors = Factors(feed.cache.birds(rows), feed.cache.images(64, rows).numpy(), labels)
         if config.model.noise_dim < self.factors.count:
             raise ConfigError(
                 f"model.noise_dim: paired training needs at least {self.factors.count} numbers, found {config.model.noise_dim}"
@@ -76,7 +77,7 @@ class Paired:
 
     def _weights(self, batch: Batch, share: slice) -> Tensor:
         """Weight of every pixel of the share's pictures, b 1 128 128."""
-        labels = torch.from_numpy(self.labels[np.asarray(batch.indices[share])]).long()  # b 128 128
+        labels = self.feed.cache.labels(batch.indices[share]).long()  # b 128 128
         table = self.weights.repeat(len(labels), 1)  # b L
         for row, slots in zip(table, batch.slots[share], strict=True):
             named = {LABELS[label] for slot in slots for label in LABELS_OF.get(slot, (slot,)) if label in LABELS}

@@ -147,7 +147,7 @@ def test_a_stopped_draw_goes_on(tmp_path, monkeypatch, how):
     store = AviaryCache.open(root, images, sizes=(16,), progress=False)
     assert sorted([*asked, *kept]) == list(range(images // CHUNK))
     rows = [row for k in kept[:4] for row in range(k * CHUNK, (k + 1) * CHUNK)]
-    assert np.array_equal(store.images(16, rows), cache_module._draw(store.birds(rows), (16,))[16])
+    assert np.array_equal(store.images(16, rows), cache_module._draw(store.birds(rows), (16,))["16"])
 
 
 def test_a_script_without_a_main_guard_can_draw(tmp_path):

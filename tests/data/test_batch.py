@@ -17,16 +17,19 @@ from dmm.data.vocab import Vocabulary
 
 
 def flat_paint(birds, size=256, device="cpu"):
-    """Instead of birds: plain squares whose colour tells the bird."""
+    """Instead of birds: plain squares whose colour tells the bird, all of it part number ``index % 7``."""
     values = torch.tensor([[one.index % 7, one.species, one.seed] for one in birds]) / 255
-    return values[:, :, None, None].expand(-1, -1, size, size).contiguous()
+    labels = torch.tensor([one.index % 7 for one in birds], dtype=torch.uint8)
+    return (side[..., None, None].expand(*side.shape, size, size).contiguous() for side in (values, labels))
 
 
 @pytest.fixture
 def drawn(monkeypatch):
     """Counts the birds drawn, quickly."""
     indices = []
-    monkeypatch.setattr(painter, "paint", lambda birds, size=256: indices.extend(b.index for b in birds) or flat_paint(birds, size))
+    monkeypatch.setattr(
+        painter, "paint_with_labels", lambda birds, size=256: indices.extend(b.index for b in birds) or flat_paint(birds, size)
+    )
     monkeypatch.setattr(cache_module, "CHUNK", 4)
     cache_module._fingerprint.cache_clear()
     yield indices
@@ -35,7 +38,8 @@ def drawn(monkeypatch):
 
 def test_the_cache_holds_the_painters_pictures(tmp_path):
     store = AviaryCache.open(tmp_path, 3, seed=2, sizes=(64, 256))
-    pictures = painter.paint([bird(i, 2) for i in range(3)], 256)
+    pictures, labels = painter.paint_with_labels([bird(i, 2) for i in range(3)], 256)
+    assert torch.equal(store.labels([2, 0]), labels[[2, 0], 1::2, 1::2]) and len(store.labels([0]).unique()) > 8
     assert torch.equal(store.images(256, [0, 2]), (pictures[[0, 2]] * 255).round().to(torch.uint8))
     small = F.interpolate(pictures, scale_factor=0.25, mode="area") * 255
     assert (store.images(64, torch.arange(3)) - small).abs().max() <= 0.501
@@ -67,27 +71,28 @@ def test_held_pictures_are_those_that_are_read(tmp_path, drawn):
 
 
 def test_a_stopped_draw_goes_on(tmp_path, drawn, monkeypatch):
-    whole = painter.paint
+    whole = painter.paint_with_labels
 
     def stops(birds, size=256):
         if birds[0].index == 8:
             raise KeyboardInterrupt
         return whole(birds, size)
 
-    monkeypatch.setattr(painter, "paint", stops)
+    monkeypatch.setattr(painter, "paint_with_labels", stops)
     with pytest.raises(KeyboardInterrupt):
         AviaryCache.open(tmp_path, 11, sizes=(8,))
-    monkeypatch.setattr(painter, "paint", whole)
+    monkeypatch.setattr(painter, "paint_with_labels", whole)
     drawn.clear()
     store = AviaryCache.open(tmp_path, 11, sizes=(8,))
     assert drawn == [8, 9, 10]
     assert store.images(8, range(11))[:, 0, 0, 0].tolist() == [i % 7 for i in range(11)]
-    assert sorted(p.name for p in store.directory.iterdir()) == ["8.npy", "cache.json", "lock"]
+    assert sorted(p.name for p in store.directory.iterdir()) == ["8.npy", "cache.json", "labels.npy", "lock"]
+    assert store.labels([0, 9]).flatten(1).unique(dim=1).tolist() == [[0], [2]]
 
 
 def test_another_painter_draws_anew(tmp_path, drawn, monkeypatch):
     old = AviaryCache.open(tmp_path, 5, sizes=(8,))
-    monkeypatch.setattr(painter, "paint", lambda birds, size=256: 1 - flat_paint(birds, size))
+    monkeypatch.setattr(painter, "paint_with_labels", lambda birds, size=256: (1 - side for side in flat_paint(birds, size)))
     cache_module._fingerprint.cache_clear()
     new = AviaryCache.open(tmp_path, 5, sizes=(8,))
     assert new.images(8, [1])[0, 0, 0, 0] == 254 and old.images(8, [1])[0, 0, 0, 0] == 1

@@ -1,7 +1,7 @@
 """Aviary drawn once, into memory-mapped arrays: drawing costs far more than training's own reading ever will.
 
-A cache directory holds ``<size>.npy`` (uint8 N 3 S S) for each size and ``cache.json``, which appears last and so marks the cache as
-complete. Drawing fills ``<size>.npy.partial`` chunk by chunk, in several processes if there are many birds; a byte for each chunk says
+A cache directory holds ``<size>.npy`` (uint8 N 3 S S) for each size, ``labels.npy`` (uint8 N 128 128, the part that each pixel shows) and
+``cache.json``, which appears last and so marks the cache as complete. Drawing fills ``<name>.npy.partial`` chunk by chunk, in several processes if there are many birds; a byte for each chunk says
 that it is on disk, so that a stopped draw goes on where it was. If the painter has changed since, everything is drawn anew beside the
 old files and then renamed over them.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -35,16 +36,24 @@ except ImportError:  # not a POSIX system: two processes must not draw the same 
     fcntl = None
 
 DRAWN = 256  # px; smaller pictures are area averages of it
+LABELLED = 128  # px of the part labels; each is that of the lower right of the four pixels it stands for
 CHUNK = 32  # birds between two marks on disk
 _REMEMBERED = 20_000  # birds whose captions are kept in memory
 
 
-def _draw(birds: Sequence[Bird], sizes: Sequence[int]) -> dict[int, Tensor]:
-    """size -> uint8 B 3 S S."""
-    from dmm.data.aviary.painter import paint
+def _draw(birds: Sequence[Bird], sizes: Sequence[int]) -> dict[str, Tensor]:
+    """Name of an array -> its rows: pictures uint8 B 3 S S by their size, "labels" uint8 B 128 128."""
+    from dmm.data.aviary.painter import paint_with_labels
 
-    pictures = paint(birds, DRAWN)  # B 3 256 256 in [0, 1]
-    return {s: (F.avg_pool2d(pictures, DRAWN // s) * 255).round().to(torch.uint8) for s in sizes}
+    pictures, labels = paint_with_labels(birds, DRAWN)  # B 3 256 256 in [0, 1], B 256 256
+    step = DRAWN // LABELLED
+    drawn = {str(s): (F.avg_pool2d(pictures, DRAWN // s) * 255).round().to(torch.uint8) for s in sizes}
+    return drawn | {"labels": labels[:, step - 1 :: step, step - 1 :: step].contiguous()}
+
+
+def _shapes(sizes: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Name of an array -> shape of a row."""
+    return {str(size): (3, size, size) for size in sizes} | {"labels": (LABELLED, LABELLED)}
 
 
 class AviaryCache:
@@ -56,7 +65,7 @@ class AviaryCache:
         self._images = images
         self._arrays = {size: np.load(directory / f"{size}.npy", mmap_mode="r") for size in sizes}
         self._held: dict[int, Tensor] = {}
-        self.labels = np.load(directory / "labels128.npy", mmap_mode="r") if (directory / "labels128.npy").exists() else None
+        self._labels = np.load(directory / "labels.npy", mmap_mode="r")
         self._captions = lru_cache(maxsize=_REMEMBERED)(lambda i: captions(self.bird(i)))
 
     @classmethod
@@ -85,7 +94,7 @@ class AviaryCache:
         if images < 1 or any(size < 1 or DRAWN % size for size in sizes) or not sizes:
             raise ValueError(f"expected at least one image and sizes that divide {DRAWN}, found {images} images at {tuple(sizes)}")
         root = Path(root)
-        wanted = {"seed": seed, "level": level, "split": split, "painted": _fingerprint(seed, level, split)}
+        wanted = {"seed": seed, "level": level, "split": split, "painted": _fingerprint(seed, level, split), "labels": LABELLED}
         found = _find(root, images, wanted, sizes)
         if found is None:
             found = root / f"{level}-{split}-{seed}-{images}"
@@ -113,6 +122,10 @@ class AviaryCache:
         if size in self._held:
             return self._held[size][torch.from_numpy(rows).to(self._held[size].device, non_blocking=True)]
         return torch.from_numpy(self._arrays[size][rows])
+
+    def labels(self, indices: Sequence[int]) -> Tensor:
+        """What each pixel shows of the given birds, uint8 B 128 128; numbers as of :func:`dmm.data.aviary.painter.paint_with_labels`."""
+        return torch.from_numpy(self._labels[np.asarray(indices, dtype=np.int64)])
 
     def weight(self, sizes: Sequence[int]) -> int:
         """Bytes of all pictures of these sizes."""
@@ -150,7 +163,7 @@ class AviaryCache:
 @lru_cache(maxsize=64)
 def _fingerprint(seed: int, level: str, split: str) -> str:
     """What the painter makes of the first two birds."""
-    pictures = _draw([bird(i, seed, level, split) for i in range(2)], (64,))[64]
+    pictures = _draw([bird(i, seed, level, split) for i in range(2)], (64,))["64"]
     return hashlib.sha256(pictures.numpy().tobytes()).hexdigest()[:16]
 
 
@@ -175,24 +188,25 @@ def _locked(directory: Path) -> Iterator[None]:
 
 def _fill(directory: Path, images: int, wanted: dict, sizes: Sequence[int], progress: bool | None, workers: int | None) -> None:
     """Draw what is missing, then rename the partial files and write the card."""
-    paths = [directory / f"{size}.npy.partial" for size in sizes]
+    shapes = _shapes(sizes)
+    paths = {name: directory / f"{name}.npy.partial" for name in shapes}
     marks_path, plan_path = directory / "chunks.partial", directory / "plan.partial"
     plan = json.dumps({**wanted, "images": images, "sizes": list(sizes), "chunk": CHUNK})
-    resumed = all(p.exists() for p in (*paths, marks_path, plan_path)) and plan_path.read_text() == plan
+    resumed = all(p.exists() for p in (*paths.values(), marks_path, plan_path)) and plan_path.read_text() == plan
     if not resumed:
-        needed = images * sum(3 * size * size for size in sizes)
+        needed = images * sum(map(math.prod, shapes.values()))
         free = shutil.disk_usage(directory).free
         if needed > free:
             raise OSError(f"{directory}: {images} birds at {tuple(sizes)} need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
         plan_path.unlink(missing_ok=True)
-        for path, size in zip(paths, sizes, strict=True):
-            np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(images, 3, size, size)).flush()
+        for name, shape in shapes.items():
+            np.lib.format.open_memmap(paths[name], mode="w+", dtype=np.uint8, shape=(images, *shape)).flush()
         np.zeros(-(-images // CHUNK), np.uint8).tofile(marks_path)
         write_atomic(plan_path, plan.encode())
-    files = {size: (str(path), np.lib.format.open_memmap(path, mode="r").offset) for path, size in zip(paths, sizes, strict=True)}
+    files = {name: (str(path), np.lib.format.open_memmap(path, mode="r").offset) for name, path in paths.items()}
     population = {key: wanted[key] for key in ("seed", "level", "split")}
-    _fill_chunks(partial(_draw_rows, files, population), np.memmap(marks_path, dtype=np.uint8, mode="r+"), images, progress, workers)
-    for path in paths:
+    _fill_chunks(partial(_draw_rows, files, sizes, population), np.memmap(marks_path, dtype=np.uint8, mode="r+"), images, progress, workers)
+    for path in paths.values():
         os.replace(path, path.with_suffix(""))
     card = {**wanted, "images": images, "sizes": list(sizes)}
     write_atomic(directory / "cache.json", json.dumps(card, indent=1).encode())
@@ -213,11 +227,12 @@ def _fill_chunks(draw: Callable[[range], None], marks: np.ndarray, images: int, 
                 bar.update(len(rows))
 
 
-def _draw_rows(files: dict[int, tuple[str, int]], population: dict, rows: range) -> None:
+def _draw_rows(files: dict[str, tuple[str, int]], sizes: Sequence[int], population: dict, rows: range) -> None:
     """Draw birds and write them into their rows of array files; any process may.
 
     Args:
-        files: size -> (path of the array file, bytes before its first row).
+        files: name of an array -> (path of its file, bytes before its first row).
+        sizes: of the pictures among them, px.
         population: ``seed``, ``level`` and ``split`` of the birds.
         rows: which birds.
 
@@ -225,10 +240,10 @@ def _draw_rows(files: dict[int, tuple[str, int]], population: dict, rows: range)
         OSError: the files cannot be written, a full disk for instance.
     """
     birds = [bird(i, **population) for i in rows]
-    for size, pictures in _draw(birds, tuple(files)).items():
-        path, offset = files[size]
+    for name, drawn in _draw(birds, sizes).items():
+        path, offset = files[name]
         with open(path, "r+b") as file:
-            file.seek(offset + rows.start * 3 * size * size)
-            file.write(pictures.numpy().tobytes())
+            file.seek(offset + rows.start * drawn[0].nbytes)
+            file.write(drawn.numpy().tobytes())
             file.flush()
             os.fsync(file.fileno())

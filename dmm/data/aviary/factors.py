@@ -23,6 +23,7 @@ from dmm.data.aviary.traits import BILL_LENGTHS, BILL_SHAPES, COLOURED_PARTS, CO
 BODY_PARTS = ("back", "wing", "breast", "belly", "crown", "nape", "forehead", "tail")
 HEAD_PARTS = ("crown", "forehead", "nape")
 PATTERNS_OF = {"wing": ("bars", "spotted", "streaked", "multi-colored"), "breast": ("spotted", "streaked", "multi-colored")}
+FEWEST = 100  # birds, for ranks and regressions to mean something
 GROUND = 10  # numbers of the surroundings: principal components of the mean colours of six fields of the picture
 ORDER = ("back", "wing", "belly", "breast", "throat", "crown", "forehead", "nape", "tail", "bill", "leg", "eye")
 
@@ -64,9 +65,14 @@ class Factors:
         birds: the N birds.
         images: uint8 N 3 64 64.
         labels: part labels of the same, N 64 64; 0 is background.
+
+    Raises:
+        ValueError: too few birds.
     """
 
     def __init__(self, birds: Sequence[Bird], images: np.ndarray, labels: np.ndarray):
+        if len(birds) < FEWEST:
+            raise ValueError(f"expected at least {FEWEST} birds, found {len(birds)}")
         self.names: list[str] = []  # of the columns: the slot of a caption that decides them, or "" for none
         columns = [normal_scores(np.array([_pose(bird) for bird in birds]))]
         self.names += [""] * columns[0].shape[1]

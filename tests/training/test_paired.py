@@ -1,0 +1,70 @@
+"""Paired training: what is corrupted, what is asked for, when which stage and discriminator is trained."""
+
+import math
+
+import pytest
+import torch
+
+from dmm.config import ConfigError
+from dmm.training.adversarial import GanStep
+
+PAIRED = {"images": 100, "noise_dim": 96, "paired": 1, "corrupt_sentence": 0.5, "initial_steps": 2, "initial_stages": 2, "adversarial_start": 3}
+
+
+@pytest.fixture
+def step(toy, readers):
+    return GanStep(toy("gan", batch=8, stream=0, damsm=0, cloze=0, consistency=0, frozen_steps=0, **PAIRED), *readers)
+
+
+def test_a_paired_run_trains_its_stages_and_discriminators_in_turn(step):
+    assert [step.stages_at(index) for index in range(4)] == [[0, 1], [0, 1], [0, 1, 2], [0, 1, 2]]
+    fresh = [p.detach().clone() for p in step.discriminators.parameters()]
+    rows = [step.update(index) for index in range(3)]
+    assert all(math.isfinite(value) for row in rows for value in row.values())
+    assert "paired" in rows[0] and not any(name.startswith(("d", "g64")) for name in rows[2])
+    assert all(torch.equal(p, old) for p, old in zip(step.discriminators.parameters(), fresh, strict=True))
+    assert {"d64", "d128", "d256", "g256"} <= set(step.update(3))
+
+
+def test_only_colours_of_some_captions_are_exchanged(step):
+    batch = step.feed.batch(0, 64, ())
+    captions, rows = step.paired.corrupted(batch, torch.Generator().manual_seed(1))
+    differs = captions != batch.captions
+    assert torch.equal(differs.any(1), rows) and 0.2 < rows.float().mean() < 0.7
+    colours = step.paired.colours
+    assert torch.isin(batch.captions[differs], colours).all() and torch.isin(captions[differs], colours).all()
+
+
+def test_the_memory_reads_the_right_words(step):
+    hand = step._deal_out(0)[0]
+    rows = hand.corrupted
+    assert rows.any() and not rows.all()
+    assert torch.equal(hand.read_sentence[~rows], hand.text[1][~rows])
+    assert (hand.read_sentence[rows] != hand.text[1][rows]).any(1).all()
+    words, _ = step.text_encoder(hand.batch.captions, hand.batch.lengths)
+    assert torch.equal(hand.text[0], words)
+
+
+def test_the_first_picture_of_a_corrupted_sample_is_not_asked_for(step):
+    batch, share = step.feed.batch(0, 4, (64, 128)), slice(None)
+    real = {size: batch.images[size].float() / 127.5 - 1 for size in (64, 128)}
+    images = [torch.zeros(4, 3, size, size, requires_grad=True) for size in (64, 128)]
+    step.paired.loss(images, real, batch, share, torch.tensor([True, False, True, False])).backward()
+    assert [row.any().item() for row in images[0].grad] == [False, True, False, True]
+    assert all(row.any() for row in images[1].grad)
+
+
+def test_colours_in_z_grow_over_the_run(step, monkeypatch):
+    shares = []
+    monkeypatch.setattr(step.paired.factors, "noise", lambda i, s, noise, share, rng: shares.append(share) or noise)
+    batch = step.feed.batch(0, 4, ())
+    for index in (0, 2, 3, 4):
+        step.paired.noise(batch, torch.zeros(4, 96), index, torch.Generator())
+    assert shares == [0.25, 0.25, 0.625, 1.0]
+
+
+def test_what_cannot_work_is_refused(toy, readers):
+    with pytest.raises(ConfigError, match="noise_dim.*at least"):
+        GanStep(toy("gan", **{**PAIRED, "noise_dim": 4}), *readers)
+    with pytest.raises(ConfigError, match="images.*100 pictures, found 8"):
+        GanStep(toy("gan", **{**PAIRED, "images": 8}), *readers)
