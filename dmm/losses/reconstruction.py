@@ -5,7 +5,6 @@ Weighted absolute difference of pixels, and absolute difference of horizontal an
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from dmm.precise import precise

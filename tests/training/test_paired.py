@@ -8,7 +8,8 @@ import torch
 from dmm.config import ConfigError
 from dmm.training.adversarial import GanStep
 
-PAIRED = {"images": 100, "noise_dim": 96, "paired": 1, "corrupt_sentence": 0.5, "initial_steps": 2, "initial_stages": 2, "adversarial_start": 3}
+PAIRED = {"images": 100, "noise_dim": 96, "paired": 1, "corrupt_sentence": 0.5,
+          "initial_steps": 2, "initial_stages": 2, "adversarial_start": 3}  # fmt: skip
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 """Aviary drawn once, into memory-mapped arrays: drawing costs far more than training's own reading ever will.
 
 A cache directory holds ``<size>.npy`` (uint8 N 3 S S) for each size, ``labels.npy`` (uint8 N 128 128, the part that each pixel shows) and
-``cache.json``, which appears last and so marks the cache as complete. Drawing fills ``<name>.npy.partial`` chunk by chunk, in several processes if there are many birds; a byte for each chunk says
-that it is on disk, so that a stopped draw goes on where it was. If the painter has changed since, everything is drawn anew beside the
+``cache.json``, which appears last and so marks the cache as complete. Drawing fills ``<name>.npy.partial`` chunk by chunk, in several
+processes if there are many birds; a byte for each chunk says that it is on disk, so that a stopped draw goes on where it was.
+If the painter has changed since, everything is drawn anew beside the
 old files and then renamed over them.
 """
 
