@@ -42,7 +42,14 @@ def _checked(kind: str) -> str:
 
 
 def discriminator_loss(
-    discriminator, real: Tensor, fake: Tensor, sentence: Tensor, kind: str = "bce", together: bool = False, wrong: Tensor | None = None
+    discriminator,
+    real: Tensor,
+    fake: Tensor,
+    sentence: Tensor,
+    kind: str = "bce",
+    together: bool = False,
+    wrong: Tensor | None = None,
+    fake_sentence: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """One discriminator's loss: (real + cond_real) / 2 + (fake + cond_fake + cond_wrong) / 3.
 
@@ -56,6 +63,7 @@ def discriminator_loss(
             faster, and the same numbers but for one power iteration a call of the spectral norm instead of two or three. Not for
             discriminators with batch norm, whose statistics it would mix.
         wrong: B D, sentences that do not fit the real pictures, instead of the shifted ones.
+        fake_sentence: B D, the sentences that the fake pictures were generated from, where these are not those of the real ones.
 
     Returns:
         scalars ``real``, ``fake``, ``cond_real``, ``cond_fake``, ``cond_wrong``, ``total``.
@@ -67,29 +75,30 @@ def discriminator_loss(
         raise ValueError("the mismatch loss needs a batch of at least 2")
     fake, sentence = fake.detach(), sentence.detach()
     wrong = sentence[1:] if wrong is None else wrong.detach()
-    logits = (_together if together else _one_by_one)(discriminator, real, fake, sentence, wrong)
+    fake_sentence = sentence if fake_sentence is None else fake_sentence.detach()
+    logits = (_together if together else _one_by_one)(discriminator, real, fake, sentence, fake_sentence, wrong)
     parts = {name: (is_real if name.endswith("real") else is_fake)(value, kind) for name, value in logits.items()}
     for_real = (parts["real"] + parts["cond_real"]) / 2
     for_fake = (parts["fake"] + parts["cond_fake"] + parts["cond_wrong"]) / 3
     return parts | {"total": for_real + for_fake}
 
 
-def _one_by_one(discriminator, real, fake, sentence, wrong) -> dict[str, Tensor]:
+def _one_by_one(discriminator, real, fake, sentence, fake_sentence, wrong) -> dict[str, Tensor]:
     """The published order of calls, which the power iterations depend on."""
     seen_real, seen_fake = discriminator.features(real), discriminator.features(fake)
     return {
         "cond_real": discriminator.conditional(seen_real, sentence),
-        "cond_fake": discriminator.conditional(seen_fake, sentence),
+        "cond_fake": discriminator.conditional(seen_fake, fake_sentence),
         "cond_wrong": discriminator.conditional(seen_real[: len(wrong)], wrong),
         "real": discriminator.unconditional(seen_real),
         "fake": discriminator.unconditional(seen_fake),
     }
 
 
-def _together(discriminator, real, fake, sentence, wrong) -> dict[str, Tensor]:
+def _together(discriminator, real, fake, sentence, fake_sentence, wrong) -> dict[str, Tensor]:
     batch = len(real)
     seen = discriminator.features(torch.cat((real, fake)))
-    pairs = discriminator.conditional(torch.cat((seen, seen[: len(wrong)])), torch.cat((sentence, sentence, wrong)))
+    pairs = discriminator.conditional(torch.cat((seen, seen[: len(wrong)])), torch.cat((sentence, fake_sentence, wrong)))
     cond_real, cond_fake, cond_wrong = pairs.split((batch, batch, len(wrong)))
     alone_real, alone_fake = discriminator.unconditional(seen).split(batch)
     return {"cond_real": cond_real, "cond_fake": cond_fake, "cond_wrong": cond_wrong, "real": alone_real, "fake": alone_fake}

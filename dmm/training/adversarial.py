@@ -287,6 +287,11 @@ class GanStep:
             return self.ranks.gather(hand.trace.mean)
         return hand.text[1] if self.game.gathers else hand.text[1][hand.share]
 
+    def _fake_condition(self, hand: Hand, stage: int) -> Tensor:
+        """The text that discriminators join with fake pictures: at the first stage what the generator read, corrupted or not; the finer
+        stages are asked to be right."""
+        return hand.read_sentence if stage == 0 and hand.read_sentence is not None else self._condition(hand)
+
     def _judge(self, stage: int) -> nn.Module | GatheringDiscriminator:
         network = self.discriminators[stage]
         return GatheringDiscriminator(network, self.ranks) if self.game.gathers and self.ranks.world > 1 else network
@@ -297,7 +302,15 @@ class GanStep:
         if not self.game.gathers and self.ranks.world > 1:  # the pairs that shifting the features of the whole batch makes
             wrong = (hand.text[1].roll(1, 0) if wrong is None else wrong)[hand.share]
         one_pass = self.config.train.one_pass and self.entry.norm != "batch" and self.ranks.world == 1
-        return Deal(pixels(hand.real[size], device), self._painted(hand.trace)[stage], self._condition(hand), wrong, wrong_real, one_pass)
+        return Deal(
+            real=pixels(hand.real[size], device),
+            fake=self._painted(hand.trace)[stage],
+            condition=self._condition(hand),
+            wrong=wrong,
+            fake_condition=self._fake_condition(hand, stage),
+            wrong_real=wrong_real,
+            one_pass=one_pass,
+        )
 
     def _update_discriminators(self, hands: list[Hand], stages: list[int], values: Noted) -> None:
         for stage in stages:
@@ -327,10 +340,10 @@ class GanStep:
 
     def _generator_terms(self, hand: Hand, stages: list[int], index: int) -> dict[str, Tensor]:
         settings, trace, painted = self.config.train, hand.trace, self._painted(hand.trace)
-        terms, condition = {}, self._condition(hand)
+        terms = {}
         for stage in stages if index >= settings.adversarial_start else []:
             size = self.discriminators[stage].size
-            terms[f"g{size}"] = self.game.fool(self._judge(stage), painted[stage], condition, settings)["total"]
+            terms[f"g{size}"] = self.game.fool(self._judge(stage), painted[stage], self._fake_condition(hand, stage), settings)["total"]
         if self.paired:
             real = {d.size: pixels(hand.real[d.size], self.ranks.device) for d in self.discriminators[: self.trained]}
             terms["paired"] = settings.paired * self.paired.loss(painted, real, hand.batch, hand.share, hand.corrupted[hand.share])

@@ -34,6 +34,7 @@ class Deal:
     fake: Tensor  # b 3 S S
     condition: Tensor  # B D or B K, the text that it joins
     wrong: Tensor | None = None  # B D sentences that do not fit, instead of the batch's own, shifted
+    fake_condition: Tensor | None = None  # as condition, of the fake pictures, where they were generated from other sentences
     wrong_real: Tensor | None = None  # b 3 S S real pictures of other sentences
     one_pass: bool = False
 
@@ -46,19 +47,24 @@ class Game:
     fool: Callable[[object, Tensor, Tensor, TrainConfig], Terms]  # the generator's, of painted pictures and the text
     gathers: bool = True  # compares samples after the trunk; otherwise each process's slice is complete
     chosen_wrong: bool = True  # takes mismatching sentences that were made for it (`train.hard_wrong`)
+    fake_text: bool = False  # joins fake pictures with the sentences they were generated from (`train.corrupt_sentence`)
     wrong_pictures: bool = False  # mismatches are other pictures, not other sentences
     kinds: tuple[str, ...] = ("bce", "hinge")  # values of `train.adversarial`
 
 
 def _judge_pairs(network, deal: Deal, settings: TrainConfig) -> Terms:
-    return discriminator_loss(network, deal.real, deal.fake, deal.condition, settings.adversarial, deal.one_pass, deal.wrong)
+    return discriminator_loss(
+        network, deal.real, deal.fake, deal.condition, settings.adversarial, deal.one_pass, deal.wrong, deal.fake_condition
+    )
 
 
 def _judge_six(network, deal: Deal, settings: TrainConfig) -> Terms:
     return six_term_loss(network, deal.real, deal.wrong_real, deal.fake, deal.condition, settings.unconditional, kind=settings.adversarial)
 
 
-PAIRS = Game(_judge_pairs, lambda network, fake, text, settings: generator_loss(network, fake, text, settings.adversarial))
+PAIRS = Game(
+    _judge_pairs, lambda network, fake, text, settings: generator_loss(network, fake, text, settings.adversarial), fake_text=True
+)
 CONDITIONAL = Game(
     lambda network, deal, settings: conditional_loss(network, deal.real, deal.fake, deal.condition, settings.adversarial),
     lambda network, fake, text, settings: generator_loss(network, fake, text, settings.adversarial, unconditional=0.0),
@@ -94,6 +100,8 @@ def game_of(entry: ModelEntry, settings: TrainConfig) -> Game:
         raise ConfigError(f"train.adversarial: {entry.name} is trained with {' or '.join(game.kinds)}, found {settings.adversarial!r}")
     if settings.hard_wrong and not game.chosen_wrong:
         raise ConfigError(f"train.hard_wrong: {entry.name} has mismatching pairs of its own; set it to false")
+    if settings.corrupt_sentence and not (settings.paired and game.fake_text):
+        raise ConfigError(f"train.corrupt_sentence: expected train.paired and a system whose refinements read words, found {entry.name}")
     if settings.kl and "kl" not in entry.losses:
         raise ConfigError(f"train.kl: {entry.name} has no conditioning code to keep near a normal; set it to 0")
     return game

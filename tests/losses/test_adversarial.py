@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dmm.losses.adversarial import conditional_loss, generator_loss, six_term_loss
+from dmm.losses.adversarial import conditional_loss, discriminator_loss, generator_loss, six_term_loss
 from dmm.losses.colour import colour_loss, colour_statistics
 
 
@@ -68,6 +68,15 @@ def test_conditional_loss_by_hand():
     assert parts["total"].item() == pytest.approx(total.item())
     with pytest.raises(ValueError, match="at least 2"):
         conditional_loss(Mean(), flat(2), flat(1), TEXT[:1])
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_fakes_may_be_joined_with_sentences_of_their_own(together):
+    parts = discriminator_loss(Mean(), flat(2, 0), flat(-1, 1), TEXT, together=together, fake_sentence=-TEXT)
+    assert parts["cond_fake"].item() == pytest.approx((plus(-2) + plus(2)) / 2, abs=1e-6)
+    assert parts["cond_real"].item() == pytest.approx((plus(-3) + plus(1)) / 2, abs=1e-6)
+    plain = discriminator_loss(Mean(), flat(2, 0), flat(-1, 1), TEXT, together=together)
+    assert plain["cond_fake"].item() == pytest.approx(plus(0), abs=1e-6)
 
 
 def test_a_generator_may_be_judged_with_the_text_alone():

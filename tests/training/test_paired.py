@@ -64,7 +64,16 @@ def test_colours_in_z_grow_over_the_run(step, monkeypatch):
     assert shares == [0.25, 0.25, 0.625, 1.0]
 
 
+def test_the_first_discriminator_joins_fakes_with_the_sentence_that_was_read(step):
+    hand = step._deal_out(0)[0]
+    assert torch.equal(step._fake_condition(hand, 0), hand.read_sentence)
+    assert torch.equal(step._fake_condition(hand, 1), hand.text[1])
+    assert torch.equal(step._condition(hand), hand.text[1])
+
+
 def test_what_cannot_work_is_refused(toy, readers):
+    with pytest.raises(ConfigError, match="corrupt_sentence.*refinements read words, found stackgan"):
+        GanStep(toy("gan", **{**PAIRED, "system": "stackgan", "hard_wrong": False}), *readers)
     with pytest.raises(ConfigError, match="noise_dim.*at least"):
         GanStep(toy("gan", **{**PAIRED, "noise_dim": 4}), *readers)
     with pytest.raises(ConfigError, match="images.*100 pictures, found 8"):
