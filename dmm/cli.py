@@ -47,7 +47,7 @@ A model takes the first three, in this order, with the same data in all (Aviary'
 
   dmm train gan
 
-`dmm train gan --dry-run` says what a run would need. On several GPUs:
+Or all three by one command: dmm train all. `dmm train gan --dry-run` says what a run would need. On several GPUs:
 
   accelerate launch --multi_gpu -m dmm.cli train gan
 """
@@ -217,6 +217,45 @@ def train_gan(
         _earlier(caption, "caption")
     step = GanStep(config, match, caption)
     _train(step, config, directory, resume, minutes, dry, following)
+
+
+@train_app.command("all")
+@readable
+def train_all(
+    recipe: Annotated[str | None, typer.Option(help="A name of `dmm list`; by default dmmgan-aviary, or the one to go on with.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Directory of the whole; the default is runs/<recipe>.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Pass over finished parts and go on with the next, with the same settings.")
+    ] = False,
+    minutes: Minutes = None,
+    dry: Dry = False,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value in all parts; with match., caption. or gan. before the key in that part alone; repeatable."),
+    ] = None,
+) -> None:
+    """Train matching, captioning and the generator one after another, into match/, caption/ and gan/ of one directory.
+
+    Captioning is left out where the recipe does not use it. The result is gan/model.safetensors.
+
+    Example: dmm train all --recipe dmmgan-aviary --out runs/birds
+
+    Example: dmm train all --out runs/birds --resume
+
+    Example: dmm train all --set source=cats --set gan.steps=6000 --out runs/cats
+    """
+    from dmm.training.sequence import Sequence, part_names, read_plan, result, settings_of
+
+    directory = out or Path("runs") / (recipe or "dmmgan-aviary")
+    plan = (resume and read_plan(directory)) or {"recipe": recipe or "dmmgan-aviary", "settings": []}
+    recipe, settings = recipe or plan["recipe"], plan["settings"] + [text for text in overrides or [] if text not in plan["settings"]]
+    names = part_names(recipe, _config(recipe, "gan", settings_of("gan", settings)))
+    configs = {name: _config(recipe, name, settings_of(name, settings)) for name in names}
+    sequence = Sequence(recipe, settings, directory, configs, _command(), typer.echo)
+    if dry:
+        sequence.dry_run()
+    elif sequence.run(resume, minutes):
+        typer.echo(f"{result(directory)}\n  next: dmm generate CAPTION --model {directory / 'gan'}; python app.py {directory / 'gan'}")
 
 
 def _painter(model: str, device: str):

@@ -20,6 +20,11 @@ def describe(name: str) -> str:
     return _text(name).splitlines()[0].lstrip("# ")
 
 
+def step_names(name: str) -> tuple[str, ...]:
+    """The steps of training ("match", "caption", "gan") that a recipe, or its base, has settings for."""
+    return tuple(_values(name).get("steps", {}))
+
+
 def recipe(name: str, step: str | None = None) -> Config:
     """The config of a recipe.
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -72,6 +72,7 @@ def run(
     command: str = "",
     minutes: float | None = None,
     say: Callable[[str], None] = print,
+    further: Mapping | None = None,
 ) -> int:
     """Train until ``config.train.steps``, the time budget, or Ctrl-C; each leaves a usable checkpoint.
 
@@ -83,6 +84,7 @@ def run(
         command: the command line, for the card.
         minutes: stop after so long, if given.
         say: receives one-line messages.
+        further: entries added to the card.
 
     Returns:
         The number of steps done.
@@ -92,7 +94,7 @@ def run(
     """
     if step.ranks.device.type == "cpu":
         keep_freed_memory()
-    return _Run(step, config, Path(directory), command, say if step.ranks.main else _nothing).go(resume, minutes)
+    return _Run(step, config, Path(directory), command, say if step.ranks.main else _nothing, further).go(resume, minutes)
 
 
 def _nothing(text: str) -> None:
@@ -102,8 +104,11 @@ def _nothing(text: str) -> None:
 class _Run:
     """One run: what was done, and what is kept of it. Arguments as of :func:`run`."""
 
-    def __init__(self, step: Step, config: Config, directory: Path, command: str, say: Callable[[str], None]):
+    def __init__(
+        self, step: Step, config: Config, directory: Path, command: str, say: Callable[[str], None], further: Mapping | None = None
+    ):
         self.step, self.config, self.directory, self.command, self.say = step, config, directory, command, say
+        self.further = dict(further or {})
         self.keeper = Keeper(directory, config.train.keep)
         self.done, self.seen, self.spent, self.best = 0, 0, 0.0, float("-inf")
         self.began = time.monotonic()
@@ -178,7 +183,7 @@ class _Run:
                 self.step.export(self.directory / "best", self._card() | figures)
 
     def _card(self) -> dict:
-        return {
+        return self.further | {
             "command": self.command,
             "steps": self.done,
             "images_seen": self.seen,
