@@ -202,8 +202,8 @@ class GanStep:
     def update(self, index: int) -> dict[str, float]:
         """Every active discriminator, then the generator, then the average."""
         settings = self.config.train
-        if index == settings.initial_steps and index > 0 and not self.paired:
-            self._adopt_average()
+        if index == settings.initial_steps and index > 0:
+            self._begin_refinements() if self.paired else self._adopt_average()
         stages = self.stages_at(index)
         self.trained = max(stages) + 1
         for optimiser, rate in self._optimisers():
@@ -372,6 +372,15 @@ class GanStep:
             self.average.network.load_state_dict(self.generator.state_dict())
 
     @torch.no_grad()
+    def _begin_refinements(self) -> None:
+        """Spread the keys of the stages that start now, by the maps that they will read."""
+        first = self.config.train.initial_stages
+        if self.config.train.key_spread:
+            self._spread_keys(first)
+        for own, live in zip(self.average.network.refinements[first - 1 :], self.generator.refinements[first - 1 :], strict=True):
+            own.key.load_state_dict(live.key.state_dict())
+
+    @torch.no_grad()
     def _scale_words(self, captions: int = 64) -> None:
         """Centre and scale each refinement's word projection to unit deviation over the words: features of a trained text encoder differ
         little, and slots that start out equal teach nothing."""
@@ -384,14 +393,14 @@ class GanStep:
             linear.weight.mul_(scale[:, None, None])
 
     @torch.no_grad()
-    def _spread_keys(self, captions: int = 32) -> None:
-        """Scale each refinement's key layer so that addressing starts with logits of deviation ``key_spread`` over the words.
+    def _spread_keys(self, first: int = 1, captions: int = 32) -> None:
+        """Scale the key layer of each refinement from number ``first``: logits then differ over the words by ``key_spread`` (deviation).
 
         As initialised the logits hardly differ, every place then reads the mean of all slots, and little tells the network which word to
         ask. Keys pass a ReLU, so scaling their layer scales the logits.
         """
         text = self._text(self.feed.batch(2_000_001, captions, ()))
-        for number, refinement in enumerate(self.generator.refinements, start=1):
+        for number, refinement in list(enumerate(self.generator.refinements, start=1))[first - 1 :]:
             trace = self._paint(self.generator, text, stream_of(self.config.train.seed, 2_000_001, 4), number + 1)
             logits = trace.stages[number].key.transpose(1, 2) @ trace.stages[number - 1].hidden.flatten(2)  # B T Q
             word = ~trace.mask[:, :, None]

@@ -1,5 +1,6 @@
 """Paired training: what is corrupted, what is asked for, when which stage and discriminator is trained."""
 
+import copy
 import math
 
 import pytest
@@ -25,6 +26,18 @@ def test_a_paired_run_trains_its_stages_and_discriminators_in_turn(step):
     assert "paired" in rows[0] and not any(name.startswith(("d", "g64")) for name in rows[2])
     assert all(torch.equal(p, old) for p, old in zip(step.discriminators.parameters(), fresh, strict=True))
     assert {"d64", "d128", "d256", "g256"} <= set(step.update(3))
+
+
+def test_keys_of_a_stage_that_starts_later_are_spread_when_it_starts(toy, readers):
+    step = GanStep(toy("gan", batch=8, stream=0, damsm=0, cloze=0, consistency=0, frozen_steps=0, key_spread=2, **PAIRED), *readers)
+    for index in range(2):
+        step.update(index)
+    keys = [copy.deepcopy(refinement.key.state_dict()) for refinement in step.generator.refinements]
+    step._begin_refinements()
+    first, second = step.generator.refinements
+    assert torch.equal(first.key.linear.weight, keys[0]["linear.weight"])
+    assert not torch.equal(second.key.linear.weight, keys[1]["linear.weight"])
+    assert torch.equal(second.key.linear.weight, step.average.network.refinements[1].key.linear.weight)
 
 
 def test_only_colours_of_some_captions_are_exchanged(step):
