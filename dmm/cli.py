@@ -442,7 +442,7 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="A shipped name or a run directory.")] = "dmmgan-aviary",
     captions: Annotated[int, typer.Option(help="Captions of the 50 unseen species.")] = 2000,
     seed: Annotated[int, typer.Option(help="Sample i draws its noise from seed + i.")] = 100,
-    metrics: Annotated[str | None, typer.Option(help="Comma-separated names; all by default.")] = None,
+    metrics: Annotated[str | None, typer.Option(help="Comma-separated; all but memory by default.")] = None,
     judge: Annotated[Path | None, typer.Option(help="Directory of the judge; the shipped one by default.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON here.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Write the first 16 pictures here.")] = None,
@@ -452,7 +452,11 @@ def evaluate(
 
     Only of use for models of Aviary's birds; of others it says how far they are from these birds.
 
+    `--metrics memory` measures what the memory does: how much of a word's effect passes through it, and where words are read.
+
     Example: dmm evaluate dmmgan-aviary --captions 2000 --out assets/results/dmmgan-aviary.json
+
+    Example: dmm evaluate dmmgan-aviary --metrics memory --captions 200
     """
     from dmm.config import ConfigError
     from dmm.images import write_atomic

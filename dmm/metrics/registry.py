@@ -18,7 +18,7 @@ class Metric:
     """A registered metric."""
 
     name: str
-    reads: tuple[str, ...]  # names of the readers whose output it needs
+    reads: tuple[str, ...]  # names of the readers whose output it needs; "pipeline": it makes its own pictures
     compute: Callable  # Study -> dict ready for JSON
     about: str  # one line for `dmm list`
 

@@ -27,7 +27,8 @@ from dmm.metrics.features import Reader, Readings, read_pictures
 from dmm.metrics.judge import Judge, load_judge
 from dmm.metrics.registry import get_metric
 
-METRICS = ("attributes", "fid", "r_precision", "caption_f1")
+METRICS = ("attributes", "fid", "r_precision", "caption_f1")  # measured by default; "memory" is asked for by name
+OWN_PICTURES = "pipeline"  # what a metric reads that makes its own pictures with the pipeline
 
 
 @dataclass
@@ -39,10 +40,15 @@ class Study:
     shuffle: Tensor  # N row of a caption of another species
     seed: int
     largest: int  # side of the largest picture, px
-    generated: Readings
-    rendered: Readings
-    reference: Readings  # other birds of the same species; only what the judge read
+    generated: Readings | None = None  # None where no metric asks for it
+    rendered: Readings | None = None
+    reference: Readings | None = None  # other birds of the same species; only what the judge read
     sentences: Tensor | None = None  # N D sentence features of the checkpoint's text encoder
+    pipe: object = None  # for metrics that make their own pictures
+    judge: Judge | None = None
+    birds: AviaryCache | None = None  # at least the N birds of the captions
+    batch: int = 16  # pictures at a time
+    progress: bool = False
 
 
 def shuffled(classes: Tensor, seed: int) -> Tensor:
@@ -157,23 +163,19 @@ def evaluate(
     classes = torch.tensor([birds.class_id(i) for i in range(captions)])
     began, shuffle = time.monotonic(), shuffled(classes, seed)
     own, others = range(captions), range(captions, len(birds))
-    readers = _readers(pipe, reader, needed, sizes, by_stage)
     painted, drawn = [], []
 
     def read(label, which, batches):
         return read_pictures(which, tqdm(batches, label, -(-captions // batch), unit="batch", disable=not progress))
 
-    study = Study(
-        captions=sentences,
-        classes=classes,
-        shuffle=shuffle,
-        seed=seed,
-        largest=sizes[-1],
-        generated=read("generated", readers, _generated(pipe, texts, seed, batch, painted)),
-        rendered=read("rendered", readers, _rendered(birds, own, sizes, batch, pipe.device, drawn)),
-        reference=read("reference", {("judge", sizes[-1]): reader}, _rendered(birds, others, sizes[-1:], batch, pipe.device, [])),
-        sentences=torch.cat([pipe.encode(chunk)[1].cpu() for chunk in _chunks(texts, batch)]),
-    )
+    study = Study(sentences, classes, shuffle, seed, sizes[-1], pipe=pipe, judge=reader, birds=birds, batch=batch, progress=progress)
+    if needed - {OWN_PICTURES} or sheet:
+        readers = _readers(pipe, reader, needed, sizes, by_stage)
+        study.generated = read("generated", readers, _generated(pipe, texts, seed, batch, painted))
+        study.rendered = read("rendered", readers, _rendered(birds, own, sizes, batch, pipe.device, drawn))
+        rest = _rendered(birds, others, sizes[-1:], batch, pipe.device, [])
+        study.reference = read("reference", {("judge", sizes[-1]): reader}, rest)
+        study.sentences = torch.cat([pipe.encode(chunk)[1].cpu() for chunk in _chunks(texts, batch)])
     if sheet:
         rows = [row for i in range(0, len(painted), 8) for row in (painted[i : i + 8], drawn[i : i + 8])]
         save(grid([picture for row in rows for picture in row], min(8, len(painted))), sheet)
