@@ -14,10 +14,9 @@ from typing import Annotated
 import typer
 
 from dmm.trace import Trace
-from explorer import controls
-from explorer.figures import Figure, check_options, draw, list_figures, requests
+from explorer import controls, gather
+from explorer.figures import Figure, check_options, draw, list_figures
 from explorer.figures.export import FORMATS, export
-from explorer.figures.runs import Run
 from explorer.session import Session
 
 DEFAULT_MODEL = "dmmgan-aviary"
@@ -59,18 +58,16 @@ def _run(figure: Figure, source: str, out: Path, formats: str, values: dict) -> 
         _stop(f"--format: expected some of {','.join(FORMATS)}, found {formats!r}")
     try:
         values = check_options(figure, values)
-        for path in export(draw(figure, _traces(figure, source, values), **values), out, figure.name, kinds):
+        result = draw(figure, _traces(figure, source, values), gather.references(figure, values), **values)
+        for path in export(result, out, figure.name, kinds):
             typer.echo(path)
     except (ValueError, OSError) as error:  # CheckpointError, CaptionError, FigureError, RunError: each says what was expected
         _stop(str(error))
 
 
 def _traces(figure: Figure, source: str, values: dict) -> Sequence[Trace]:
-    """What the figure shows: captions painted with a checkpoint, or one caption over the steps of a run."""
-    if figure.shows == "run":
-        return Run(source).course(values["caption"])
-    session = Session(source)
-    return [session.trace(None, caption, seed) for caption, seed in requests(figure, values)]
+    """What the figure shows: captions generated with a checkpoint, or one caption over the steps of a run."""
+    return gather.course(figure, values, source) if figure.shows == "run" else gather.traces(figure, values, Session(source))
 
 
 def _stop(message: str) -> None:

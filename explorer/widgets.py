@@ -13,8 +13,8 @@ import numpy as np
 from IPython.display import HTML
 from PIL import Image
 
-from explorer import controls, overlay, words
-from explorer.figures import check_options, draw, get_figure, requests
+from explorer import controls, gather, overlay, words
+from explorer.figures import check_options, draw, get_figure
 from explorer.figures.export import render
 from explorer.page import data_uri, text
 from explorer.session import Session
@@ -118,8 +118,8 @@ def figure_panel(session: Session, name: str, model: str | None = None) -> ipywi
     def press(_button=None) -> None:
         try:
             values = check_options(figure, controls.named(figure.options, [field.value for field in inputs]))
-            traces = [session.trace(model, caption, seed) for caption, seed in requests(figure, values)]
-            shown.value, message.value = render(draw(figure, traces, **values), "png"), ""
+            traces, references = gather.traces(figure, values, session, model), gather.references(figure, values)
+            shown.value, message.value = render(draw(figure, traces, references, **values), "png"), ""
         except ValueError as error:  # an option or caption that does not fit says why
             message.value = text(error)
 

@@ -27,7 +27,7 @@ STRANGERS = {"data", "models", "losses"}  # rooms of one row that do not know ea
 BASE = {f"dmm.{room}" for room in LAYERS[0]}
 MODEL = {f"dmm.{room}" for row in LAYERS[:3] for room in row}  # enough to turn a caption into a trace
 DRAWING = {"explorer.words", "explorer.overlay"}
-SURFACE = MODEL | DRAWING | {f"explorer.{room}" for room in ("session", "edits", "page", "figures", "controls")}
+SURFACE = MODEL | DRAWING | {f"explorer.{room}" for room in ("session", "edits", "page", "figures", "controls", "gather")}
 
 #: Rooms of explorer -> what each may import beside itself. A figure takes traces or log rows, never a session.
 EXPLORER = {
@@ -38,6 +38,8 @@ EXPLORER = {
     "page": BASE | DRAWING,
     "figures": BASE | DRAWING | {"dmm.data"},
     "controls": BASE | {"explorer.figures"},
+    "references": BASE | {"dmm.data", "explorer.figures"},
+    "gather": SURFACE | {"explorer.references"},
     "widgets": SURFACE,
     "ui": SURFACE,
     "cli": SURFACE | {"explorer.ui"},

@@ -1,10 +1,11 @@
-"""Figures of the papers and of training runs, each a pure function of traces. Importing this package registers them all."""
+"""Figures of the papers and of training runs, each a pure function of what it shows. Importing this package registers them all."""
 
-from explorer.figures import dmgan, learning
+from explorer.figures import diversity, dmgan, learning
 from explorer.figures.registry import (
     Figure,
     FigureError,
     Option,
+    Reference,
     Result,
     check_options,
     draw,
@@ -12,14 +13,17 @@ from explorer.figures.registry import (
     list_figures,
     register_figure,
     requests,
+    wants_references,
 )
 
 __all__ = [
     "Figure",
     "FigureError",
     "Option",
+    "Reference",
     "Result",
     "check_options",
+    "diversity",
     "dmgan",
     "draw",
     "get_figure",
@@ -27,4 +31,5 @@ __all__ = [
     "list_figures",
     "register_figure",
     "requests",
+    "wants_references",
 ]

@@ -1,7 +1,8 @@
 """The register of figures: name -> what it needs, which options it takes, and the function that draws it.
 
-A figure is a pure function of traces. It declares its options as data (:class:`Option`); the command line, the notebook and the page
-draw those (:mod:`explorer.controls`). It never shows, never saves and never runs a network: it returns a :class:`Result`.
+A figure is a pure function of traces, of descriptions of networks, or of records. It declares its options as data (:class:`Option`); the
+command line, the notebook and the page draw those (:mod:`explorer.controls`). It never shows, never saves and never runs a network: it
+returns a :class:`Result`. What it takes is gathered elsewhere (:mod:`explorer.gather`).
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from matplotlib.figure import Figure as Drawing
+from torch import Tensor
 
 from dmm.trace import Trace
 from explorer.figures.runs import Course
 
 KINDS = ("int", "float", "bool", "text", "choice", "captions")
 SHOWS = ("captions", "run")
+#: What an option decides. "trace": what is generated, that is the captions (or one text), the first noise ``seed``, and how many ``seeds``
+#: from there on for each caption; "references": whether rendered pictures of the captions are needed too; "drawing": how all is shown.
+MAKES = ("trace", "references", "drawing")
 
 
 class FigureError(ValueError):
@@ -36,11 +41,12 @@ class Option:
     low: float | None = None  # smallest number allowed
     high: float | None = None  # largest number allowed
     choices: tuple[str, ...] = ()  # of a "choice"
-    makes: str = "drawing"  # "trace": chooses what is painted (captions, or one text; one int, the seed); "drawing": how it is shown
+    makes: str = "drawing"  # one of MAKES
 
     def __post_init__(self):
-        if self.kind not in KINDS:
-            raise ValueError(f"option {self.name}: kind {self.kind!r} is none of {', '.join(KINDS)}")
+        for said, value, known in (("kind", self.kind, KINDS), ("makes", self.makes, MAKES)):
+            if value not in known:
+                raise ValueError(f"option {self.name}: {said} {value!r} is none of {', '.join(known)}")
 
     def check(self, value):
         """The value in its own type.
@@ -78,6 +84,15 @@ class Option:
         return str(value)
 
 
+@dataclass(frozen=True)
+class Reference:
+    """A rendered picture that fits a caption, to stand beside generated ones."""
+
+    image: Tensor = field(repr=False)  # 3 S S uint8
+    name: str  # which bird it is
+    exact: bool  # the caption is one of the bird's own; otherwise the bird's traits agree with all that it says
+
+
 @dataclass
 class Result:
     """What a figure function returns."""
@@ -102,7 +117,8 @@ class Figure:
     needs: tuple[str, ...]  # fields of StageTrace that at least one stage must have
     function: Callable[..., Result] = field(repr=False)
     options: tuple[Option, ...] = ()
-    shows: str = "captions"  # "captions": painted for the figure; "run": one caption over the steps of a training run, a Course
+    shows: str = "captions"  # "captions": generated for the figure; "run": one caption over the steps of a training run, a Course
+    reads: tuple[str, ...] = ()  # fields of StageTrace that are shown where a stage has them, beside ``needs``
 
     def option(self, name: str) -> Option:
         """An option by name.
@@ -127,6 +143,7 @@ def register_figure(
     needs: Sequence[str] = (),
     options: Sequence[Option] = (),
     shows: str = "captions",
+    reads: Sequence[str] = (),
 ) -> Callable:
     """Put a function ``(traces, **drawing options) -> Result`` into the register; the function itself is returned unchanged.
 
@@ -139,7 +156,7 @@ def register_figure(
     def put(function: Callable[..., Result]) -> Callable[..., Result]:
         if name in _FIGURES:
             raise ValueError(f"figure {name!r} is registered twice")
-        _FIGURES[name] = Figure(name, title, source, tuple(needs), function, tuple(options), shows)
+        _FIGURES[name] = Figure(name, title, source, tuple(needs), function, tuple(options), shows, tuple(reads))
         return function
 
     return put
@@ -173,21 +190,32 @@ def check_options(figure: Figure, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def requests(figure: Figure, values: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """What must be painted for a figure: (caption, seed) in the order in which the figure takes the traces.
+    """What must be generated for a figure: (caption, seed) in the order of the traces it takes, the seeds of a caption together.
 
     Raises:
-        FigureError: nothing is painted for this figure, it shows a training run; or options that do not fit.
+        FigureError: nothing is generated for this figure, it shows a training run; or options that do not fit.
     """
     if figure.shows == "run":
         raise FigureError(f"{figure.name} shows a training run; read its traces with explorer.figures.runs.Run(directory).course()")
     values = check_options(figure, values)
-    made = {o.kind: values[o.name] for o in figure.options if o.makes == "trace"}
-    captions = made["captions"] if "captions" in made else (made["text"],)
-    return [(caption, made["int"]) for caption in captions]
+    texts = next(values[o.name] for o in figure.options if o.makes == "trace" and o.kind in ("captions", "text"))
+    captions = (texts,) if isinstance(texts, str) else texts
+    first, count = values["seed"], values.get("seeds", 1)
+    return [(caption, seed) for caption in captions for seed in range(first, first + count)]
 
 
-def draw(figure: Figure | str, traces: Sequence[Trace], **options) -> Result:
+def wants_references(figure: Figure, values: Mapping[str, Any]) -> bool:
+    """Whether the figure shows rendered pictures of its captions too, as its options say."""
+    return any(values.get(o.name, o.default) for o in figure.options if o.makes == "references")
+
+
+def draw(figure: Figure | str, traces: Sequence[Trace], references: Mapping[str, Reference | None] | None = None, **options) -> Result:
     """Draw a figure from traces that are already made (each with a batch axis of 1). Options that choose traces are checked and left out.
+
+    Args:
+        figure: itself or its name.
+        traces: in the order of :func:`requests`.
+        references: caption -> rendered picture, or None where none fits, for a figure that :func:`wants_references`.
 
     Raises:
         FigureError: no traces, or not those of a run; an option that does not fit; a quantity that these traces do not have.
@@ -202,7 +230,10 @@ def draw(figure: Figure | str, traces: Sequence[Trace], **options) -> Result:
             if all(getattr(stage, need) is None for stage in trace.stages):
                 raise FigureError(f"{figure.name} shows {need.replace('_', ' ')}, which this system does not have")
     values = check_options(figure, options)
-    return figure.function(traces, **{o.name: values[o.name] for o in figure.options if o.makes == "drawing"})
+    drawing = {o.name: values[o.name] for o in figure.options if o.makes == "drawing"}
+    if wants_references(figure, values):
+        drawing["references"] = references or {}
+    return figure.function(traces, **drawing)
 
 
 def _instead(name: str, known: Sequence[str]) -> str:

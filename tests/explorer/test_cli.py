@@ -61,11 +61,11 @@ def test_fig6b_writes_what_was_asked(model, tmp_path):
         (("dmgan-fig4", "--format", ","), "expected some of png,pdf,svg,csv"),
         (("dmgan-fig4", "--model", "no-such-model"), "no checkpoint there"),
         (("dmgan-fig4", "--columns", "9"), "6"),
-        (("dmgan-fig5",), "No such command"),
+        (("dmgan-fig9",), "No such command"),
     ],
 )
 def test_mistakes_end_with_code_2_and_a_reason(arguments, said, tmp_path):
-    answer = explorer("figures", *arguments, *(() if arguments == ("dmgan-fig5",) else ("--out", tmp_path)))
+    answer = explorer("figures", *arguments, *(() if arguments == ("dmgan-fig9",) else ("--out", tmp_path)))
     assert answer.exit_code == 2 and said in answer.output
     assert not list(tmp_path.iterdir())
 
