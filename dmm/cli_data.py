@@ -15,10 +15,12 @@ import typer
 
 from dmm.cli_errors import readable
 from dmm.data.aviary.crew import cores
+from dmm.files import printable
 
 app = typer.Typer(no_args_is_help=True, help="Check and prepare data sets.")
 
 MOST = 20  # problems listed one by one
+WHOLE = 400  # characters of what is said of each
 BATCH = 8  # pictures a step, for the sentence about an epoch
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder; its layout is found out.")]
@@ -57,7 +59,7 @@ def _lines(found: dict) -> list[str]:
     lines = [f"{name + ':':<12}{text}" for name, text in rows]
     problems = found["problems"]
     lines.append(f"{'problems:':<12}{len(problems):,}" + ("" if found["decoded"] else " (pictures were not opened: --quick)"))
-    lines += [f"  {problem['where']}: {problem['what']}" for problem in problems[:MOST]]
+    lines += [f"  {printable(problem['where'])}: {printable(problem['what'], WHOLE)}" for problem in problems[:MOST]]
     lines += [f"  and {len(problems) - MOST:,} more"] if len(problems) > MOST else []
     return lines + _would_train(found)
 
@@ -156,7 +158,7 @@ def prepare(
         return
     typer.echo(f"{place}: {card['train']:,} pictures to train on, {card['test']:,} to test, {card['captions']:,} captions")
     for where, what in card["skipped"][:MOST]:
-        typer.echo(f"  skipped {where}: {what}")
+        typer.echo(f"  skipped {printable(where)}: {printable(what, WHOLE)}")
     if len(card["skipped"]) > MOST:
         typer.echo(f"  and {len(card['skipped']) - MOST:,} more")
     if card["left_out"]:

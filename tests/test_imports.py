@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 #: Rooms of dmm, lowest first; a room may import those of its own row and of the rows above it in this list.
 #: `checkpoint.load` hands back a ready pipeline, so the two share a row.
 LAYERS = (
-    ("config", "trace", "images", "matching", "precise"),
+    ("config", "files", "trace", "images", "matching", "precise"),
     ("data", "models", "losses"),
     ("recipes", "convert", "pipeline", "checkpoint"),
     ("metrics",),

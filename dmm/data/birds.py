@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dmm.data.cub import lines_of, numbers_of, text_folder
+from dmm.data.cub import images_of, numbers_of, text_folder
 from dmm.data.pickles import PickleError, read_classes, read_filenames
-from dmm.data.sources import Problem, Source, SourceError, read_sentences
+from dmm.data.sources import Problem, Source, SourceError, once
 from dmm.data.transforms import Box
 from dmm.data.vocab import read_captions_pickle
+from dmm.files import FileError, below
 
 #: Where the coco folders in circulation keep their pictures.
 PICTURES = ("CUB_200_2011/images", "images", "images/train2014", "images/val2014", "train2014", "val2014", "train/images", "test/images")
@@ -40,12 +41,17 @@ def read(root: Path) -> Source:
         captions = _captions(root, names, source)
     except PickleError as error:
         raise SourceError(str(error)) from error
-    boxes = _boxes(cub) if cub.is_dir() else None
+    boxes = _boxes(cub, source) if cub.is_dir() else None
     folders = [folder for place in PICTURES if (folder := root / place).is_dir()]
     if not folders:
         raise SourceError(f"{root}: expected the pictures in {PICTURES[0]}/ or {PICTURES[1]}/, found neither")
     for split, some in names.items():
         for place, name in enumerate(some):
+            try:
+                below(folders[0], name, "name")
+            except FileError as error:
+                source.problems.append(Problem(f"{split}/filenames.pickle, {place}", str(error)))
+                continue
             if boxes is not None and name not in boxes:
                 source.problems.append(Problem("CUB_200_2011/bounding_boxes.txt", f"no line for {name}"))
                 continue
@@ -77,7 +83,7 @@ def _captions(root: Path, names: dict[str, list[str]], source: Source) -> dict[s
     """split -> the captions of each picture, as written where the text is there, else put together from captions.pickle."""
     texts = text_folder(root)
     if texts is not None:
-        return {split: [read_sentences(texts / f"{name}.txt") for name in some] for split, some in names.items()}
+        return {split: [source.sentences(texts / f"{name}.txt") for name in some] for split, some in names.items()}
     path = next((path for name in ("captions.pickle", "captions_DAMSM.pickle") if (path := root / name).is_file()), None)
     if path is None:
         raise SourceError(f"{root}: expected captions in text/ or captions.pickle, found neither")
@@ -93,8 +99,9 @@ def _captions(root: Path, names: dict[str, list[str]], source: Source) -> dict[s
     return found
 
 
-def _boxes(cub: Path) -> dict[str, Box]:
+def _boxes(cub: Path, source: Source) -> dict[str, Box]:
     """<class>/<image> -> its bounding box."""
     boxes = numbers_of(cub / "bounding_boxes.txt", "<image id> <x> <y> <width> <height>", 5, float)
-    names = {int(key): name for _, (key, name) in lines_of(cub / "images.txt", "<image id> <path>", 2) if key.isdigit()}
-    return {str(Path(name).with_suffix("")): Box(*boxes[image]) for image, name in names.items() if image in boxes}
+    names = images_of(cub / "images.txt", source)
+    pairs = [(str(Path(name).with_suffix("")), Box(*boxes[image])) for image, name in names.items() if image in boxes]
+    return once(pairs, lambda name, found: source.problems.append(Problem("images.txt", f"{name}: {len(found)} different boxes; not used")))

@@ -6,13 +6,16 @@ pictures: each is one of its own.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from dmm.data.sources import Problem, Source, SourceError
+from dmm.data.sources import Problem, Source, SourceError, once
+from dmm.files import Anything, Either, FileError, List, Table, Text, Whole, below, check, read_json, shown
 
 YEARS = ("2017", "2014")
 PARTS = {"train": "train", "val": "test"}
+ID = Either((Whole(), Text()))
+IMAGE = Table({"id": ID, "file_name": Text()})
+ROW = Table({"image_id": ID, "caption": Text()}, {"id": ID})
 
 
 def _file(root: Path, part: str, year: str) -> Path:
@@ -51,29 +54,49 @@ def _read_part(source: Source, part: str, year: str, split: str) -> None:
         if not place.exists():
             source.problems.append(Problem(source.name(place), f"missing; the {split} split is empty"))
             return
-    names, captions = _annotations(path)
+    names, captions = _annotations(source, path)
     for image, name in names.items():
-        source.add(
-            f"{part}{year}/{Path(name).stem}", folder / name, captions.get(image, []), None, split, said=f"{path.name}, image {image}"
-        )
-    strays = len(captions.keys() - names.keys())
-    if strays:
-        source.problems.append(Problem(source.name(path), f"captions of {strays} pictures that are not in its list"))
+        said = f"{path.name}, image {image}"
+        try:
+            picture = below(folder, name)
+        except FileError as error:
+            source.problems.append(Problem(said, str(error)))
+            continue
+        source.add(f"{part}{year}/{Path(name).with_suffix('')}", picture, captions.pop(image, []), None, split, said=said)
 
 
-def _annotations(path: Path) -> tuple[dict[int, str], dict[int, list[str]]]:
-    """(image id -> file name, image id -> captions)."""
-    expected = (
-        f"{path}: expected COCO captions, a JSON object with the lists 'images' (id, file_name) and 'annotations' (image_id, caption)"
-    )
+def _annotations(source: Source, path: Path) -> tuple[dict[int, str], dict[int, list[str]]]:
+    """(image id -> file name, image id -> captions); rows that cannot be used become problems."""
+    expected = Table({"images": List(Anything()), "annotations": List(Anything())})
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        names = {image["id"]: image["file_name"] for image in content["images"]}
-        captions: dict[int, list[str]] = {}
-        for row in sorted(content["annotations"], key=lambda row: row.get("id", 0)):
-            captions.setdefault(row["image_id"], []).append(row["caption"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SourceError(f"{expected} ({type(error).__name__}: {error})") from error
-    if not all(isinstance(text, str) for text in [*names.values(), *(t for texts in captions.values() for t in texts)]):
-        raise SourceError(f"{expected}; found a file name or caption that is no string")
+        content = read_json(path, expected)
+    except FileError as error:
+        wanted = "COCO captions, a JSON object with the lists 'images' (id, file_name) and 'annotations' (image_id, caption)"
+        raise SourceError(f"{path}: expected {wanted} ({error})") from error
+
+    def problem(row: object, what: str) -> None:
+        source.problems.append(Problem(f"{path.name}, {row}", what))
+
+    images, rows = _fitting(content["images"], IMAGE, "images", problem), _fitting(content["annotations"], ROW, "annotations", problem)
+    names = once(
+        [(image["id"], image["file_name"]) for image in images],
+        lambda key, files: problem(f"image {key}", f"this id stands at {len(files)} pictures, {shown(files)}; none of them is used"),
+    )
+    doubtful = {image["id"] for image in images} - names.keys()
+    captions: dict[int, list[str]] = {}
+    for row in sorted(rows, key=lambda row: (isinstance(row.get("id"), str), row.get("id", 0))):
+        captions.setdefault(row["image_id"], []).append(row["caption"])
+    strays = captions.keys() - names.keys() - doubtful
+    if strays:
+        source.problems.append(Problem(source.name(path), f"captions of {len(strays)} pictures that are not in its list"))
     return names, captions
+
+
+def _fitting(rows: list, schema: Table, name: str, problem) -> list[dict]:
+    fitting = []
+    for place, row in enumerate(rows):
+        try:
+            fitting.append(check(row, schema, "expected"))
+        except FileError as error:
+            problem(f"{name}[{place}]", str(error).removeprefix("expected: "))
+    return fitting

@@ -7,6 +7,7 @@ of the time. Smaller sizes are scaled from the same crop, so that all sizes of a
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property, lru_cache
@@ -18,8 +19,9 @@ from PIL import Image
 from torch import Tensor
 
 from dmm.data.aviary.grammar import Caption, read_slots
-from dmm.data.sources import Problem, Source, SourceError, read_sentences
+from dmm.data.sources import Problem, Source, SourceError, once
 from dmm.data.transforms import Box, cut_box, margin, scale_shorter
+from dmm.files import FileError, below, printable, read_text, shown
 
 SPLITS = ("train", "test", "all")
 TEXT_FOLDERS = ("text", "text_c10")  # one file a picture, one sentence a line
@@ -33,12 +35,16 @@ def lines_of(path: Path, expected: str, columns: int, more: bool = False) -> Ite
     """(line number, fields) of each line that is not empty; ``more`` lets lines have further fields."""
     if not path.is_file():
         raise LayoutError(f"{path}: this file is missing; expected lines of {expected}")
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        text = read_text(path)
+    except FileError as error:
+        raise LayoutError(str(error)) from error
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         fields = line.split(maxsplit=columns - 1) if not more else line.split()
         if len(fields) < columns:
-            raise LayoutError(f"{path}:{number}: expected {expected}, found {line!r}")
+            raise LayoutError(f"{path}:{number}: expected {expected}, found {shown(line)}")
         yield number, fields
 
 
@@ -48,8 +54,10 @@ def numbers_of(path: Path, expected: str, columns: int, kind=int) -> dict[int, l
     for number, fields in lines_of(path, expected, columns, more=True):
         try:
             key, rest = int(fields[0]), [kind(field) for field in fields[1:columns]]
-        except ValueError:
-            raise LayoutError(f"{path}:{number}: expected {expected}, found {' '.join(fields)!r}") from None
+            if not all(map(math.isfinite, rest)):
+                raise ValueError
+        except (ValueError, OverflowError):
+            raise LayoutError(f"{path}:{number}: expected {expected}, found {shown(' '.join(fields))}") from None
         if key in values:
             raise LayoutError(f"{path}:{number}: id {key} stands here a second time")
         values[key] = rest
@@ -74,31 +82,43 @@ class CUB:
         if split not in SPLITS:
             raise ValueError(f"unknown split {split!r}; expected one of {', '.join(SPLITS)}")
         self.root, self.split = Path(root), split
-        names = {int(key): name for key, name in self._names("images.txt", "<image id> <path>")}
-        self.classes = {int(key): name for key, name in self._names("classes.txt", "<class id> <name>")}
+        names = self._names("images.txt", "<image id> <path>")
+        self.classes = self._names("classes.txt", "<class id> <name>")
         labels = numbers_of(self.root / "image_class_labels.txt", "<image id> <class id>", 2)
         boxes = numbers_of(self.root / "bounding_boxes.txt", "<image id> <x> <y> <width> <height>", 5, float)
         training = {} if test_classes is not None else numbers_of(self.root / "train_test_split.txt", "<image id> <1 or 0>", 2)
+        strange = set(test_classes or ()) - {label for (label,) in labels.values()}
+        if strange:
+            raise ValueError(f"test_classes: expected class ids of image_class_labels.txt, found {shown(sorted(strange))}")
         self.ids: list[int] = []
         for image in names:
             for table, file in ((labels, "image_class_labels.txt"), (boxes, "bounding_boxes.txt"), (training, "train_test_split.txt")):
                 if image not in table and (table is not training or test_classes is None):
                     raise LayoutError(f"{self.root / file}: expected a line for image {image} ({names[image]}), found none")
-            train = labels[image][0] not in test_classes if test_classes is not None else bool(training[image][0])
+            train = labels[image][0] not in test_classes if test_classes is not None else _flag(training, image, self.root)
             if split == "all" or train == (split == "train"):
                 self.ids.append(image)
         if not self.ids:
             raise ValueError(f"{self.root}: the {split} split has no pictures")
         self._paths = [names[image] for image in self.ids]
+        for name in self._paths:
+            below(self.root / "images", name, "images.txt")
         self._labels = [labels[image][0] for image in self.ids]
         self._boxes = [Box(*boxes[image]) for image in self.ids]
         self._captions = lru_cache(maxsize=None)(self._read_captions)
 
-    def _names(self, file: str, expected: str) -> Iterator[tuple[str, str]]:
+    def _names(self, file: str, expected: str) -> dict[int, str]:
+        """id -> name; both stand once."""
+        names: dict[int, str] = {}
+        seen: set[str] = set()
         for number, (key, name) in lines_of(self.root / file, expected, 2):
-            if not key.isdigit():
-                raise LayoutError(f"{self.root / file}:{number}: expected {expected}, found {key + ' ' + name!r}")
-            yield key, name
+            if not key.isdecimal():
+                raise LayoutError(f"{self.root / file}:{number}: expected {expected}, found {shown(key + ' ' + name)}")
+            if int(key) in names or name in seen:
+                raise LayoutError(f"{self.root / file}:{number}: id {key} or the name {shown(name)} stands here a second time")
+            names[int(key)] = name
+            seen.add(name)
+        return names
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -252,25 +272,69 @@ def read(root: Path) -> Source:
     source = Source("CUB-200-2011", root, own_classes=True)
     labels = numbers_of(folder / "image_class_labels.txt", "<image id> <class id>", 2)
     boxes = numbers_of(folder / "bounding_boxes.txt", "<image id> <x> <y> <width> <height>", 5, float)
-    test = _test_classes(texts.parent, folder)
+    test = _test_classes(folder, texts.parent, folder, source=source)
     training = numbers_of(folder / "train_test_split.txt", "<image id> <1 or 0>", 2) if test is None else {}
     source.notes.append("split: train_test_split.txt" if test is None else f"split: testclasses.txt, {len(test)} classes for testing")
-    for number, (key, name) in lines_of(folder / "images.txt", "<image id> <path>", 2):
-        if not key.isdigit():
-            raise LayoutError(f"{folder / 'images.txt'}:{number}: expected <image id> <path>, found {key + ' ' + name!r}")
-        image, stem = int(key), str(Path(name).with_suffix(""))
+    for image, name in images_of(folder / "images.txt", source).items():
         lacking = [file for file, table in (("image_class_labels.txt", labels), ("bounding_boxes.txt", boxes)) if image not in table]
         lacking += ["train_test_split.txt"] if test is None and image not in training else []
         if lacking:
-            source.problems += [Problem(file, f"no line for picture {image} ({name})") for file in lacking]
+            source.problems += [Problem(file, f"no line for picture {image} ({printable(name)})") for file in lacking]
             continue
-        seen = Path(name).parts[0] not in test if test is not None else bool(training[image][0])
+        seen = Path(name).parts[0] not in test if test is not None else _flag(training, image, folder)
+        stem, split = str(Path(name).with_suffix("")), "train" if seen else "test"
         text = texts / f"{stem}.txt"
-        split = "train" if seen else "test"
-        source.add(stem, folder / "images" / name, read_sentences(text), labels[image][0], split, Box(*boxes[image]), source.name(text))
+        source.add(stem, folder / "images" / name, source.sentences(text), labels[image][0], split, Box(*boxes[image]), source.name(text))
     return source
 
 
-def _test_classes(*roots: Path) -> set[str] | None:
+def images_of(path: Path, source: Source) -> dict[int, str]:
+    """id -> name of each picture that can be told apart; names stay inside the folder."""
+    pairs = []
+    for number, (key, name) in lines_of(path, "<image id> <path>", 2):
+        if not key.isdecimal():
+            raise LayoutError(f"{path}:{number}: expected <image id> <path>, found {shown(key + ' ' + name)}")
+        try:
+            below(path.parent / "images", name, "path")
+            pairs.append((int(key), name))
+        except FileError as error:
+            source.problems.append(Problem(f"{path.name}:{number}", str(error)))
+
+    def say(image: object, names: list) -> None:
+        source.problems.append(Problem(path.name, f"id {image} stands at {len(names)} pictures, {shown(names)}; none of them is used"))
+
+    return once(pairs, say)
+
+
+def _flag(training: dict[int, list], image: int, folder: Path) -> bool:
+    """Whether ``train_test_split.txt`` says that a picture is trained on."""
+    value = training[image][0]
+    if value not in (0, 1):
+        raise LayoutError(f"{folder / 'train_test_split.txt'}: picture {image}: expected 1 (training) or 0 (testing), found {value}")
+    return value == 1
+
+
+def _test_classes(folder: Path, *roots: Path, source: Source) -> set[str] | None:
+    """Folder names of the classes that ``testclasses.txt`` lists by name or by number; None without one.
+
+    Raises:
+        LayoutError: it names none of the data set's classes: all pictures would be trained on.
+    """
     path = next((path for root in roots if (path := root / "testclasses.txt").is_file()), None)
-    return None if path is None else {line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()}
+    if path is None:
+        return None
+    known = {Path(name).parts[0] for _, (_, name) in lines_of(folder / "images.txt", "<image id> <path>", 2) if Path(name).parts}
+    by_number = {int(number): name for name in known if (number := name.partition(".")[0]).isdecimal()}
+    found = set()
+    for number, (line,) in lines_of(path, "a class", 1):
+        line = line.strip()
+        name = by_number.get(int(line)) if line.isdecimal() and len(line) < 10 else line
+        name = line.split()[-1] if name not in known else name  # "<number> <name>", as in classes.txt
+        if name in known:
+            found.add(name)
+        else:
+            source.problems.append(Problem(f"{path.name}:{number}", f"no class {shown(line)} in images.txt"))
+    if not found:
+        some = ", ".join(sorted(known)[:3])
+        raise LayoutError(f"{path}: expected classes of images.txt by name or number ({printable(some)}, ...), found none of them")
+    return found

@@ -18,15 +18,17 @@ from __future__ import annotations
 
 import csv
 import io
-import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 from dmm.data.sources import Problem, Source, SourceError
 from dmm.data.transforms import Box
+from dmm.files import FileError, below, limit, lines, read_text, shown
 
 FILES = ("metadata.jsonl", "metadata.csv")
 SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "val": "test", "valid": "test", "validation": "test"}
+MOST_LINES = 50  # of one row of a table; a quote that closes later, or never, was not meant as one
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
@@ -55,13 +57,14 @@ def read(root: Path) -> Source:
     for path, split in tables:
         for number, row in _rows(path, source):
             _gather(source, entries, path, f"{source.name(path)}:{number}", row, split)
-    labels = {label: number for number, label in enumerate(sorted({e["label"] for e in entries.values() if e["label"]}))}
+    listed = set(entries)
+    _leave_out_contradictions(source, entries)
+    labels = {label: number for number, label in enumerate(sorted({e["label"] for e in entries.values() if e["label"] is not None}))}
     source.own_classes = bool(labels)
     for picture, entry in entries.items():
         class_id = labels.get(entry["label"], len(labels) + len(source)) if labels else None
         key = str(Path(source.name(picture)).with_suffix(""))
-        source.add(key, picture, entry["captions"], class_id, entry["split"], entry["box"], entry["where"])
-    listed = set(entries)
+        source.add(key, picture, entry["captions"], class_id, entry["split"] or "train", entry["box"], entry["where"])
     for folder in dict.fromkeys(path.parent for path, _ in tables):
         strays = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in ENDINGS and p not in listed]
         source.problems += [Problem(source.name(stray), "a picture that the metadata does not name") for stray in strays]
@@ -71,62 +74,116 @@ def read(root: Path) -> Source:
 
 def _rows(path: Path, source: Source) -> Iterator[tuple[int, dict]]:
     """(line number, fields) of each row; lines that are no row become problems."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: expected text in UTF-8, found other bytes at {error.start}; save it as UTF-8") from error
-    if path.suffix == ".csv":
-        yield from _table(path, text)
-        return
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            row, said = None, f"expected a JSON object on each line ({error})"
-        else:
-            said = f"expected a JSON object, found a {type(row).__name__}"
+    found = _table(path) if path.suffix == ".csv" else lines(path)
+    for number, row in found:
         if isinstance(row, dict):
             yield number, row
         else:
+            said = str(row).partition(": ")[2] if isinstance(row, FileError) else f"expected a JSON object, found a {type(row).__name__}"
             source.problems.append(Problem(f"{source.name(path)}:{number}", said))
 
 
-def _table(path: Path, text: str) -> Iterator[tuple[int, dict]]:
-    header = text.split("\n", 1)[0]
-    delimiter = next((mark for mark in ",;\t" if mark in header), ",")  # spreadsheets write ; in some countries
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-    lacking = [name for name in ("file_name", "text") if name not in (reader.fieldnames or [])]
+def _table(path: Path) -> Iterator[tuple[int, dict | FileError]]:
+    """(line number, fields) of each row of a table, or what is wrong with it."""
+    records = _records(io.StringIO(read_text(path, limit("json_bytes")), newline="").readlines())
+    number, header = next(records, (1, []))
+    if isinstance(header, FileError):
+        raise SourceError(f"{path}:{header}")
+    header = [name.strip() for name in header]
+    lacking = [name for name in ("file_name", "text") if name not in header]
     if lacking:
-        raise SourceError(f"{path}: expected the columns file_name and text in the first line, found {header.strip()[:80]!r}")
-    for row in reader:
-        yield reader.line_num, row
+        raise SourceError(f"{path}: expected the columns file_name and text in the first line, found {shown(','.join(header))}")
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        raise SourceError(f"{path}: the column {shown(twice)} stands twice; several captions of a picture are several rows")
+    for number, cells in records:
+        if isinstance(cells, list) and len(cells) != len(header):
+            hint = "; a caption with a comma stands in quotes" if len(cells) > len(header) else ""
+            cells = FileError(f"line {number}: expected {len(header)} cells as in the first line, found {len(cells)}{hint}")
+        yield number, dict(zip(header, cells, strict=True)) if isinstance(cells, list) else cells
+
+
+def _records(text: list[str]) -> Iterator[tuple[int, list[str] | FileError]]:
+    """(number of its first line, cells) of each row of a table; after a row that cannot be read, the next line begins a row.
+
+    Args:
+        text: the lines, with their ends.
+    """
+    header = text[0] if text else ""
+    delimiter = next((mark for mark in ",;\t" if mark in header), ",")  # spreadsheets write ; in some countries
+    place = 0
+    while place < len(text):
+        taken = text[place : place + MOST_LINES]
+        reader = csv.reader(taken, delimiter=delimiter, strict=True)
+        try:
+            cells, used = next(reader), reader.line_num
+            pasted = next((line for line in taken[1:used] if _begins_row(line, delimiter)), None)
+            if pasted is not None:
+                raise csv.Error(f"a quote that closes only after the next row, {shown(pasted.strip())}")
+        except csv.Error as error:
+            said = str(error).replace("unexpected end of data", f"a quote that does not close within {MOST_LINES} lines")
+            cells, used = FileError(f"line {place + 1}: cannot be read: {said}"), 1
+        if cells:
+            yield place + 1, cells
+        place += used
+
+
+def _begins_row(line: str, delimiter: str) -> bool:
+    """Whether a line inside a quoted cell looks like a row of its own: it begins with the name of a picture."""
+    return line.partition(delimiter)[0].strip().strip('"').lower().endswith(ENDINGS)
 
 
 def _gather(source: Source, entries: dict[Path, dict], table: Path, where: str, row: dict, split: str | None) -> None:
     """Add one row to its picture's entry; a row that cannot be used becomes a problem."""
     try:
-        name, captions = _text(row, "file_name"), _captions(row)
-        said = SPLITS.get(str(row.get("split") or split or "train").lower())
-        if said is None:
-            raise ValueError(f"split: expected train or test, found {row['split']!r}")
-        box = _box(row.get("bbox"))
-        picture = table.parent / name
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise ValueError(f"file_name: expected a picture below {source.name(table.parent)}/, found {name!r}")
+        picture, captions = below(table.parent, row.get("file_name")), _captions(row)
+        found = {"split": _split(row.get("split"), split), "label": _label(row.get("label")), "box": _box(row.get("bbox"))}
     except ValueError as error:
         source.problems.append(Problem(where, str(error)))
         return
-    fresh = {"captions": [], "split": said, "label": str(row.get("label") or ""), "box": box, "where": where}
-    entry = entries.setdefault(picture, fresh)
+    entry = entries.setdefault(picture, {"captions": [], "where": where, "against": {}} | found)
     entry["captions"] += [text for text in captions if text not in entry["captions"]]
+    for name, value in found.items():
+        if entry[name] is None:
+            entry[name] = value
+        elif value is not None and value != entry[name]:
+            entry["against"][name] = (where, value)
+
+
+def _leave_out_contradictions(source: Source, entries: dict[Path, dict]) -> None:
+    """Pictures whose rows say different things of them are not used."""
+    for picture in [picture for picture, entry in entries.items() if entry["against"]]:
+        entry = entries.pop(picture)
+        for name, (where, value) in entry["against"].items():
+            what = f"{name}: {shown(value)} contradicts {shown(entry[name])} of the same picture at {entry['where']}; it is not used"
+            source.problems.append(Problem(where, what))
+
+
+def _split(value, said: str | None) -> str | None:
+    """What a row says of its split, which may not contradict its folder; None where nothing is said."""
+    if value is None or value == "":
+        return said
+    found = SPLITS.get(value.strip().lower()) if isinstance(value, str) else None
+    if found is None:
+        raise FileError(f"split: expected train or test, found {shown(value)}")
+    if said not in (None, found):
+        raise FileError(f"split: {shown(value)} contradicts the folder, which is of the {said} split")
+    return found
+
+
+def _label(value) -> str | None:
+    """What pictures of one kind have in common; 0 and false are labels as well, nothing is none."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, (str, int, float, bool)):
+        raise FileError(f"label: expected a string or a number, found {shown(value)}")
+    return str(value).strip()
 
 
 def _text(row: dict, name: str) -> str:
     value = row.get(name)
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{name}: expected a string, found {'nothing' if value in (None, '') else repr(value)[:60]}")
+        raise FileError(f"{name}: expected a string, found {'nothing' if value in (None, '') else shown(value)}")
     return value.strip()
 
 
@@ -135,18 +192,18 @@ def _captions(row: dict) -> list[str]:
     if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
         return value
     if isinstance(value, list):
-        raise ValueError(f"text: expected a string or a list of strings, found {str(value)[:60]}")
+        raise FileError(f"text: expected a string or a list of strings, found {shown(value)}")
     return [_text(row, "text")]
 
 
 def _box(value) -> Box | None:
-    if value in (None, "", []):
+    if value is None or value in ("", []):
         return None
     try:
-        numbers = [float(v) for v in (value.strip("[]() ").replace(",", " ").split() if isinstance(value, str) else value)]
-        box = Box(*numbers)
-    except (TypeError, ValueError):
+        numbers = value.strip("[]() ").replace(",", " ").split() if isinstance(value, str) else value
+        box = Box(*(float(v) for v in numbers if not isinstance(v, bool)))
+    except (TypeError, ValueError, OverflowError):
         box = None
-    if box is None or not (box.width >= 1 and box.height >= 1):
-        raise ValueError(f"bbox: expected x, y, width, height in px, found {str(value)[:60]}")
+    if box is None or not (all(map(math.isfinite, box)) and box.width >= 1 and box.height >= 1):
+        raise FileError(f"bbox: expected x, y, width, height in px, found {shown(value)}")
     return box

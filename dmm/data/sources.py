@@ -7,8 +7,10 @@ a :class:`Problem`. Training never reads a source directly: :mod:`~dmm.data.prep
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -20,6 +22,7 @@ from tqdm import tqdm
 
 from dmm.data.transforms import Box, Job, open_picture, run_jobs, verify
 from dmm.data.vocab import tokenise
+from dmm.files import FileError, decode, is_writable_text, limit, name_of, printable, shown
 
 #: name -> (module, what it looks for), in the order in which they are tried.
 READERS = {
@@ -94,18 +97,59 @@ class Source:
             class_id: ``None``: a class of its own.
             said: where its captions stand, for the note.
         """
-        usable = tuple(text for caption in captions if (text := " ".join(caption.split())) and tokenise(text))
-        if not path.is_file():
+        usable = self._usable(captions, said or self.name(path))
+        if not _is_file(path):
             self.problems.append(Problem(self.name(path), "the picture is missing"))
+        elif box is not None and not all(map(math.isfinite, box)) or box is not None and min(box.width, box.height) < 1:
+            self.problems.append(Problem(said or self.name(path), f"a bounding box of at least one pixel was expected, found {tuple(box)}"))
         elif not usable:
             what = "no caption" if not captions else "no caption with a word in it (words are made of the letters a to z, digits and _)"
             self.problems.append(Problem(said or self.name(path), what))
         else:
             self.records.append(Record(key, path, usable, len(self.records) if class_id is None else class_id, split, box))
 
+    def _usable(self, captions: Sequence[str], where: str) -> tuple[str, ...]:
+        """The captions with a word in them; those that cannot be kept become problems."""
+        found = []
+        for caption in captions:
+            if len(caption) > limit("caption_characters"):
+                self.problems.append(Problem(where, f"a caption of {len(caption):,} characters; at most {limit('caption_characters'):,}"))
+            elif not is_writable_text(caption):
+                self.problems.append(Problem(where, f"a caption that cannot be written as UTF-8, with half a character: {shown(caption)}"))
+            elif (text := " ".join(caption.split())) and tokenise(text):
+                found.append(text)
+        return tuple(found)
+
     def name(self, path: Path) -> str:
         """A path as the user would write it: below the data set's folder."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
+
+    def sentences(self, path: Path) -> list[str]:
+        """:func:`read_sentences`; a file that cannot be read becomes a problem and gives none."""
+        try:
+            return read_sentences(path)
+        except SourceError as error:
+            self.problems.append(Problem(self.name(path), str(error).partition(": ")[2]))
+            return []
+
+    def leave_out_doubles(self) -> None:
+        """Pictures that the lists name twice are not used: which captions, class or split is right is not known."""
+        places: dict[str, list[Record]] = defaultdict(list)
+        keys: dict[str, set[str]] = defaultdict(set)
+        for record in self.records:
+            place = os.path.normpath(record.path)
+            places[place].append(record)
+            keys[record.key].add(place)
+        for some in places.values():
+            if len(some) > 1:
+                splits = " and ".join(dict.fromkeys(record.split for record in some))
+                what = f"the lists name this picture {len(some)} times ({splits}); name it once. It is not used"
+                self.problems.append(Problem(self.name(some[0].path), what))
+        self.records = [
+            record._replace(key=record.key + record.path.suffix) if len(keys[record.key]) > 1 else record
+            for record in self.records
+            if len(places[os.path.normpath(record.path)]) == 1
+        ]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -149,11 +193,43 @@ def words_of(records: Sequence[Record]) -> list[str]:
     return list(dict.fromkeys(word for record in records if record.split == "train" for text in record.captions for word in tokenise(text)))
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def once(pairs: Sequence[tuple[object, object]], say: Callable[[object, list], None]) -> dict:
+    """A table of the pairs whose key stands once, or every time with the same value; ``say`` is told the others and all their values."""
+    found = defaultdict(list)
+    for key, value in pairs:
+        if value not in found[key]:
+            found[key].append(value)
+    for key, values in found.items():
+        if len(values) > 1:
+            say(key, values)
+    return {key: values[0] for key, values in found.items() if len(values) == 1}
+
+
 def read_sentences(path: Path) -> list[str]:
-    """The lines of a caption file that are not empty; none if there is no such file."""
-    if not path.is_file():
+    """The lines of a caption file that are not empty; none if there is no such file.
+
+    Bytes that are no UTF-8 become the sign for them, as in the published codes.
+
+    Raises:
+        SourceError: UTF-16 without a byte order mark or another file with zero bytes, or one that is too large.
+    """
+    if not _is_file(path):
         return []
-    return [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    if path.stat().st_size > limit("text_bytes"):
+        raise SourceError(f"{name_of(path)}: expected at most {limit('text_bytes'):,} bytes of captions, found {path.stat().st_size:,}")
+    try:
+        return [line.strip() for line in decode(path.read_bytes(), "replace").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"{name_of(path)}: expected captions in UTF-8, found {error.reason} at {error.start}; save it as UTF-8"
+        ) from error
 
 
 def open_source(root: str | os.PathLike, layout: str | None = None) -> Source:
@@ -174,9 +250,13 @@ def open_source(root: str | os.PathLike, layout: str | None = None) -> Source:
     names = [layout] if layout else [name for name, (module, _) in READERS.items() if _reader(module).matches(root)]
     if not names:
         raise SourceError(_not_found(root))
-    source = _reader(READERS[names[0]][0]).read(root)
+    try:
+        source = _reader(READERS[names[0]][0]).read(root)
+    except FileError as error:
+        raise SourceError(str(error)) from error
+    source.leave_out_doubles()
     if not source.of("train"):
-        first = "".join(f"\n  {p.where}: {p.what}" for p in source.problems[:20]) or "\n  its lists are empty"
+        first = "".join(f"\n  {printable(p.where)}: {printable(p.what)}" for p in source.problems[:20]) or "\n  its lists are empty"
         raise SourceError(f"{root}: no usable picture to train on ({source.format}, {len(source.problems)} problems){first}")
     return source
 

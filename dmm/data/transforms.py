@@ -16,8 +16,14 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from dmm.files import one_line
+
 BOX_HALF = 0.75  # half-size of the box, of the bounding box's longer side
 MARGIN = 76 / 64  # shorter side before the crop, of the crop's side
+SEEN = 0.25  # least share of a bounding box that lies in its picture
+PIXELS = 24_000_000  # of a picture of any size in bytes; a larger one has a byte for every PIXELS_A_BYTE pixels
+PIXELS_A_BYTE = 64
+DEPTHS = ((0xFFF, 12), (0xFFFF, 16))  # (largest value, bits) of grey pictures that say less of themselves
 LONGEST = 4  # most of the longer side that is scaled, in shorter sides; the crop's room lies well within
 
 
@@ -36,21 +42,63 @@ def margin(size: int) -> int:
 
 
 def open_picture(path: str | os.PathLike, upright: bool = False) -> Image.Image:
-    """The whole picture, RGB; transparent places become white.
+    """The whole picture, RGB; transparent places become white, deep grey becomes 8 bit (:func:`_shallow`).
 
     Args:
         upright: turn it as the camera's EXIF note says; not for data sets whose boxes are in the file's own coordinates.
 
     Raises:
-        OSError: no such file, or not a picture.
+        OSError: no such file, or not a picture; one that is far larger than its file.
+        ValueError: numbers that mean no brightness.
     """
     with Image.open(path) as image:
+        count, held = image.width * image.height, os.path.getsize(path)
+        if count > max(PIXELS, PIXELS_A_BYTE * held):
+            raise OSError(f"{image.width} x {image.height} px in a file of {held:,} bytes; at most {PIXELS_A_BYTE} px a byte are read")
+        image = _shallow(image)
         if upright:
             image = ImageOps.exif_transpose(image)
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
             image = image.convert("RGBA")
             return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
         return image.convert("RGB")
+
+
+def _shallow(image: Image.Image) -> Image.Image:
+    """Grey of more than 8 bits as 8 bit, which Pillow would cut off at 255; any other picture as it is.
+
+    Whole numbers are of 16 bits, or of 12 if none exceeds 4095 (what microscopes and scanners store); floats go from 0 to 1, or to 255.
+
+    Raises:
+        ValueError: negative numbers, numbers that are not finite, or larger ones: what is white is not known.
+    """
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.asarray(image).astype(np.float64)
+    low, high = float(values.min()), float(values.max())
+    if image.mode == "F":
+        white = 1.0 if high <= 1 else 255.0
+    else:
+        white = next((2.0**bits - 1 for most, bits in DEPTHS if high <= most), 0.0)
+    if not (np.isfinite(values).all() and 0 <= low and high <= white):
+        raise ValueError(f"grey numbers from {low:g} to {high:g}: what is white is not known; save it with 8 or 16 bits")
+    grey = Image.fromarray((values * (255 / white)).round().astype(np.uint8))
+    exif = image.info.get("exif") or image.getexif()
+    grey.info |= {"exif": exif.tobytes() if isinstance(exif, Image.Exif) else exif} if exif else {}
+    return grey
+
+
+def check_box(image: Image.Image, box: Box) -> None:
+    """Refuse a bounding box that lies outside its picture: it belongs to another one, or is in other units.
+
+    Raises:
+        ValueError: less than a quarter of it is in the picture.
+    """
+    width = min(box.x + box.width, image.width) - max(box.x, 0)
+    height = min(box.y + box.height, image.height) - max(box.y, 0)
+    if width < 1 or height < 1 or width * height < SEEN * box.width * box.height:
+        said = ", ".join(f"{value:g}" for value in box)
+        raise ValueError(f"the bounding box {said} (x, y, width, height) misses the picture of {image.width} x {image.height} px")
 
 
 def cut_box(image: Image.Image, box: Box) -> Image.Image:
@@ -109,13 +157,16 @@ class Job(NamedTuple):
 def decode(job: Job, sizes: Sequence[int]) -> dict[int, np.ndarray] | str:
     """:func:`squares` of a file, or in a few words why it cannot be read."""
     try:
-        return squares(open_picture(job.path, job.upright), job.box, sizes)
+        image = open_picture(job.path, job.upright)
+        if job.box is not None:
+            check_box(image, job.box)
+        return squares(image, job.box, sizes)
     except FileNotFoundError:
         return "the picture is missing"
     except Exception as error:  # decoders fail in every way on damaged files; each failure is reported with its file
         if isinstance(error, OSError) and error.errno is not None:
             return f"cannot be read: {error.strerror}"
-        return f"not a readable picture ({' '.join(str(error).split())[:120] or type(error).__name__})"
+        return f"not a readable picture ({one_line(error) or type(error).__name__})"
 
 
 def verify(jobs: Sequence[Job]) -> list[tuple[int, str]]:

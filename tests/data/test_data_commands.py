@@ -35,6 +35,17 @@ def test_problems_are_listed_up_to_twenty(tmp_path):
     assert len(found["problems"]) == 25 and found["train"] == 5 and found["decoded"] is False
 
 
+def test_names_never_reach_the_terminal_raw(tmp_path):
+    layouts.folder(tmp_path, 2)
+    for name in ("\x1b[31mred.png", "\u202egnp.png"):
+        layouts.picture(tmp_path / name)
+    with open(tmp_path / "metadata.jsonl", "a") as file:
+        file.write('{"file_name": "\\u001b]0;title\\u0007.png", "text": "a"}\n')
+    checked = run("check", tmp_path, "--workers", 1)
+    assert checked.exit_code == 1 and "\\x1b[31mred.png" in checked.stdout and "\\u202e" in checked.stdout
+    assert all(line.isprintable() for line in checked.stdout.splitlines())
+
+
 def test_unusable(tmp_path):
     empty = run("check", tmp_path)
     assert empty.exit_code == 2 and "looked for" in empty.stderr and "metadata.jsonl" in empty.stderr

@@ -49,9 +49,9 @@ def test_optional_columns_of_own_pictures(tmp_path):
 
 
 BAD_ROWS = {
-    "not json": "JSON object",
+    "not json": "expected JSON",
     "[1]": "found a list",
-    '{"text": "a bird"}': "file_name: expected a string, found nothing",
+    '{"text": "a bird"}': "file_name: expected the name of a file, found nothing",
     '{"file_name": "0.png", "text": 3}': "text: expected a string",
     '{"file_name": "0.png", "text": ["a", 3]}': "list of strings",
     '{"file_name": "../0.png", "text": "a"}': "below",
