@@ -78,7 +78,7 @@ Minutes = Annotated[float | None, typer.Option(help="Stop, with a usable checkpo
 
 
 def _config(recipe: str, step: str, overrides: list[str] | None):
-    from dmm.config import ConfigError, override
+    from dmm.config import ConfigError, override, require_source
     from dmm.recipes import recipe as read
 
     pairs = {}
@@ -88,6 +88,7 @@ def _config(recipe: str, step: str, overrides: list[str] | None):
             raise ConfigError(f"--set: expected key=value, found {text!r}")
         pairs[key] = value
     config = override(read(recipe, step), pairs)
+    require_source(config)
     asked = pairs.keys() & {"part_colours", "train.part_colours"}
     if config.train.part_colours and config.data.source != "aviary" and not asked:
         typer.echo("note: train.part_colours of the recipe is left out: only Aviary knows the true colour of each part", err=True)
@@ -112,14 +113,14 @@ def _train(step, config, directory: Path, resume: bool, minutes: float | None, d
         typer.echo(f"  next: {following}")
 
 
-def _earlier(directory: Path, step: str) -> Path:
+def _earlier(directory: Path, step: str, recipe: str) -> Path:
     """The run that a later one builds on; where there is none, the error says which command makes it."""
     from dmm.checkpoint import CheckpointError, locate
 
     try:
         locate(directory)
     except CheckpointError as error:
-        raise CheckpointError(f"{error}. Train it first: dmm train {step} --out {directory}") from error
+        raise CheckpointError(f"{error}. Train it first: dmm train {step} --recipe {recipe} --out {directory}") from error
     return directory
 
 
@@ -172,7 +173,7 @@ def train_caption(
         match = Path("runs") / f"{recipe}-match"
     directory = out or Path("runs") / f"{recipe}-caption"
     following = f"dmm train gan --match {match or 'RUN'} --caption {directory}, with the same settings"
-    step = CaptionStep(config, match and _earlier(match, "match"))
+    step = CaptionStep(config, match and _earlier(match, "match", recipe))
     _train(step, config, directory, resume, minutes, dry, following)
 
 
@@ -181,9 +182,11 @@ def train_caption(
 def train_gan(
     recipe: Recipe = "dmmgan-aviary",
     out: Out = None,
-    match: Annotated[Path, typer.Option(help="Run directory of `dmm train match`.")] = Path("runs/aviary-match"),
+    match: Annotated[
+        Path | None, typer.Option(help="Run directory of `dmm train match`; runs/<recipe>-match, of Aviary's birds runs/aviary-match.")
+    ] = None,
     caption: Annotated[
-        Path | None, typer.Option(help="Run directory of `dmm train caption`; runs/aviary-caption if STREAM's loss is on or it is there.")
+        Path | None, typer.Option(help="Run directory of `dmm train caption`; runs/<recipe>-caption if STREAM's loss is on or it is there.")
     ] = None,
     resume: Resume = False,
     minutes: Minutes = None,
@@ -198,10 +201,13 @@ def train_gan(
 
     Example: dmm train gan --out runs/cats-gan --resume, with the settings that the run was begun with
     """
+    from dmm.recipes import encoders
     from dmm.training.adversarial import GanStep
 
     config = _config(recipe, "gan", overrides)
-    directory, usual = out or Path("runs") / f"{recipe}-gan", Path("runs/aviary-caption")
+    readers = encoders(recipe)
+    directory, usual = out or Path("runs") / f"{recipe}-gan", Path("runs") / f"{readers}-caption"
+    match = match or Path("runs") / f"{readers}-match"
     if caption is None and (config.train.stream or usual.exists()):
         caption = usual
     if 0 < config.train.steps <= config.train.initial_steps:
@@ -212,9 +218,9 @@ def train_gan(
             err=True,
         )
     following = f"dmm generate CAPTION --model {directory}; python app.py {directory}"
-    _earlier(match, "match")
+    _earlier(match, "match", readers)
     if caption is not None and config.train.stream:
-        _earlier(caption, "caption")
+        _earlier(caption, "caption", readers)
     step = GanStep(config, match, caption)
     _train(step, config, directory, resume, minutes, dry, following)
 

@@ -1,7 +1,8 @@
 """Every number a run depends on, as frozen dataclasses: one phrase and one unit for each field.
 
-A recipe (``dmm/recipes/*.yaml``) overrides these defaults, ``--set key=value`` overrides the recipe. The defaults are the published
-bird settings of DMM-GAN.
+A recipe (``dmm/recipes/*.yaml``) overrides these defaults, ``--set key=value`` overrides the recipe. The defaults are
+DMM-GAN's published sizes, learning rates and loss weights, but not its word mask (``mask_pairing``), its encoders trained on ImageNet, its
+mirrored pictures and its separate passes (``one_pass``), and Aviary for data; every published run is a recipe.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class ModelConfig:
 class DataConfig:
     """What is read and how it is cut."""
 
-    source: str = "aviary"  # "aviary", or a directory
+    source: str = "aviary"  # "aviary", or the directory of a data set; recipes of CUB and COCO have none, it has to be given
     level: str = "garden"  # Aviary level: "garden" or "world"
     images: int = 12000  # Aviary birds drawn for training
     seed: int = 0  # Aviary seed
@@ -132,6 +133,18 @@ class Config:
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
+
+
+def require_source(config: Config) -> None:
+    """Refuse a recipe of a published data set for which nobody said where that data set lies.
+
+    Raises:
+        ConfigError: ``data.source`` is empty.
+    """
+    if not config.data.source:
+        raise ConfigError(
+            "data.source: expected the folder of the recipe's data set (CUB-200-2011 or COCO), found none; give it: --set source=DIR"
+        )
 
 
 def to_dict(config) -> dict:

@@ -1,13 +1,20 @@
-"""Named settings: one small YAML file each, overriding the defaults of :mod:`dmm.config`, which are the published bird settings."""
+"""Named settings: one small YAML file each, overriding the defaults of :mod:`dmm.config`.
+
+A recipe has the sections ``model``, ``data`` and ``train``, ``steps`` with further settings of one step each ("match", "caption", "gan";
+keys of ``train``, or of another section with its name before a dot), ``base``, the recipe that it goes on from, and ``encoders``, the
+recipe whose matching and captioning runs its generator is trained on, if they are not its own. It is laid over its base key by key, at
+every depth: what it does not name stays as the base has it.
+"""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from importlib import resources
 
 import yaml
 
-from dmm.config import Config, ConfigError, from_dict, to_dict
+from dmm.config import Config, ConfigError, from_dict, override, to_dict
 
 
 def names() -> list[str]:
@@ -37,20 +44,35 @@ def recipe(name: str, step: str | None = None) -> Config:
     """
     values = _values(name)
     steps = values.pop("steps", {})
+    values.pop("encoders", None)
     unknown = set(values) - {"model", "data", "train"}
     if unknown:
-        raise ConfigError(f"recipe {name}: unknown section {sorted(unknown)[0]!r}; expected model, data, train, steps")
-    if step is not None:
-        values["train"] = {**values.get("train", {}), **steps.get(step, {}), "step": step}
-    base = to_dict(Config())
-    return from_dict(Config, {section: {**base[section], **values.get(section, {})} for section in base}, f"recipe {name}")
+        raise ConfigError(f"recipe {name}: unknown section {sorted(unknown)[0]!r}; expected model, data, train, steps, base, encoders")
+    config = from_dict(Config, merged(to_dict(Config()), values), f"recipe {name}")
+    if step is None:
+        return config
+    own = {key if "." in key else f"train.{key}": value for key, value in steps.get(step, {}).items()}
+    try:
+        return override(config, own | {"train.step": step})
+    except ConfigError as error:
+        raise ConfigError(f"recipe {name}, steps.{step}: {error}") from error
+
+
+def encoders(name: str) -> str:
+    """The recipe whose matching and captioning runs the generator of recipe ``name`` is trained on."""
+    return _values(name).get("encoders", name)
+
+
+def merged(base: Mapping, values: Mapping) -> dict:
+    """``values`` laid over ``base``, key by key at every depth; lists are replaced whole."""
+    both = {key: merged(base[key], value) for key, value in values.items() if isinstance(value, Mapping) and key in base}
+    return {**base, **values, **both}
 
 
 def _values(name: str) -> dict:
-    """The YAML of a recipe over that of its ``base``, section by section."""
+    """The YAML of a recipe over that of its ``base``."""
     values = yaml.safe_load(_text(name)) or {}
-    base = _values(values.pop("base")) if "base" in values else {}
-    return {section: {**base.get(section, {}), **values.get(section, {})} for section in {**base, **values}}
+    return merged(_values(values.pop("base")), values) if "base" in values else values
 
 
 def _text(name: str) -> str:

@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from dmm.config import Config, ConfigError
+from dmm.config import Config, ConfigError, require_source
 from dmm.data.aviary.cache import AviaryCache
 from dmm.data.aviary.grammar import AVIARY_VOCABULARY, captions
 from dmm.data.aviary.species import bird
@@ -51,6 +51,7 @@ class Feed:
     """
 
     def __init__(self, config: Config, vocab: Vocabulary | None = None):
+        require_source(config)
         data = config.data
         self.config = config
         self.drawn = data.source == "aviary"
