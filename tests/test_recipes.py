@@ -7,7 +7,7 @@ import torch
 
 from dmm.config import Config, ConfigError, require_source, to_dict
 from dmm.models.registry import create_model, find_model, list_models
-from dmm.recipes import describe, encoders, merged, names, recipe
+from dmm.recipes import describe, encoders, merged, names, recipe, step_names
 
 CUB, COCO = 8855, 82783  # training pictures
 STEPS = ("match", "caption", "gan")
@@ -194,6 +194,12 @@ def test_every_system_has_a_published_recipe_for_birds():
 def test_discriminators_with_spectral_norm_are_called_as_often_as_published(name):
     if find_model(recipe(name).model.system).norm == "spectral" and "magp" not in find_model(recipe(name).model.system).losses:
         assert recipe(name, "gan").train.one_pass is False
+
+
+@pytest.mark.parametrize("name", published())
+def test_a_captioner_is_trained_where_redescription_has_a_weight(name):
+    assert ("caption" in step_names(name)) == (GAN[name]["stream"] > 0)
+    assert {"match", "gan"} <= set(step_names(name))
 
 
 def test_merging_is_deep_and_leaves_its_arguments_alone():

@@ -29,7 +29,7 @@ def describe(name: str) -> str:
 
 def step_names(name: str) -> tuple[str, ...]:
     """The steps of training ("match", "caption", "gan") that a recipe, or its base, has settings for."""
-    return tuple(_values(name).get("steps", {}))
+    return tuple(step for step, settings in _values(name).get("steps", {}).items() if settings)
 
 
 def recipe(name: str, step: str | None = None) -> Config:
@@ -51,7 +51,7 @@ def recipe(name: str, step: str | None = None) -> Config:
     config = from_dict(Config, merged(to_dict(Config()), values), f"recipe {name}")
     if step is None:
         return config
-    own = {key if "." in key else f"train.{key}": value for key, value in steps.get(step, {}).items()}
+    own = {key if "." in key else f"train.{key}": value for key, value in (steps.get(step) or {}).items()}
     try:
         return override(config, own | {"train.step": step})
     except ConfigError as error:
