@@ -78,7 +78,12 @@ def build(part: str, config: ModelConfig, vocab: Vocabulary) -> nn.Module:
         return create_image_encoder(config)
     if part == "cloze":
         return ClozeHead(len(vocab), config.text_dim)
-    return Captioner(create_caption_encoder(config), CaptionDecoder(len(vocab), config.caption_embedding, config.caption_hidden))
+    if config.caption_attention and config.caption_encoder != "small":
+        raise ValueError(
+            f"model.caption_attention: expected caption_encoder 'small', which has regions, found {config.caption_encoder!r}; set it to 0"
+        )
+    decoder = CaptionDecoder(len(vocab), config.caption_embedding, config.caption_hidden, heads=config.caption_attention)
+    return Captioner(create_caption_encoder(config), decoder)
 
 
 def write(

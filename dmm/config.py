@@ -40,6 +40,7 @@ class ModelConfig:
     encoder_size: int = 64  # side of the picture that the small image encoders read, px
     caption_embedding: int = 256  # STREAM decoder's embedding, numbers
     caption_hidden: int = 512  # STREAM decoder's LSTM width
+    caption_attention: int = 0  # heads by which STREAM's decoder attends to the 8x8 regions at every word; 0, published: the code once
     memory: bool = True  # DM-GAN, M: refine with a memory of the words; off only in its ablation
     writing_gate: bool = True  # DM-GAN, WG: mix each word with the picture when it is written; off only in its ablation
     response_gate: bool = True  # DM-GAN, RG: weigh picture and answer at each place; off only in its ablation

@@ -1,6 +1,8 @@
 """STREAM: a picture is described again, word by word, by an LSTM (MirrorGAN, Eqs. 8-9; DMM-GAN).
 
-The picture's feature is the LSTM's first input and predicts the first token; then every token of the caption predicts the next.
+The picture's code is the LSTM's first input and predicts the first token; then every token of the caption predicts the next. That is all
+that the published decoder sees of the picture. With ``heads`` > 0 (not in the papers) the LSTM's state also attends to the picture's
+regions before every word.
 """
 
 from __future__ import annotations
@@ -9,6 +11,49 @@ import torch
 from torch import Tensor, nn
 
 from dmm.precise import precise
+
+REGIONS = 64  # places of an encoder's 8x8 regions
+
+
+class RegionAttention(nn.Module):
+    """What a state of the decoder finds in the regions: cross-attention, and a layer that joins both.
+
+    Args:
+        hidden: numbers in a state.
+        inputs: channels of a region.
+        heads: of the attention, each ``width`` wide.
+        width: numbers in a head's keys and values.
+    """
+
+    def __init__(self, hidden: int, inputs: int, heads: int, width: int = 32):
+        super().__init__()
+        self.heads, inner = heads, heads * width
+        self.query = nn.Linear(hidden, inner)
+        self.memory = nn.Conv1d(inputs, 2 * inner, 1)  # keys and values of each region
+        self.positions = nn.Parameter(0.1 * torch.randn(1, 2 * inner, REGIONS))
+        self.join = nn.Sequential(nn.Linear(hidden + inner, hidden), nn.GELU(), nn.Linear(hidden, hidden))
+
+    def read(self, regions: Tensor) -> tuple[Tensor, Tensor]:
+        """Regions B D 8 8 -> keys and values, B heads 64 width each.
+
+        Raises:
+            ValueError: another number of regions.
+        """
+        if regions.shape[2] * regions.shape[3] != REGIONS:
+            raise ValueError(f"model.caption_attention: expected 8x8 regions, found {regions.shape[2]}x{regions.shape[3]}")
+        keys, values = (self.memory(regions.flatten(2)) + self.positions).unflatten(1, (2, self.heads, -1)).unbind(1)
+        return keys.transpose(2, 3), values.transpose(2, 3)
+
+    def weights(self, states: Tensor, keys: Tensor) -> Tensor:
+        """States B T hidden -> where each head looks, B heads T 64; rows sum to one."""
+        query = self.query(states).unflatten(2, (self.heads, -1)).transpose(1, 2)  # B heads T width
+        return (query @ keys.transpose(2, 3) / query.shape[3] ** 0.5).softmax(3)
+
+    def forward(self, states: Tensor, memory: tuple[Tensor, Tensor]) -> Tensor:
+        """States B T hidden -> states that know what the picture shows where they looked, B T hidden."""
+        keys, values = memory
+        found = self.weights(states, keys) @ values  # B heads T width
+        return states + self.join(torch.cat((states, found.transpose(1, 2).flatten(2)), dim=2))
 
 
 class CaptionDecoder(nn.Module):
@@ -19,38 +64,55 @@ class CaptionDecoder(nn.Module):
         embedding: numbers in a word embedding, equal to the picture feature's.
         hidden: LSTM width (published: twice the configured hidden size).
         layers: LSTM layers.
+        heads: of the attention over the picture's regions before every word; 0, published: none.
     """
 
-    def __init__(self, vocab_size: int, embedding: int = 256, hidden: int = 512, layers: int = 1):
+    def __init__(self, vocab_size: int, embedding: int = 256, hidden: int = 512, layers: int = 1, heads: int = 0):
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, embedding)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         self.lstm = nn.LSTM(embedding, hidden, layers, batch_first=True)
         self.linear = nn.Linear(hidden, vocab_size)
+        self.attention = RegionAttention(hidden, embedding, heads) if heads else None
 
     @precise
-    def forward(self, features: Tensor, captions: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, features: Tensor, captions: Tensor, lengths: Tensor, regions: Tensor | None = None) -> Tensor:
         """Teacher forcing.
 
         Args:
             features: B E picture features.
             captions: B L word ids.
             lengths: B tokens in each caption.
+            regions: B E 8 8 of the picture, if the decoder attends to them.
 
         Returns:
             logits B T V with T the largest length; position t predicts token t. Positions past a caption's length mean nothing.
+
+        Raises:
+            ValueError: no regions for a decoder that attends to them.
         """
         steps = int(lengths.max())
         inputs = torch.cat((features[:, None], self.embedding(captions[:, : steps - 1])), dim=1)  # B T E
-        return self.linear(self.lstm(inputs)[0])
+        return self._logits(self.lstm(inputs)[0], self._memory(regions))
+
+    def _memory(self, regions: Tensor | None) -> tuple[Tensor, Tensor] | None:
+        if self.attention is None:
+            return None
+        if regions is None:
+            raise ValueError("model.caption_attention: expected an image encoder with regions ('small'), found none")
+        return self.attention.read(regions)
+
+    def _logits(self, states: Tensor, memory: tuple[Tensor, Tensor] | None) -> Tensor:
+        """LSTM states B T H -> logits B T V."""
+        return self.linear(states if memory is None else self.attention(states, memory))
 
     @torch.no_grad()
-    def greedy(self, features: Tensor, steps: int = 20) -> Tensor:
-        """The likeliest token at every step, B steps; does not stop at the end token."""
-        inputs, state, ids = features[:, None], None, []
+    def greedy(self, features: Tensor, steps: int = 20, regions: Tensor | None = None) -> Tensor:
+        """The likeliest token at every step, B steps; does not stop at the end token. Arguments as of :meth:`forward`."""
+        inputs, state, ids, memory = features[:, None], None, [], self._memory(regions)
         for _ in range(steps):
             hidden, state = self.lstm(inputs, state)
-            token = self.linear(hidden[:, 0]).argmax(1)
+            token = self._logits(hidden, memory)[:, 0].argmax(1)
             ids.append(token)
             inputs = self.embedding(token)[:, None]
         return torch.stack(ids, dim=1)
@@ -71,10 +133,12 @@ class Captioner(nn.Module):
 
     def forward(self, images: Tensor, captions: Tensor, lengths: Tensor) -> Tensor:
         """Pictures B 3 S S, captions B L, lengths B -> logits B T V."""
-        return self.decoder(self.encoder(images)[1], captions, lengths)
+        regions, code = self.encoder(images)
+        return self.decoder(code, captions, lengths, regions)
 
     @torch.no_grad()
     def sentences(self, images: Tensor, vocab, steps: int = 20) -> list[str]:
         """What the pictures B 3 S S show, in words of ``vocab``, up to the end token; special tokens are left out."""
-        ids = self.decoder.greedy(self.encoder(images)[1], steps)
+        regions, code = self.encoder(images)
+        ids = self.decoder.greedy(code, steps, regions)
         return [" ".join(vocab.decode(row)) for row in ids.tolist()]

@@ -45,7 +45,8 @@ from dmm.training.steps import descend, rate_at, stream_of
 from dmm.training.text_losses import TextLosses
 
 #: Settings on which the recipe and the trained readers must agree.
-TEXT_FIELDS = ("text_dim", "embedding_dim", "convention", "encoder_width", "encoder_size", "caption_embedding", "caption_hidden")
+TEXT_FIELDS = ("text_dim", "embedding_dim", "convention", "encoder_width", "encoder_size")
+TEXT_FIELDS += ("caption_embedding", "caption_hidden", "caption_attention")
 TRACED = 4  # captions of a trace that is written while training
 #: Maps with a channel axis, which would fill the disk and which no figure of a run reads.
 UNTRACED = ("hidden", "response", "global_weights", "global_response", "word_context", "sentence_attention", "sentence_context")

@@ -282,34 +282,48 @@ class CaptionStep(EncoderStep):
             networks["seen_colours"] = nn.Linear(config.model.caption_embedding, len(COLOURED_PARTS) * len(COLOURS))
         self.reads_pictures = not config.train.frozen_encoder
         super().__init__(config, feed, networks, ("captioner",))
-        self.summaries = None
+        self.maps = None
         if config.train.frozen_encoder:
             if isinstance(captioner.encoder.code, nn.Module):  # an encoder whose code is no module of its own has a trunk built frozen
                 captioner.encoder.requires_grad_(False)
                 captioner.encoder.code.requires_grad_(True)
-            self.summaries = self._summaries(captioner.encoder.eval())
+            self.maps = self._maps(captioner.encoder.eval(), captioner.decoder.attention is not None)
 
     @torch.no_grad()
-    def _summaries(self, encoder: nn.Module, versions: int = 2, size: int = 64) -> Tensor:
-        """What the frozen trunk sees in every training picture, augmented in ``versions`` ways: V N F, computed once, in turns by all."""
+    def _maps(self, encoder: nn.Module, whole: bool, versions: int = 2, size: int = 64) -> Tensor:
+        """What the frozen trunk sees in every training picture, augmented in ``versions`` ways, computed once, in turns by all.
+
+        Summaries, V N F; with ``whole``, the maps that they are made from, V N C 8 8 in fp16.
+        """
         count, device = len(self.feed.cache), self.ranks.device
         chunks = [(version, range(start, min(start + size, count))) for version in range(versions) for start in range(0, count, size)]
-        width = encoder.summary(encoder.features(torch.zeros(1, 3, self.size, self.size, device=device))).shape[1]
-        found = torch.zeros(versions, count, width, device=device)
+
+        def look(images: Tensor) -> Tensor:
+            return encoder.features(images).half() if whole else encoder.summary(encoder.features(images))
+
+        shape = look(torch.zeros(1, 3, self.size, self.size, device=device))[0]
+        found = shape.new_zeros(versions, count, *shape.shape)
         for version, rows in tqdm(chunks[self.ranks.rank :: self.ranks.world], "pictures", disable=not sys.stderr.isatty()):
             stream = stream_of(self.config.train.seed, version * count + rows.start, 3, Ranks(device))
             pictures = augment(pixels(self.feed.cache.images(self.size, rows), device), self.config.train.augment, stream)
-            found[version, rows.start : rows.stop] = encoder.summary(encoder.features(pictures))
+            found[version, rows.start : rows.stop] = look(pictures)
         return self.ranks.sum(found)
+
+    def _seen(self, encoder: nn.Module, batch: Batch, images: Tensor | None, index: int) -> tuple[Tensor | None, Tensor]:
+        """Regions B E 8 8, None if nothing reads them, and code B E of the batch's pictures."""
+        if self.maps is None:
+            return gathering(encoder, self.ranks)(images)
+        maps = self.maps[index % len(self.maps), batch.indices]
+        if maps.dim() == 2:
+            return None, encoder.code(maps)
+        maps = maps.float()
+        return encoder.regions(maps + encoder.positions), encoder.code(encoder.summary(maps))
 
     def losses(self, batch: Batch, images: Tensor | None, index: int) -> dict[str, Tensor]:
         """Cross-entropy of the caption given the picture."""
         captioner = self.networks["captioner"]
-        if self.summaries is None:
-            code = gathering(captioner.encoder, self.ranks)(images)[1]
-        else:
-            code = captioner.encoder.code(self.summaries[index % len(self.summaries), batch.indices])
-        logits = captioner.decoder(code, batch.captions, batch.lengths)
+        regions, code = self._seen(captioner.encoder, batch, images, index)
+        logits = captioner.decoder(code, batch.captions, batch.lengths, regions)
         terms = {"caption": caption_loss(logits, batch.captions, batch.lengths)}
         if self.config.train.content:
             targets = batch.captions[:, : logits.shape[1]]

@@ -79,4 +79,5 @@ class TextLosses:
         return terms
 
     def _describe(self, picture: Tensor, captions: Tensor, lengths: Tensor) -> Tensor:
-        return self.captioner.decoder(gathering(self.captioner.encoder, self.ranks)(picture)[1], captions, lengths)
+        regions, code = gathering(self.captioner.encoder, self.ranks)(picture)
+        return self.captioner.decoder(code, captions, lengths, regions)

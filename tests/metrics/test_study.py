@@ -150,7 +150,9 @@ def test_evaluate_paints_once_and_is_json(judge, cache, tmp_path):
 def test_evaluate_says_which_network_is_missing(judge, cache):
     pipe = ToyPipeline()
     pipe.captioner = None
-    with pytest.raises(ValueError, match="toy lacks a network: caption_f1 needs its captioner. Go on with --metrics attributes"):
+    with pytest.raises(
+        ValueError, match="toy lacks a network: caption_f1 needs its captioner; claims needs its captioner. Go on with --metrics attributes"
+    ):
         evaluate(pipe, captions=12, judge=judge, cache=cache, progress=False)
     assert set(evaluate(pipe, captions=12, judge=judge, cache=cache, metrics=("attributes",), progress=False)["metrics"]) == {"attributes"}
 

@@ -61,14 +61,49 @@ def test_the_code_knows_where_a_colour_is():
 
 
 @torch.no_grad()
-def test_greedy_words_are_the_likeliest_under_teacher_forcing():
+@pytest.mark.parametrize("heads", [0, 3])
+def test_greedy_words_are_the_likeliest_under_teacher_forcing(heads):
     torch.manual_seed(0)
-    decoder = CaptionDecoder(12, 5, 7, layers=2)
-    features = torch.randn(3, 5)
-    ids = decoder.greedy(features, steps=6)
-    logits = decoder(features, ids, torch.tensor([6, 4, 2]))
+    decoder = CaptionDecoder(12, 5, 7, layers=2, heads=heads)
+    features, regions = torch.randn(3, 5), torch.randn(3, 5, 8, 8)
+    ids = decoder.greedy(features, 6, regions)
+    logits = decoder(features, ids, torch.tensor([6, 4, 2]), regions)
     assert logits.shape == (3, 6, 12)
     assert torch.equal(logits.argmax(2), ids)
+
+
+def test_a_decoder_that_attends_sees_the_regions_at_every_word_and_knows_their_places():
+    torch.manual_seed(0)
+    decoder = CaptionDecoder(12, 5, 7, heads=2)
+    features, captions, lengths = torch.randn(2, 5), torch.randint(12, (2, 6)), torch.tensor([6, 6])
+    regions = torch.randn(2, 5, 8, 8, requires_grad=True)
+    logits = decoder(features, captions, lengths, regions)
+    for word in range(6):
+        (gradient,) = torch.autograd.grad(logits[0, word].square().sum(), regions, retain_graph=True)
+        assert gradient[0].abs().sum() > 0 and gradient[1].abs().sum() == 0
+    assert (decoder(features, captions, lengths, regions.flip(3)) - logits).abs().max() > 1e-4
+    keys, _ = decoder.attention.read(regions)
+    weights = decoder.attention.weights(torch.randn(2, 6, 7), keys)
+    assert weights.shape == (2, 2, 6, 64)
+    torch.testing.assert_close(weights.sum(3), torch.ones(2, 2, 6))
+
+
+def test_a_decoder_that_attends_needs_8x8_regions():
+    decoder = CaptionDecoder(12, 5, 7, heads=1)
+    captions, lengths = torch.zeros(1, 2, dtype=torch.long), torch.tensor([2])
+    with pytest.raises(ValueError, match="with regions"):
+        decoder(torch.randn(1, 5), captions, lengths)
+    with pytest.raises(ValueError, match="expected 8x8 regions, found 17x17"):
+        decoder(torch.randn(1, 5), captions, lengths, torch.randn(1, 5, 17, 17))
+
+
+@torch.no_grad()
+def test_the_published_decoder_has_no_attention_and_sees_no_regions():
+    torch.manual_seed(0)
+    decoder = CaptionDecoder(12, 5, 7)
+    assert {key.split(".")[0] for key in decoder.state_dict()} == {"embedding", "lstm", "linear"}
+    features, captions, lengths = torch.randn(2, 5), torch.randint(12, (2, 6)), torch.tensor([6, 3])
+    assert torch.equal(decoder(features, captions, lengths), decoder(features, captions, lengths, torch.randn(2, 5, 8, 8)))
 
 
 @torch.no_grad()

@@ -90,16 +90,19 @@ def test_a_game_of_mismatching_pictures_reads_those_too(toy_cache, readers, proc
     assert torch.equal(hand.real[64], batch.images[64][4:]) and torch.equal(hand.wrong_real[64], batch.images[64][wrong])
 
 
-def test_a_frozen_encoder_sees_every_picture_in_one_process(toy, readers, process, monkeypatch):
+@pytest.mark.parametrize("attention", [0, 2])
+def test_a_frozen_encoder_sees_every_picture_in_one_process(toy, readers, process, monkeypatch, attention):
     """What it sees is computed in turns: here by two processes one after the other, which leave each other's rows at 0."""
-    config, chunk = toy("caption"), CaptionStep._summaries
+    config, chunk = toy("caption", caption_attention=attention), CaptionStep._maps
     alone = CaptionStep(config, readers[0])
-    whole = chunk(alone, alone.networks["captioner"].encoder.eval(), size=3)
+    whole = chunk(alone, alone.networks["captioner"].encoder.eval(), attention > 0, size=3)
     monkeypatch.setattr(Ranks, "sum", lambda self, local: local)
     parts = []
     for rank in range(2):
         process(rank)
         step = CaptionStep(config, readers[0])
-        parts.append(chunk(step, step.networks["captioner"].encoder.eval(), size=3))
+        parts.append(chunk(step, step.networks["captioner"].encoder.eval(), attention > 0, size=3))
     assert torch.equal(parts[0] + parts[1], whole) and whole.shape[:2] == (2, 8)
-    assert not ((parts[0] != 0).any(2) & (parts[1] != 0).any(2)).any() and all((part != 0).any() for part in parts)
+    first, second = ((part != 0).flatten(2).any(2) for part in parts)
+    assert whole.dtype == (torch.float16 if attention else torch.float32)
+    assert not (first & second).any() and first.any() and second.any()

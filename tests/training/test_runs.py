@@ -18,10 +18,11 @@ def quiet(text):
     """Say nothing."""
 
 
-@pytest.mark.parametrize("kind", ["match", "caption"])
-def test_resumed_encoders_equal_uninterrupted_ones(toy, tmp_path, readers, kind):
+@pytest.mark.parametrize(("kind", "attention"), [("match", 0), ("caption", 0), ("caption", 2)])
+def test_resumed_encoders_equal_uninterrupted_ones(toy, tmp_path, readers, kind, attention):
     make = {"match": MatchStep, "caption": lambda config: CaptionStep(config, readers[0])}[kind]
-    whole, half = toy(kind, final_rate=1.0), toy(kind, steps=2, final_rate=1.0)
+    changes = {"final_rate": 1.0, "caption_attention": attention}
+    whole, half = toy(kind, **changes), toy(kind, steps=2, **changes)
     run(make(whole), whole, tmp_path / "whole", say=quiet)
     run(make(half), half, tmp_path / "parts", say=quiet)
     run(make(whole), whole, tmp_path / "parts", resume=True, say=quiet)
@@ -124,12 +125,43 @@ def test_sentence_features_learn_to_tell_the_captioned_colours_apart(toy):
 def test_a_frozen_encoder_stays_and_must_come_from_somewhere(toy, readers):
     step = CaptionStep(toy("caption", frozen_encoder=True), readers[0])
     before = {key: value.clone() for key, value in step.networks["captioner"].encoder.state_dict().items()}
-    assert step.summaries.shape == (2, 8, 64 * 4)
+    assert step.maps.shape == (2, 8, 64 * 4)
     step.update(0)
     moved = {key for key, value in step.networks["captioner"].encoder.state_dict().items() if not torch.equal(value, before[key])}
     assert moved == {"code.weight", "code.bias"}
     with pytest.raises(ConfigError, match="give --match"):
         CaptionStep(toy("caption", frozen_encoder=True))
+
+
+def test_a_captioner_that_looks_learns_from_maps_computed_once(toy, readers):
+    """The maps give what the pictures give; everything of the decoder moves, and of the encoder its last layer alone."""
+    step = CaptionStep(toy("caption", frozen_encoder=True, caption_attention=2, augment=0), readers[0])
+    captioner, batch = step.networks["captioner"], step.feed.batch(0, 4)
+    assert step.maps.shape == (2, 8, 16, 8, 8)
+    with torch.no_grad():
+        regions, code = step._seen(captioner.encoder, batch, None, 0)
+        seen = captioner.encoder(step.feed.cache.images(64, batch.indices) / 127.5 - 1)
+    torch.testing.assert_close(regions, seen[0], atol=2e-3, rtol=1e-3)
+    torch.testing.assert_close(code, seen[1], atol=2e-3, rtol=1e-3)
+    before = {key: value.clone() for key, value in captioner.state_dict().items()}
+    step.update(0)
+    moved = {key for key, value in captioner.state_dict().items() if not torch.equal(value, before[key])}
+    assert {key for key in moved if key.startswith("encoder.")} == {"encoder.code.weight", "encoder.code.bias"}
+    assert {key for key in before if key.startswith("decoder.")} <= moved
+
+
+def test_a_captioner_that_looks_reads_pictures_in_the_generator_s_loss(toy, tmp_path, readers):
+    caption = toy("caption", steps=1, caption_attention=2)
+    run(CaptionStep(caption, readers[0]), caption, tmp_path / "caption", say=quiet)
+    step = GanStep(toy("gan", steps=1, caption_attention=2, stream=1, initial_steps=0, frozen_steps=0), readers[0], tmp_path / "caption")
+    assert step.update(0)["stream"] > 0
+    with pytest.raises(CheckpointError, match="caption_attention is 2, the recipe says 0"):
+        GanStep(toy("gan", caption_attention=0), readers[0], tmp_path / "caption")
+
+
+def test_an_encoder_without_regions_cannot_be_looked_at(toy, readers):
+    with pytest.raises(ValueError, match="model.caption_attention: expected caption_encoder 'small'"):
+        CaptionStep(toy("caption", caption_attention=2, caption_encoder="resnet", frozen_encoder=False))
 
 
 def test_an_encoder_that_is_not_frozen_learns(toy):

@@ -174,7 +174,7 @@ def _join(parts: list[str], comma: bool = False) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])}{',' if comma else ''} and {parts[-1]}"
 
 
-def _in_sight(bird: Bird) -> dict[str, float]:
+def in_sight(bird: Bird) -> dict[str, float]:
     """Colour -> share of the plumage in sight; of two colours of a part, the second counts less."""
     shares: dict[str, float] = {}
     for part, share in _IN_SIGHT.items():
@@ -191,7 +191,7 @@ class _Writer:
         self.bird, self.rng = bird, rng
         self.slots: Slots = {}
         self.room = 0  # things that may still be added beside the pattern's own
-        self.in_sight = _in_sight(bird)
+        self.in_sight = in_sight(bird)
         alike = all(bird.colours[part] == bird.colours["crown"] for part in _HEAD)
         self.untold = {part: weight for part, weight in _TOLD.items() if part != "head" or alike}
         self.untold |= dict.fromkeys(bird.marks, _TOLD_MARK)
@@ -435,7 +435,7 @@ def captions(bird: Bird, n: int = 10) -> list[Caption]:
     """
     rng = bird.rng("captions")
     found: dict[str, Caption] = {}
-    called_by_colour = sum(_in_sight(bird)[colour] for colour in bird.colours["back"]) >= _LEAST_IN_SIGHT
+    called_by_colour = sum(in_sight(bird)[colour] for colour in bird.colours["back"]) >= _LEAST_IN_SIGHT
     for _ in range(30 * n + 30):
         if len(found) == n:
             break

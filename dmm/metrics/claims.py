@@ -1,0 +1,170 @@
+"""Does STREAM tell the truth? The claims of its sentences, against what is known of the birds.
+
+A sentence is parsed (:func:`dmm.data.aviary.grammar.read_slots`); each colour that it gives to a slot is one claim. Of a rendered bird
+everything is known, so each claim is true or false. Of a generated picture two things are known: its caption, which settles the claims of
+the slots that it names, and what the attribute judge reads, which settles those of seven parts. The share of true claims is a precision:
+a captioner that says little can be right, so claims and slots a sentence stand beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dmm.data.aviary.factors import HEAD_PARTS
+from dmm.data.aviary.grammar import in_sight, read_slots
+from dmm.data.aviary.traits import COLOURED_PARTS, COLOURS, Bird
+from dmm.metrics.attributes import PARTS
+from dmm.metrics.registry import register_metric
+
+Slots = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A colour given to a slot, and whether it is so; None where that is not known."""
+
+    slot: str
+    colour: str
+    true: bool | None
+
+
+def part_colours(bird: Bird) -> dict[str, frozenset[str]]:
+    """The colours that a sentence may truly give to each slot of a bird but "body"; a slot that the bird lacks is left out.
+
+    A head has the colours that crown, forehead and nape share; marks and patterns have their own.
+    """
+    found = {part: frozenset(bird.colours[part]) for part in COLOURED_PARTS}
+    found["head"] = frozenset.intersection(*(found[part] for part in HEAD_PARTS))
+    found |= {mark: frozenset((colour,)) for mark, colour in bird.marks.items()}
+    return found | {f"{part}_pattern_colour": frozenset((colour,)) for part, colour in bird.pattern_colours.items()}
+
+
+def claims_of_bird(slots: Slots, bird: Bird) -> list[Claim]:
+    """Each colour that a sentence claims, true or false of the bird.
+
+    Of the body the first colour must be the back's, as in the captions; any further one must be one of the plumage in sight.
+    """
+    known, body = part_colours(bird), bird.colours["back"]
+    found = []
+    for slot, colours in slots.items():
+        for number, colour in enumerate(colour for colour in colours if colour in COLOURS):
+            if slot == "body":
+                true = colour in body or (number > 0 and colour in in_sight(bird))
+            else:
+                true = colour in known.get(slot, ())
+            found.append(Claim(slot, colour, true))
+    return found
+
+
+def claims_of_caption(slots: Slots, caption: Slots) -> list[Claim]:
+    """Each colour that a sentence claims: true if the caption gives it to the slot too, false if it gives others, else not known."""
+    return [
+        Claim(slot, colour, colour in caption[slot] if slot in caption else None)
+        for slot, colours in slots.items()
+        for colour in colours
+        if colour in COLOURS
+    ]
+
+
+def claims_of_judge(slots: Slots, logits: Mapping[str, Tensor]) -> list[Claim]:
+    """Each colour claimed of the seven judged parts: true if it is among the judge's first k, for k colours of a part.
+
+    Args:
+        slots: of the sentence.
+        logits: part -> a score for each of the ``COLOURS``, 11.
+    """
+    found = []
+    for part in PARTS:
+        colours = [colour for colour in slots.get(part, ()) if colour in COLOURS]
+        first = {COLOURS[c] for c in logits[part].topk(len(colours)).indices.tolist()}
+        found += [Claim(part, colour, colour in first) for colour in colours]
+    return found
+
+
+def bootstrap(true: Tensor, known: Tensor, draws: int = 1000) -> list[float] | None:
+    """95 % interval of sum(true) / sum(known), both N a sentence, over sentences drawn with replacement; None without a known claim."""
+    if not known.sum():
+        return None
+    rng = torch.Generator().manual_seed(0)
+    rows = torch.randint(len(known), (draws, len(known)), generator=rng)
+    return (true[rows].sum(1) / known[rows].sum(1).clamp(min=1)).quantile(torch.tensor([0.025, 0.975])).tolist()
+
+
+def share_true(sentences: Sequence[Sequence[Claim]], counts: Callable[[Claim], bool] = lambda claim: True) -> dict:
+    """``{"true": share, "interval_95", "claims": of known truth, "unknown": others}`` of the claims that count, over all sentences."""
+    kept = [[claim.true for claim in claims if counts(claim)] for claims in sentences]
+    true = torch.tensor([sum(value is True for value in values) for values in kept], dtype=torch.float)
+    known = torch.tensor([sum(value is not None for value in values) for values in kept], dtype=torch.float)
+    total = int(known.sum())
+    return {
+        "true": float(true.sum()) / total if total else None,
+        "interval_95": bootstrap(true, known),
+        "claims": total,
+        "unknown": sum(map(len, kept)) - total,
+    }
+
+
+def _of_part(claim: Claim) -> bool:
+    return claim.slot in COLOURED_PARTS or claim.slot == "head"
+
+
+def summary(sentences: Sequence[Sequence[Claim]]) -> dict:
+    """Shares of true claims: of all, of the parts' colours alone, and of each slot; how much is claimed."""
+    slots = sorted({claim.slot for claims in sentences for claim in claims})
+    each = {}
+    for slot in slots:
+        values = [claim.true for claims in sentences for claim in claims if claim.slot == slot and claim.true is not None]
+        each[slot] = {"true": sum(values) / len(values) if values else None, "claims": len(values)}
+    return {
+        "all": share_true(sentences),
+        "parts": share_true(sentences, _of_part),
+        "slots": each,
+        "claims_a_sentence": sum(map(len, sentences)) / max(len(sentences), 1),
+        "slots_a_sentence": sum(len({claim.slot for claim in claims}) for claims in sentences) / max(len(sentences), 1),
+        "sentences": len(sentences),
+    }
+
+
+def _of_judge(said: Sequence[Slots], readings: Mapping[str, Tensor]) -> dict:
+    """Share of the claims of seven parts that the judge's logits, N 11 for each part, confirm."""
+    return share_true([claims_of_judge(slots, {part: readings[part][i] for part in PARTS}) for i, slots in enumerate(said)])
+
+
+@register_metric("claims", reads=("redescription", "judge"))
+def claims(study) -> dict:
+    """Share of the colours that STREAM's sentences claim which are true (higher is better), and how many they claim."""
+    wanted, shuffle = [caption.slots for caption in study.captions], study.shuffle.tolist()
+    birds, result = [study.birds.bird(i) for i in range(len(wanted))], {}
+    for size, sentences in study.generated["redescription"].items():
+        generated = [read_slots(text) for text in sentences]
+        rendered = [read_slots(text) for text in study.rendered["redescription"][size]]
+        result[str(size)] = {
+            "rendered": summary([claims_of_bird(slots, bird) for slots, bird in zip(rendered, birds, strict=True)])
+            | {"distinct_sentences": len(set(study.rendered["redescription"][size]))},
+            "rendered_floor_shuffled": share_true(
+                [claims_of_bird(slots, birds[i]) for slots, i in zip(rendered, shuffle, strict=True)], _of_part
+            ),
+            "generated": summary([claims_of_caption(slots, caption) for slots, caption in zip(generated, wanted, strict=True)])
+            | {"distinct_sentences": len(set(sentences))},
+            "generated_floor_shuffled": share_true(
+                [claims_of_caption(slots, wanted[i]) for slots, i in zip(generated, shuffle, strict=True)], _of_part
+            ),
+        }
+        if size in study.generated["judge"]:
+            result[str(size)]["generated"]["judged"] = _of_judge(generated, study.generated["judge"][size]["logits"])
+            result[str(size)]["rendered"]["judged"] = _of_judge(rendered, study.rendered["judge"][size]["logits"])
+    return {
+        "by_size": result,
+        "protocol": (
+            "colours that STREAM's sentences (greedy, the checkpoint's own captioner) give to slots, both parsed by the Aviary grammar. "
+            "rendered: true if the bird has the colour there (a head: in crown, forehead and nape; a body: first colour of the back, "
+            "further ones anywhere in sight; marks and patterns: their own; a mark that is not there is false). generated: true if the "
+            "caption gives the slot that colour, false if it gives another, unknown where it is silent; judged: seven parts, against the "
+            "judge's first choice, or first k for k colours. Floors: the same sentences against the bird or caption of another species, "
+            "parts only. 95 % intervals: 1,000 bootstrap draws of sentences."
+        ),
+    }
