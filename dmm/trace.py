@@ -78,6 +78,7 @@ class Trace:
     captions: list[str] | None = None  # B sentences as given
     words: list[list[str]] | None = None  # B lists of T strings, aligned with the T axis of every field
     seeds: list[int] | None = None  # B noise seeds
+    edits: list[dict] | None = None  # interventions under which it was generated, as explorer.interventions.to_data writes them
 
     @property
     def images(self) -> list[Tensor]:

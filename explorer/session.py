@@ -11,7 +11,6 @@ import dataclasses
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from torch import Tensor
@@ -105,11 +104,13 @@ class Session:
             model: a name of :attr:`models`; None is the first.
             caption: one sentence.
             seed: noise seed; the same (model, caption, seed, edits) gives the same numbers.
-            edits: :mod:`explorer.edits` records, applied in order.
+            edits: :mod:`explorer.edits` records, applied in order; the trace then says them in ``Trace.edits``, and its caption is the
+                edited one.
 
         Raises:
             UnknownModel: as :meth:`pipeline`.
             dmm.pipeline.CaptionError: no word of the caption is in the model's vocabulary.
+            explorer.edits.EditError: an edit that the system or the caption does not allow.
         """
         model = self._resolve(model)
         key = (model, tidy(caption), int(seed), tuple(edits))
@@ -121,9 +122,14 @@ class Session:
             if found is not None:
                 return found
             pipe = self.pipeline(model)
-            with ExitStack() as stack:
-                for edit in key[3]:
-                    stack.enter_context(edit.attached(pipe, key[1]))
+            if key[3]:
+                from explorer import edits as interventions
+                from explorer.interventions import to_data
+
+                with interventions.attached(pipe, *key[3], caption=key[1]) as edited:
+                    trace = pipe(edited, seed=key[2])
+                trace.edits = to_data(key[3])
+            else:
                 trace = pipe(key[1], seed=key[2])
             trace = trace.detach().to("cpu")
         self._keep(key, trace)
