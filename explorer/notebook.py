@@ -1,0 +1,358 @@
+"""The explorer from Python: one line to open a model, one to generate, one for each question. Every answer shows itself in a notebook.
+
+    import explorer
+
+    ex = explorer.open("dmmgan-aviary")
+    t = ex("a small red bird with black wings", seed=3)
+    t.words(k=5)
+    t.show("wings")
+    t.region((0, 0, 0.5, 0.5))
+    t.effects("red")
+    with ex.edits(mute="red"):
+        muted = ex("a small red bird with black wings", seed=3)
+    muted.against(t)
+
+Answers are HTML strings with plain data beside them (``rows``), so that they need no widget extension: JupyterLab, VS Code and Colab show
+the same, and a script prints them as text.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dmm.trace import Trace
+from explorer import cells, overlay, slots, words
+from explorer.edits import (
+    ClampResponseGate,
+    ClampWritingGate,
+    DropGlobal,
+    Edit,
+    EditError,
+    Exchange,
+    FreezeNoise,
+    Mute,
+    UniformAddressing,
+)
+from explorer.effects import difference, word_effects
+from explorer.interventions import describe, from_data, lacks
+from explorer.regions import read_region
+from explorer.session import Session
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An answer: plain rows, and how they are shown."""
+
+    title: str
+    rows: list[dict] = field(repr=False)
+    html: str = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def __repr__(self) -> str:
+        lines = ["  ".join(f"{name} {cells.said(value)}" for name, value in row.items()) for row in self.rows]
+        return "\n".join([self.title, *lines])
+
+
+class Explorer:
+    """Open models, and the edits that are on now. Call it with a caption to generate.
+
+    Args:
+        session: what is open.
+    """
+
+    def __init__(self, session: Session):
+        self.session = session
+        self._edits: tuple[Edit, ...] = ()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the open models; the first is the default."""
+        return self.session.models
+
+    def __call__(self, caption: str, seed: int = 0, model: str | None = None) -> View:
+        """Generate a caption, with the edits of the ``with`` block that this stands in.
+
+        Args:
+            caption: one sentence.
+            seed: of the noise.
+            model: name; None for the first.
+
+        Raises:
+            CaptionError: a caption that cannot be generated.
+            EditError: an edit that this system or caption does not allow.
+        """
+        return View(self, caption, seed, model, self._edits)
+
+    @contextmanager
+    def edits(
+        self,
+        *edits: Edit | Mapping,
+        mute: str | int | None = None,
+        exchange: tuple[str | int, str] | None = None,
+        where: str = "memory",
+        stages: tuple[int, ...] | None = None,
+        writing_gate: float | None = None,
+        response: str | None = None,
+        region: words.Region | None = None,
+        uniform: bool = False,
+        drop_global: bool = False,
+        freeze: tuple[str, int | None] | None = None,
+    ) -> Iterator[tuple[Edit, ...]]:
+        """Edits of every picture generated inside the ``with`` block, after those of the blocks around it; taken back at its end.
+
+        Args:
+            edits: records of :mod:`explorer.edits`, or their plain data.
+            mute: a word.
+            exchange: a word, and the word that is read in its place.
+            where: the pathway of ``mute`` and ``exchange``, of :data:`explorer.edits.PATHWAYS`.
+            stages: stages of ``mute``, ``exchange``, ``writing_gate``, ``response`` and ``uniform``; None = every stage that reads.
+            writing_gate: the share with which every word is written.
+            response: "image", "words" or "global", which answers alone.
+            region: where ``response`` holds, y0 x0 y1 x1 as shares of the side; None = everywhere.
+            uniform: every place reads every word alike.
+            drop_global: answer without the global memory.
+            freeze: "z" or "eps", and the seed whose noise it keeps (None: zero).
+
+        Yields:
+            all edits that are on.
+        """
+        found = [from_data([edit])[0] if isinstance(edit, Mapping) else edit for edit in edits]
+        found += [Mute(mute, where, stages)] if mute is not None else []
+        found += [Exchange(*exchange, where, stages)] if exchange is not None else []
+        found += [ClampWritingGate(writing_gate, stages=stages)] if writing_gate is not None else []
+        found += [ClampResponseGate.only(response, region, stages)] if response is not None else []
+        found += [UniformAddressing(stages)] if uniform else []
+        found += [DropGlobal()] if drop_global else []
+        found += [FreezeNoise(*freeze)] if freeze is not None else []
+        before, self._edits = self._edits, (*self._edits, *found)
+        try:
+            yield self._edits
+        finally:
+            self._edits = before
+
+    def lacks(self, model: str | None = None) -> Shown:
+        """Edits that a model does not allow, and why."""
+        rows = [{"edit": name, "why": why} for name, why in lacks(self.session.pipeline(model)).items()]
+        return Shown("What this system does not have", rows, cells.table(rows, "What this system does not have"))
+
+    def __repr__(self) -> str:
+        on = f", {len(self._edits)} edits on" if self._edits else ""
+        return f"Explorer({', '.join(self.models)}{on})"
+
+
+class View:
+    """One generated caption, and what can be asked of it. ``trace`` holds the numbers.
+
+    Args:
+        explorer: whose models and store are used.
+        caption: as given.
+        seed: of the noise.
+        model: name; None for the first.
+        edits: under which it is generated.
+    """
+
+    def __init__(self, explorer: Explorer, caption: str, seed: int, model: str | None, edits: Sequence[Edit] = ()):
+        self.explorer, self.caption, self.seed = explorer, caption, seed
+        self.model = explorer.models[0] if model is None else model
+        self.edits = tuple(edits)
+        self.trace: Trace = explorer.session.trace(self.model, caption, seed, self.edits)
+
+    # -- questions
+
+    def words(self, k: int = 5, by: str | None = None, region: words.Region | None = None) -> Shown:
+        """The ``k`` words with the largest numbers at every stage that reads words.
+
+        Args:
+            k: how many.
+            by: key of :data:`explorer.words.QUANTITIES`; by default the writing gate, or what the system has.
+            region: where a map is averaged; the writing gate has no places.
+
+        Raises:
+            MissingQuantity: no stage has the quantity.
+        """
+        shown, rows = [], []
+        for stage in range(len(self.trace.stages)):
+            quantity = by or next((name for name in words.QUANTITIES if words.has(self.trace, stage, name)), None)
+            if quantity is None or not words.has(self.trace, stage, quantity):
+                continue
+            size = self._size(stage)
+            top = words.top_words(self.trace, stage, quantity, k, region)
+            label = words.QUANTITIES[quantity].label
+            rows += [{"stage": f"{size} px", "rank": c.rank, "word": c.word, label: c.value} for c in top]
+            shown.append(cells.paragraph(f"For {size} px, by {label}") + cells.chips(top, quantity, words.uniform(self.trace)))
+            note = words.QUANTITIES[quantity].note
+        if not rows:
+            raise words.MissingQuantity(f"no stage of {self.model} has {by or 'a number for each word'}")
+        return Shown(f"Words of “{self.trace.captions[0]}”", rows, "".join(shown) + cells.paragraph(note))
+
+    def show(self, word: str | int, stage: int | None = None) -> Shown:
+        """Where a word is read: its map over the pictures.
+
+        Args:
+            word: a word (its first occurrence), or its position on the T axis.
+            stage: position in ``trace.stages``; None for every stage that reads words.
+
+        Raises:
+            EditError: the word is not in the caption.
+            MissingQuantity: the stage reads no words.
+        """
+        index = self._index(word)
+        reading = [k for k in range(len(self.trace.stages)) if words.maps_of(self.trace, k)]
+        stages = reading if stage is None else [stage % len(self.trace.stages)]
+        if not reading or any(k not in reading for k in stages):
+            raise words.MissingQuantity(f"{self.model} reads words at stages {reading or 'none'}, found {stages}")
+        rows, html = [], ""
+        for k in stages:
+            quantity = words.maps_of(self.trace, k)
+            values = words.word_map(self.trace, k, index, quantity)
+            rows.append({"stage": f"{self._size(k)} px", "mean": float(values.mean()), "max": float(values.max())})
+            html += cells.word_row(self.trace, k, index, quantity)
+        note = words.QUANTITIES[quantity].note
+        return Shown(f"Where “{self.trace.words[0][index]}” is read", rows, html + cells.paragraph(note))
+
+    def region(self, region: words.Region, stage: int = -1, k: int = 5) -> Shown:
+        """Which words a region reads most, and who answers there.
+
+        Args:
+            region: y0 x0 y1 x1 as shares of the side.
+            stage: position in ``trace.stages``.
+            k: how many words.
+
+        Raises:
+            MissingQuantity: the stage reads no words.
+            ValueError: a region outside the picture.
+        """
+        read = read_region(self.trace, stage % len(self.trace.stages), region)
+        rows = [{"word": w.word, "read here": w.inside, "everywhere": w.everywhere, "times": w.lift} for w in read.words[:k]]
+        html = cells.table(rows, f"{words.QUANTITIES[read.quantity].label} in the region, {self._size(stage)} px")
+        if read.inside is None:
+            html += cells.paragraph("This system has no response gate.")
+        else:
+            answers = [{"answered by": p, "here": share, "everywhere": read.everywhere[p]} for p, share in read.inside.items()]
+            rows += answers
+            html += cells.table(answers, "response gate (DM-GAN, Eq. 9)")
+        return Shown(f"Region {region}", rows, html)
+
+    def effects(self, word: str | int, new: str | None = None) -> Shown:
+        """How a word reached the picture: the word muted (or exchanged for ``new``) on one pathway at a time.
+
+        Raises:
+            EditError: the word is not in the caption, or is its only one.
+        """
+        found = word_effects(self.explorer.session, self.model, self.caption, self.seed, word, new, self.edits)
+        rows = [{"pathway": e.pathway, "mean change": e.change, "share of the total": e.share} for e in found.effects]
+        rows += [{"pathway": name, "mean change": float("nan"), "share of the total": why} for name, why in found.lacks.items()]
+        pictures = {"as generated": overlay.picture(found.base.images[-1])}
+        pictures |= {f"{e.pathway}: {words.short(e.change)}": overlay.picture(e.trace.images[-1]) for e in found.effects}
+        name = f"“{word}”" + (f" read as “{new}”" if new else " muted")
+        line = "Mean absolute change of the last picture, as a share of the full range. The pathways need not add up to the total."
+        return Shown(f"{name} on each pathway", rows, cells.row(pictures, 160) + cells.table(rows, line))
+
+    def against(self, other: View) -> Shown:
+        """This picture beside another of the same size, their difference, and the gates that changed.
+
+        Raises:
+            EditError: pictures of other sizes.
+        """
+        mine, others = self.trace.images[-1], other.trace.images[-1]
+        if mine.shape != others.shape:
+            raise EditError(f"the pictures have {mine.shape[-1]} and {others.shape[-1]} px; compare models of one size")
+        change = difference(mine, others)
+        limits = overlay.limits(change)
+        pictures = {other.title: overlay.picture(others), self.title: overlay.picture(mine)}
+        pictures |= {f"difference, mean {words.short(float(change.mean()))}": overlay.heat(change, limits)}
+        rows = changed_numbers(other.trace, self.trace)
+        key = overlay.legend("difference", limits, "mean absolute change of a pixel, share of the full range")
+        return Shown("Against", rows, cells.row(pictures) + cells.legend(key) + cells.table(rows, "gates"))
+
+    def redescribe(self) -> Shown:
+        """What STREAM reads back from each picture, attribute by attribute."""
+        rows, html = [], ""
+        for stage in self.trace.stages:
+            for sentence in stage.redescription or []:
+                found = slots.compare(self.trace.captions[0], sentence)
+                mine = [{"attribute": s.name, "said": ", ".join(s.said), "read back": ", ".join(s.read), "verdict": s.verdict} for s in found]
+                rows += [{"stage": f"{stage.size} px"} | row for row in mine]
+                html += cells.paragraph(f"{stage.size} px: “{sentence}”") + cells.table(mine, slots.summary(found) or "no attribute is named")
+        if not html:
+            html = cells.paragraph("No captioner (STREAM) came with this model, so the picture is not read back.")
+        return Shown("Read back", rows, html)
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write the trace, edits included, as ``.npz`` with JSON inside (:meth:`dmm.trace.Trace.save`)."""
+        self.trace.save(path)
+        return Path(path)
+
+    # -- how it shows itself
+
+    @property
+    def title(self) -> str:
+        """Its edits in words, or "as generated"."""
+        return "; ".join(map(describe, self.edits)) or "as generated"
+
+    @property
+    def unknown(self) -> list[str]:
+        """Words of the caption that the model does not know and left out."""
+        known = words.spoken(self.caption, self.explorer.session.pipeline(self.model).vocab)
+        return list(dict.fromkeys(word.word for word in known if not word.known))
+
+    def _repr_html_(self) -> str:
+        pictures = {f"{stage.size} × {stage.size}": overlay.picture(stage.image) for stage in self.trace.stages if stage.image is not None}
+        html = cells.paragraph(f"{self.trace.captions[0]} · {self.model} · seed {self.seed}") + cells.row(pictures)
+        if self.unknown:
+            html += cells.paragraph(f"Not in this model's vocabulary, left out: {', '.join(self.unknown)}.")
+        if self.edits:
+            html += cells.paragraph(f"Edits: {self.title}.")
+        for stage in self.trace.stages:
+            for sentence in stage.redescription or []:
+                html += cells.paragraph(f"STREAM at {stage.size} px: “{sentence}”")
+        return html
+
+    def __repr__(self) -> str:
+        left = f", left out: {', '.join(self.unknown)}" if self.unknown else ""
+        return f"View({self.trace.captions[0]!r}, seed={self.seed}, model={self.model!r}, {self.title}{left})"
+
+    def _index(self, word: str | int) -> int:
+        indices = words.word_indices(self.trace)
+        found = [i for i in indices if (i == word if isinstance(word, int) else self.trace.words[0][i] == word.lower())]
+        if not found:
+            known = ", ".join(dict.fromkeys(self.trace.words[0][i] for i in indices))
+            raise EditError(f"{word!r} is not among the words that were read: {known}")
+        return found[0]
+
+    def _size(self, stage: int) -> int:
+        stage %= len(self.trace.stages)
+        return self.trace.stages[stage].size or 64 << stage
+
+
+def changed_numbers(before: Trace, after: Trace) -> list[dict]:
+    """Gates of two traces side by side: shares of the response gate, and writing gates of words that both have.
+
+    Returns:
+        rows of stage, gate, before, after; only those that differ by more than .0005.
+    """
+    rows = []
+    for stage, (one, other) in enumerate(zip(before.stages, after.stages, strict=False)):
+        size = f"{one.size or 64 << stage} px"
+        found: dict[str, tuple[float, float]] = {}
+        if one.writing_gate is not None and other.writing_gate is not None:
+            later = {(c.word, c.index): c.value for c in words.chips(after, stage)}
+            for chip in words.chips(before, stage):
+                if (chip.word, chip.index) in later:
+                    found[f"writing gate of “{chip.word}”"] = (chip.value, later[chip.word, chip.index])
+        if one.response_gate is not None and other.response_gate is not None:
+            shares, then = words.response_shares(before, stage), words.response_shares(after, stage)
+            found |= {f"answered by {path}": (share, then[path]) for path, share in shares.items() if path in then}
+        rows += [{"stage": size, "gate": name, "before": a, "after": b} for name, (a, b) in found.items() if abs(a - b) > 5e-4]
+    return rows
+
+
+def open_models(names: str | Path | Sequence[str | Path] = "dmmgan-aviary", **options) -> Explorer:
+    """Open checkpoints by name (under ``assets/checkpoints``), folder or Hub name. Options are those of :class:`explorer.session.Session`."""
+    return Explorer(Session(names, **options))

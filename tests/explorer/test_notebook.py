@@ -1,0 +1,142 @@
+"""The explorer from Python: one line a question; every answer has rows and shows itself."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import explorer
+from dmm.trace import Trace
+from explorer import notebook, words
+from explorer.edits import EditError, Mute
+from explorer.session import Session
+from tests.explorer.handmade import make_trace
+from tests.explorer.toy import CAPTION, toy_pipeline, toy_system
+
+
+@pytest.fixture(scope="module")
+def ex() -> notebook.Explorer:
+    return notebook.Explorer(Session(["toy", "dm"], load=lambda name: toy_pipeline(global_memory=name == "toy")))
+
+
+@pytest.fixture
+def handmade(monkeypatch) -> notebook.View:
+    """A view of the trace with known numbers."""
+    session = Session("toy", load=lambda name: toy_pipeline())
+    view = notebook.Explorer(session)("a small bird with a yellow crown")
+    view.trace = make_trace()
+    return view
+
+
+def test_open_needs_no_network_yet():
+    ex = explorer.open(["dmmgan-aviary", "/somewhere/run"], capacity=4)
+    assert ex.models == ("dmmgan-aviary", "run") and ex.session.capacity == 4
+    assert repr(ex) == "Explorer(dmmgan-aviary, run)"
+
+
+def test_a_view_shows_itself(ex):
+    view = ex(CAPTION, seed=3)
+    html = view._repr_html_()
+    assert html.count("<img") == 3 and CAPTION in html and "seed 3" in html
+    assert repr(view) == f"View('{CAPTION}', seed=3, model='toy', as generated)"
+    assert view.trace is ex(CAPTION, seed=3).trace  # answered from the store
+
+
+def test_unknown_words_are_said(ex):
+    view = ex("a small zorp bird ZORP")
+    assert view.unknown == ["zorp"]
+    assert "left out: zorp" in view._repr_html_() and "left out: zorp" in repr(view)
+
+
+def test_top_words(handmade):
+    found = handmade.words(k=2)
+    assert [(row["stage"], row["word"], row["writing gate"]) for row in found.rows] == [
+        ("128 px", "yellow", pytest.approx(0.8)),
+        ("128 px", "bird", pytest.approx(0.7)),
+        ("256 px", "yellow", pytest.approx(0.8)),
+        ("256 px", "bird", pytest.approx(0.7)),
+    ]
+    assert "yellow" in found._repr_html_() and "word yellow" in repr(found)
+    by_region = handmade.words(k=1, by="addressing", region=(0.5, 0.5, 1, 1))
+    assert [row["word"] for row in by_region.rows] == ["small", "small"]
+
+
+def test_where_a_word_is_read(handmade):
+    found = handmade.show("yellow")
+    assert [row["stage"] for row in found.rows] == ["128 px", "256 px"] and found.rows[0]["max"] == pytest.approx(0.7)
+    assert found.html.count("<img") == 4
+    assert len(handmade.show("yellow", stage=-1).rows) == 1
+    with pytest.raises(EditError, match="not among the words that were read: a, small, bird"):
+        handmade.show("zorp")
+    with pytest.raises(words.MissingQuantity, match=r"stages \[1, 2\], found \[0\]"):
+        handmade.show("yellow", stage=0)
+
+
+def test_a_repeated_word_is_chosen_by_its_position(handmade):
+    assert handmade.show(5).title == "Where “a” is read" and handmade.show("a").title == "Where “a” is read"
+
+
+def test_a_region(handmade):
+    found = handmade.region((0, 0, 0.5, 0.5), k=1)
+    assert found.rows[0]["word"] == "yellow" and found.rows[1]["answered by"] == "image"
+    assert "response gate" in found.html
+
+
+def test_effects_of_a_word(ex):
+    found = ex(CAPTION, seed=3).effects("red", "blue")
+    assert [row["pathway"] for row in found.rows] == ["total", "sentence code", "memory 128", "memory 256", "global"]
+    assert found.rows[0]["share of the total"] == 1 and found.html.count("<img") == 6
+    without = ex(CAPTION, seed=3, model="dm").effects("red")
+    assert "do not read the sentence code" in without.html
+
+
+def test_edits_hold_inside_the_block_only(ex):
+    bare = ex(CAPTION, seed=3)
+    with ex.edits(mute="red") as on:
+        assert on == (Mute("red"),)
+        with ex.edits({"edit": "drop_global"}, response="words", region=(0, 0, 0.5, 1), stages=(2,)):
+            both = ex(CAPTION, seed=3)
+        muted = ex(CAPTION, seed=3)
+    assert len(both.edits) == 3 and muted.edits == (Mute("red"),) and ex(CAPTION, seed=3).edits == ()
+    assert ex(CAPTION, seed=3).trace is bare.trace
+    assert not torch.equal(muted.trace.images[-1], bare.trace.images[-1])
+    against = muted.against(bare)
+    assert against.html.count("<img") == 3 and "mute “red” in the memory only" in against.html
+    assert all(abs(row["before"] - row["after"]) > 5e-4 for row in against.rows)
+
+
+def test_edits_are_taken_back_when_the_block_fails(ex):
+    with pytest.raises(EditError), ex.edits(mute="zorp"):
+        ex(CAPTION)
+    assert ex(CAPTION).edits == ()
+
+
+def test_every_short_form_is_an_edit(ex):
+    with ex.edits(exchange=("red", "blue"), where="caption", writing_gate=0.5, uniform=True, drop_global=True, freeze=("z", 4)) as on:
+        view = ex(CAPTION, seed=3)
+    assert len(on) == 5 and view.trace.captions == [CAPTION.replace("red", "blue")]
+    assert [row["gate"] for row in view.against(ex(CAPTION, seed=3)).rows if "global" in row["gate"]]
+
+
+def test_a_saved_view_is_its_trace(ex, tmp_path):
+    with ex.edits(mute="red"):
+        path = ex(CAPTION, seed=3).save(tmp_path / "trace.npz")
+    assert Trace.load(path).edits == [{"edit": "mute", "word": "red"}]
+
+
+def test_what_is_read_back(handmade):
+    found = handmade.redescribe()
+    verdicts = {row["attribute"]: row["verdict"] for row in found.rows if row["stage"] == "128 px"}
+    assert verdicts == {"size": "agrees", "crown": "agrees", "wings": "not in the caption"}
+    handmade.trace.stages = handmade.trace.stages[:0]
+    assert "No captioner" in handmade.redescribe().html
+
+
+def test_what_a_system_lacks_is_said():
+    ex = notebook.Explorer(Session("attngan", load=toy_system))
+    assert {"writing_gate", "response_gate", "drop_global"} <= {row["edit"] for row in ex.lacks().rows}
+    view = ex("a small red bird")
+    assert {row["word"] for row in view.words(k=4).rows} == {"a", "small", "red", "bird"}
+    assert "no response gate" in view.region((0, 0, 1, 1)).html
+    with pytest.raises(words.MissingQuantity, match="writing_gate"):
+        view.words(by="writing_gate")
