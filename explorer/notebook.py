@@ -277,9 +277,13 @@ class View:
         for stage in self.trace.stages:
             for sentence in stage.redescription or []:
                 found = slots.compare(self.trace.captions[0], sentence)
-                mine = [{"attribute": s.name, "said": ", ".join(s.said), "read back": ", ".join(s.read), "verdict": s.verdict} for s in found]
+                mine = [
+                    {"attribute": slot.name, "said": ", ".join(slot.said), "read back": ", ".join(slot.read), "verdict": slot.verdict}
+                    for slot in found
+                ]
                 rows += [{"stage": f"{stage.size} px"} | row for row in mine]
-                html += cells.paragraph(f"{stage.size} px: “{sentence}”") + cells.table(mine, slots.summary(found) or "no attribute is named")
+                line = slots.summary(found) or "no attribute is named"
+                html += cells.paragraph(f"{stage.size} px: “{sentence}”") + cells.table(mine, line)
         if not html:
             html = cells.paragraph("No captioner (STREAM) came with this model, so the picture is not read back.")
         return Shown("Read back", rows, html)
@@ -354,5 +358,5 @@ def changed_numbers(before: Trace, after: Trace) -> list[dict]:
 
 
 def open_models(names: str | Path | Sequence[str | Path] = "dmmgan-aviary", **options) -> Explorer:
-    """Open checkpoints by name (under ``assets/checkpoints``), folder or Hub name. Options are those of :class:`explorer.session.Session`."""
+    """Open checkpoints by name (under ``assets/checkpoints``) or folder; options are those of :class:`explorer.session.Session`."""
     return Explorer(Session(names, **options))
