@@ -448,7 +448,7 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="A shipped name or a run directory.")] = "dmmgan-aviary",
     captions: Annotated[int, typer.Option(help="Captions of the 50 unseen species.")] = 2000,
     seed: Annotated[int, typer.Option(help="Sample i draws its noise from seed + i.")] = 100,
-    metrics: Annotated[str | None, typer.Option(help="Comma-separated; all but memory by default.")] = None,
+    metrics: Annotated[str | None, typer.Option(help="Comma-separated; all but diversity and memory by default.")] = None,
     judge: Annotated[Path | None, typer.Option(help="Directory of the judge; the shipped one by default.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON here.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Write the first 16 pictures here.")] = None,

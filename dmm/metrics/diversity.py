@@ -12,11 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from dmm.data.aviary.factors import BODY_PARTS, HEAD_PARTS
+from dmm.data.aviary.painter import paint
 from dmm.data.aviary.traits import COLOURED_PARTS, HEAD_MARKS, Bird
+from dmm.metrics.registry import register_metric
 
 SEEDS = 4  # pictures of each caption
+MOST = 250  # captions looked at
 
 
 def fitting(bird: Bird, slots: Mapping[str, Sequence[str]], other: Bird) -> Bird:
@@ -67,4 +71,28 @@ def compare(generated: Tensor, rendered: Tensor, seed: int = 0) -> dict:
         "rendered": possible.mean().item(),
         "captions": len(own),
         "pictures_a_caption": generated.shape[1],
+    }
+
+
+@register_metric("diversity", reads=("pipeline",))
+@torch.no_grad()
+def diversity(study) -> dict:
+    """How much another seed changes a caption's picture, as a share of how much birds that fit the caption differ (higher: more varied)."""
+    count, pipe, judge = min(len(study.captions), MOST), study.pipe, study.judge
+    own = study.birds.birds(range(len(study.captions)))
+    generated, rendered = [], []
+    for i in tqdm(range(count), "diversity", disable=not study.progress):
+        caption = study.captions[i]
+        seeds = [study.seed + i * SEEDS + k for k in range(SEEDS)]
+        images = pipe([caption.text] * SEEDS, seed=seeds, redescribe=False).images[-1]
+        generated.append(judge(images)["features"].cpu())
+        others = [own[(i + 1 + k * (len(own) // SEEDS)) % len(own)] for k in range(SEEDS)]
+        birds = paint([fitting(own[i], caption.slots, other) for other in others], study.largest)
+        rendered.append(judge(2 * birds.to(pipe.device) - 1)["features"].cpu())
+    return compare(torch.stack(generated), torch.stack(rendered), study.seed) | {
+        "protocol": (
+            f"judge's penultimate features, mean Euclidean distance over pairs of the {SEEDS} pictures of a caption; generated from as "
+            "many seeds, against rendered birds of the unseen species that were given what the caption says; ratio of the means over "
+            "captions, 95 % bootstrap interval over captions"
+        )
     }

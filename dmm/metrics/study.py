@@ -27,7 +27,7 @@ from dmm.metrics.features import Reader, Readings, read_pictures
 from dmm.metrics.judge import Judge, load_judge
 from dmm.metrics.registry import get_metric
 
-METRICS = ("attributes", "fid", "r_precision", "caption_f1", "claims")  # measured by default; "memory" is asked for by name
+METRICS = ("attributes", "fid", "r_precision", "caption_f1", "claims")  # measured by default; the others are asked for by name
 OWN_PICTURES = "pipeline"  # what a metric reads that makes its own pictures with the pipeline
 
 

@@ -1,12 +1,16 @@
 """Diversity over noise against closed forms, and the birds that fit a caption."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from dmm.data.aviary.grammar import captions
+from dmm.data.aviary.painter import paint
 from dmm.data.aviary.species import bird
 from dmm.metrics.attributes import PARTS
-from dmm.metrics.diversity import compare, fitting, spread
+from dmm.metrics.diversity import SEEDS, compare, diversity, fitting, spread
+from dmm.metrics.registry import get_metric
 
 
 def test_spread_of_three_points():
@@ -39,3 +43,24 @@ def test_a_bird_that_fits_has_what_the_caption_says_and_the_rest_of_its_own(inde
         for mark in ("eyering", "crest"):
             assert found.marks.get(mark) == (own if mark in caption.slots else other).marks.get(mark)
         assert (found.species, found.index) == (other.species, other.index)  # pose and background are its own
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_pipeline_that_ignores_its_seeds_has_no_diversity(share):
+    """Pictures of the fitting birds themselves reach 1, one picture for every seed 0."""
+    own = [bird(i, split="test") for i in range(8)]
+    texts = [captions(one)[0] for one in own]
+
+    def pipe(asked, seed, redescribe):
+        i = [caption.text for caption in texts].index(asked[0])
+        others = [own[(i + 1 + k * 2) % 8] for k in range(SEEDS)]
+        birds = [fitting(own[i], texts[i].slots, other) for other in (others if share else others[:1] * SEEDS)]
+        return SimpleNamespace(images=[2 * paint(birds, 32) - 1])
+
+    pipe.device = "cpu"
+    study = SimpleNamespace(
+        captions=texts, pipe=pipe, seed=5, largest=32, progress=False, birds=SimpleNamespace(birds=lambda rows: [own[i] for i in rows]),
+        judge=lambda images: {"features": images.flatten(1)},
+    )  # fmt: skip
+    assert get_metric("diversity").compute is diversity
+    assert diversity(study)["ratio"] == pytest.approx(share, abs=1e-5)
