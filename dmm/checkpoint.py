@@ -69,7 +69,7 @@ def locate(name: str | os.PathLike) -> Path:
 
 
 def build(part: str, config: ModelConfig, vocab: Vocabulary) -> nn.Module:
-    """One network, freshly initialised: a name of ``PARTS``, or "cloze" (the masked-word reader, an aid of training only)."""
+    """One network, freshly initialised: a name of ``PARTS``, or "cloze" (the masked-word head, an aid of training only)."""
     if part == "generator":
         return create_model(config)
     if part == "text_encoder":
@@ -140,10 +140,10 @@ def save(pipeline: Pipeline, path: str | os.PathLike, half: bool = True) -> None
     """Write a pipeline so that :func:`load` gives it back.
 
     Raises:
-        ValueError: a folded pipeline, whose generator no longer has the published weights.
+        ValueError: a fused pipeline, whose generator no longer has the published weights.
     """
-    if pipeline.is_folded:
-        raise ValueError("a folded pipeline paints only; save the one that folded() was called on")
+    if pipeline.is_fused:
+        raise ValueError("a fused pipeline generates only; save the one that fused() was called on")
     networks = {part: getattr(pipeline, part) for part in PARTS if getattr(pipeline, part) is not None}
     write(path, networks, pipeline.config, pipeline.vocab, pipeline.card, half)
 
@@ -199,7 +199,7 @@ def read_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, Vocabulary | 
 
 
 def compare(network: nn.Module, own: Mapping[str, Tensor], said: Callable[[str], str] = str) -> str:
-    """What keeps a state dict from fitting a network: missing, unknown and misshapen keys, at most five of each; empty if it fits.
+    """What keeps a state dict from fitting a network: missing, unknown and mismatched keys, at most five of each; empty if it fits.
 
     Args:
         said: our name of a key -> the name to be shown.
@@ -209,7 +209,7 @@ def compare(network: nn.Module, own: Mapping[str, Tensor], said: Callable[[str],
     found = {
         "missing": [said(k) for k in expected.keys() - own.keys()],
         "unknown": [said(k) for k in own.keys() - expected.keys()],
-        "misshapen": [f"{k} {tuple(a.shape)} instead of {tuple(b.shape)}" for k, (a, b) in both.items() if a.shape != b.shape],
+        "shape mismatch": [f"{k} {tuple(a.shape)} instead of {tuple(b.shape)}" for k, (a, b) in both.items() if a.shape != b.shape],
         "of another kind": [
             f"{k} {a.dtype} instead of {b.dtype}" for k, (a, b) in both.items() if a.is_floating_point() != b.is_floating_point()
         ],
@@ -224,7 +224,7 @@ def fill(part: str, config: ModelConfig, vocab: Vocabulary, tensors: Mapping[str
     """Build one network and load its tensors.
 
     Raises:
-        CheckpointError: naming the missing, unknown and misshapen keys, or both sizes of a vocabulary that does not fit.
+        CheckpointError: naming the missing, unknown and mismatched keys, or both sizes of a vocabulary that does not fit.
     """
     own = {key.removeprefix(part + "."): value for key, value in tensors.items() if key.startswith(part + ".")}
     rows = next((own[key].shape[:1] for key in ("embedding.weight", "decoder.embedding.weight") if key in own), None)

@@ -13,6 +13,15 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+#: Keys that once had another name. Stored runs, recipes and ``--set`` may use the old one.
+RENAMED_KEYS = {
+    "generator_rate": "generator_lr",
+    "discriminator_rate": "discriminator_lr",
+    "final_rate": "lr_end_factor",
+    "average": "ema_decay",
+    "warm_average": "ema_warmup",
+}
+
 
 class ConfigError(ValueError):
     """A key or value that does not fit a config, with what was expected and the nearest name."""
@@ -73,19 +82,19 @@ class TrainConfig:
     batch: int = 8  # captions an optimiser step
     steps: int = 1000  # optimiser steps in all
     seed: int = 0  # of weights, noise and order
-    generator_rate: float = 2e-4  # Adam
-    discriminator_rate: float = 2e-4  # Adam
+    generator_lr: float = 2e-4  # Adam's learning rate; in matching and captioning that of the encoders
+    discriminator_lr: float = 2e-4  # Adam's learning rate
     beta1: float = 0.5  # Adam
     beta2: float = 0.999  # Adam
-    average: float = 0.999  # decay of the averaged generator
-    warm_average: bool = False  # let the decay grow from 0.1 over the first steps; published: no
+    ema_decay: float = 0.999  # decay of the exponential moving average (EMA) of the generator's parameters
+    ema_warmup: bool = False  # let the decay grow from 0.1 over the first steps; published: no
     adversarial: str = "bce"  # "bce" (published) or "hinge"
     initial_steps: int = 0  # first steps, in which the 64 px stage is trained alone; published: 0
     initial_batch: int = 0  # captions a step meanwhile; 0 = as ``batch``
     initial_stages: int = 1  # stages trained in those first steps, from the first
     adversarial_start: int = 0  # step from which discriminators are trained and ask; published: 0
     frozen_steps: int = 0  # steps after those, in which the 64 px stage rests while the refinements start; published: 0
-    final_rate: float = 1.0  # learning rates fall linearly to this share over the run; published: 1
+    lr_end_factor: float = 1.0  # factor on the learning rates that is reached linearly at the end of the run; published: 1
     kl: float = 1.0  # weight of the conditioning KL
     damsm: float = 0.0  # weight of the DAMSM terms
     calibrate: bool = False  # scale the conditioning layer so that codes start with unit variance over captions; not in the paper
@@ -119,8 +128,8 @@ class TrainConfig:
     colour: float = 0.0  # weight of the colour consistency between the pictures' sizes (StackGAN++); published for birds: 0
     one_pass: bool = True  # discriminators without batch norm judge all pictures in one pass, with fewer power iterations; published: no
     device: str = "auto"  # "cpu", "cuda" or "auto": cuda where there is one
-    compile: bool = False  # gan only: compile the networks' blocks, which takes minutes; on a processor 0.96 to 1.05 times as fast
-    accumulate: int = 1  # equal pieces into which a batch is cut to save memory; one optimiser step a batch all the same
+    compile: bool = False  # gan only: compile the networks' blocks, which takes minutes; on a CPU 0.96 to 1.05 times as fast
+    accumulate: int = 1  # equal micro-batches into which a batch is cut to save memory; one optimiser step a batch all the same
     keep: int = 2  # checkpoints to go on from that are kept, the last included
     evaluate_every: int = 0  # steps between evaluations, which decide what best/ holds; 0 = never
     trace_every: int = 0  # steps between traces of fixed captions, written to traces/<step>.npz; 0 = never
@@ -160,6 +169,7 @@ def from_dict(cls, values: Mapping, where: str = "config"):
         ConfigError: unknown key (with the nearest name) or a value of the wrong kind.
     """
     hints = typing.get_type_hints(cls)
+    values = _current_names(values, hints, where)
     unknown = set(values) - set(hints)
     if unknown:
         name = sorted(unknown)[0]
@@ -168,6 +178,17 @@ def from_dict(cls, values: Mapping, where: str = "config"):
             f"{where}: unknown key {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(hints)}")
         )
     return cls(**{name: _coerce(hints[name], value, f"{where}.{name}") for name, value in values.items()})
+
+
+def _current_names(values: Mapping, known: Mapping, where: str) -> dict:
+    """Values under the names that keys have now."""
+    found = {}
+    for name, value in values.items():
+        current = name if name in known else RENAMED_KEYS.get(name, name)
+        if current in found or (current != name and current in values):
+            raise ConfigError(f"{where}: {name!r} is now called {current!r}, and both are given; keep one")
+        found[current] = value
+    return found
 
 
 def _coerce(kind, value, where: str):
@@ -200,6 +221,7 @@ def override(config: Config, assignments: Mapping[str, object]) -> Config:
     """
     for key, value in assignments.items():
         section, _, name = key.rpartition(".")
+        name = RENAMED_KEYS.get(name, name)
         homes = [s for s in ("model", "data", "train") if name in {f.name for f in dataclasses.fields(getattr(config, s))}]
         if section:
             homes = [section] if section in ("model", "data", "train") else []

@@ -1,4 +1,4 @@
-"""Do these words and this picture belong together? Word-region attention and similarities of DAMSM (AttnGAN, Eqs. 7-13).
+"""Do these words and this picture belong together? Word-region attention and similarities of DAMSM (AttnGAN, Eqs. 7-14).
 
 All pairs of a batch are scored at once. A word attends over the regions of a picture; its context is the attended region feature; a pair's
 score gathers the cosine of every word with its context. The contexts of all pairs are never built: the inner product of a word with its
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dmm.precise import precise
+from dmm.fp32 import in_fp32
 
 EPSILON = 1e-8
 
@@ -23,7 +23,7 @@ def word_mask(lengths: Tensor, steps: int) -> Tensor:
     return torch.arange(steps, device=lengths.device)[None] >= lengths[:, None]
 
 
-@precise
+@in_fp32
 def region_attention(regions: Tensor, words: Tensor, lengths: Tensor, gamma1: float = 4.0) -> tuple[Tensor, Tensor]:
     """Where each word of a caption looks in its own picture (AttnGAN, Eqs. 7-9).
 
@@ -75,7 +75,7 @@ def word_scores(regions: Tensor, words: Tensor, lengths: Tensor, gamma1: float =
 
 
 def sentence_scores(code: Tensor, sentence: Tensor) -> Tensor:
-    """Cosine of every picture code I D with every sentence J D, I J (Eq. 13's inner product)."""
+    """Cosine of every picture code I D with every sentence J D, I J (the sentence's part of DAMSM)."""
     norms = code.norm(dim=1)[:, None] * sentence.norm(dim=1)[None]
     return (code @ sentence.T) / norms.clamp(min=EPSILON)
 
@@ -90,12 +90,12 @@ def mask_same_class(scores: Tensor, class_ids: Tensor | None) -> Tensor:
 
 
 def both_ways(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of the diagonal over captions for each picture, and over pictures for each caption (Eqs. 11-12)."""
+    """Cross-entropy of the diagonal over captions for each picture, and over pictures for each caption (Eqs. 11-13)."""
     labels = torch.arange(len(scores), device=scores.device)
     return F.cross_entropy(scores, labels), F.cross_entropy(scores.T, labels)
 
 
-@precise
+@in_fp32
 def matching_losses(
     regions: Tensor,
     code: Tensor,

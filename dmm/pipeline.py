@@ -1,6 +1,6 @@
 """Caption and seed in, Trace out: the only place that joins vocabulary, text encoder, noise, generator and captioner.
 
-Every sample draws its own noise from its own seed, so the picture of a caption does not depend on the batch it was painted in.
+Every sample draws its own noise from its own seed, so the picture of a caption does not depend on the batch it was generated in.
 
 ``save_pretrained``, ``from_pretrained`` and ``push_to_hub`` behave as those of ``huggingface_hub.PyTorchModelHubMixin`` do. They are
 written out here because the mixin keeps a second copy of the config beside the weights, falls back to pickled ones, and has to be imported
@@ -28,11 +28,11 @@ MOST_WORDS = 60  # known words in one sentence; a map is kept for each
 
 
 class CaptionError(ValueError):
-    """A sentence that cannot be painted, with a reason that can be shown to its author."""
+    """A sentence that cannot be generated, with a reason that can be shown to its author."""
 
 
 class Pipeline(nn.Module):
-    """A trained system, ready to paint.
+    """A trained system, ready to generate.
 
     Args:
         config: what the networks were built from.
@@ -65,7 +65,7 @@ class Pipeline(nn.Module):
         self.captioner = captioner
         self.name = name
         self.card = card or {}
-        self.is_folded = False  # see folded()
+        self.is_fused = False  # see fused()
         self.eval()
 
     @property
@@ -74,14 +74,14 @@ class Pipeline(nn.Module):
         return next(self.parameters()).device
 
     def noise(self, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Noise z, B Z, and the noise of conditioning augmentation eps, B K: standard normal, one stream a seed.
+        """Noise z, B Z, and the noise of conditioning augmentation eps, B K: standard normal, one generator a seed.
 
         ``config.noise_truncation`` and ``config.noise_scale`` apply to z: the same draw, moved within the limit by its rank.
         """
         rows = []
         for seed in seeds:
-            stream = torch.Generator().manual_seed(int(seed))
-            rows.append(torch.randn(self.config.noise_dim + self.config.condition_dim, generator=stream))
+            rng = torch.Generator().manual_seed(int(seed))
+            rows.append(torch.randn(self.config.noise_dim + self.config.condition_dim, generator=rng))
         both = torch.stack(rows).to(self.device)
         noise, eps = both[:, : self.config.noise_dim], both[:, self.config.noise_dim :]
         if self.config.noise_truncation:
@@ -110,7 +110,7 @@ class Pipeline(nn.Module):
             own = next(iter(self.card.get("captions", ())), "this small bird has a yellow crown and a white belly")
             raise CaptionError(f"{said} Try: {own}")
         if len(known) > MOST_WORDS:
-            raise CaptionError(f"The caption has {len(known)} known words; at most {MOST_WORDS} can be painted. Shorten it.")
+            raise CaptionError(f"The caption has {len(known)} known words; at most {MOST_WORDS} can be generated. Shorten it.")
         return self.vocab.encode(caption)
 
     @torch.no_grad()
@@ -120,7 +120,7 @@ class Pipeline(nn.Module):
         seed: int | Sequence[int] = 0,
         redescribe: bool = True,
     ) -> Trace:
-        """Paint.
+        """Generate.
 
         Args:
             captions: one sentence or several.
@@ -131,7 +131,7 @@ class Pipeline(nn.Module):
             The Trace: pictures B 3 S S in [-1, 1] for 64, 128, 256 px, and what the memory did.
 
         Raises:
-            CaptionError: a sentence that cannot be painted.
+            CaptionError: a sentence that cannot be generated.
             ValueError: as many seeds as captions were expected.
         """
         captions = [captions] if isinstance(captions, str) else list(captions)
@@ -147,27 +147,27 @@ class Pipeline(nn.Module):
                     stage.redescription = self.captioner.sentences(stage.image, self.vocab)
         return trace
 
-    def folded(self) -> Pipeline:
-        """This pipeline with a generator that paints faster, the same pictures up to rounding (:mod:`dmm.models.fold`).
+    def fused(self) -> Pipeline:
+        """This pipeline with a generator that generates faster, the same pictures up to rounding (:mod:`dmm.models.kernels.fuse`).
 
         It shares the other networks. Its generator is a copy, with the hooks of now, that can neither be trained nor saved.
         """
-        from dmm.models.fold import fold_batch_norms
+        from dmm.models.kernels.fuse import fuse_batch_norms
 
-        if self.is_folded:
+        if self.is_fused:
             return self
-        painting = Pipeline(
+        fused = Pipeline(
             self.config,
             self.vocab,
-            fold_batch_norms(self.generator),
+            fuse_batch_norms(self.generator),
             self.text_encoder,
             self.image_encoder,
             self.captioner,
             self.name,
             self.card,
         )
-        painting.is_folded = True
-        return painting
+        fused.is_fused = True
+        return fused
 
     # -- the Hub
 
@@ -271,7 +271,7 @@ class Pipeline(nn.Module):
             "---",
         ]
         lines += [f"# {title}", "", f"{config.system} ({entry.paper}): adds, {entry.adds}.", ""]
-        lines += [f"- {part}: {count:.1f} million numbers" for part, count in millions.items()]
+        lines += [f"- {part}: {count:.1f} million parameters" for part, count in millions.items()]
         lines += [f"- vocabulary: {len(self.vocab)} ids, convention {self.vocab.convention}", ""]
         lines += [
             "```python",

@@ -5,7 +5,7 @@ small module, and each has one field here. A field is ``None`` where an architec
 ever filled in to look complete.
 
 Shapes use one alphabet: B samples, T words (start and end tokens included), C = the stage's width, H W = the map the stage *reads*
-(64 or 128), S = the picture it paints.
+(64 or 128), S = the picture it generates.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, N
 
 @dataclass
 class StageTrace:
-    """One stage: the picture, and the memory that was written and read to paint it."""
+    """One stage: the picture, and the memory that was written and read to generate it."""
 
     image: Tensor | None = None  # B 3 S S in [-1, 1]
     hidden: Tensor | None = None  # B C S S feature map after the stage
-    writing_gate: Tensor | None = None  # B 1 T in (0, 1), DM-GAN Eq. 6-7: share of the word written into its slot
-    memory: Tensor | None = None  # B 2C T memory slots, Eq. 6
+    writing_gate: Tensor | None = None  # B 1 T in (0, 1), DM-GAN Eq. 7: share of the word written into its slot
+    memory: Tensor | None = None  # B 2C T memory slots, Eq. 8 (Eq. 3 without a writing gate)
     key: Tensor | None = None  # B C T, Eq. 4
     value: Tensor | None = None  # B C T, Eq. 5
     addressing: Tensor | None = None  # B T H W key-addressing weights, a softmax over T at each place, Eq. 4
@@ -52,13 +52,13 @@ class StageTrace:
     global_value: Tensor | None = None  # B C 1
     global_weights: Tensor | None = None  # B C H W softmax over the C channels at each place
     global_response: Tensor | None = None  # B C H W
-    response_gate: Tensor | None = None  # B 3 H W over (image, words, global), or B 1 H W (DM-GAN, Eq. 8-9)
+    response_gate: Tensor | None = None  # B 3 H W over (image, words, global), or B 1 H W (DM-GAN, Eq. 9)
     word_attention: Tensor | None = None  # B T H W (AttnGAN, MirrorGAN)
     word_context: Tensor | None = None  # B C H W (AttnGAN, MirrorGAN)
     sentence_attention: Tensor | None = None  # B C H W (MirrorGAN)
     sentence_context: Tensor | None = None  # B C H W (MirrorGAN)
     redescription: list[str] | None = None  # B sentences that STREAM reads back from the picture
-    affines: list[Tensor] | None = None  # each B 2 C, scale and shift of a conditional affine layer, in order of use (DF-GAN, Eqs. 3-4)
+    affines: list[Tensor] | None = None  # each B 2 C, scale and shift of a conditional affine layer, in order of use (DF-GAN)
 
     @property
     def size(self) -> int | None:
@@ -68,7 +68,7 @@ class StageTrace:
 
 @dataclass
 class Trace:
-    """One batch of captions painted: conditioning, three stages, and the words they were painted from."""
+    """One batch of captions generated: conditioning, three stages, and the words they were generated from."""
 
     stages: list[StageTrace] = field(default_factory=list)
     code: Tensor | None = None  # B K sampled conditioning code

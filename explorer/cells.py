@@ -11,22 +11,22 @@ import numpy as np
 from PIL import Image
 
 from dmm.trace import Trace
-from explorer import overlay, words
-from explorer.page import data_uri, text
+from explorer import overlay, statistics
+from explorer.page_html import data_uri, text
 
 FONT = "font:14px/1.5 system-ui,sans-serif"
 SMALL = "font-size:12px;opacity:.75"
 
 
-def chips(row: Sequence[words.Chip], quantity: str, uniform: float | None = None) -> str:
+def chips(row: Sequence[statistics.Chip], quantity: str, uniform: float | None = None) -> str:
     """Words in order, shaded by their number; the number stands below each word, the legend below all.
 
     Args:
-        row: from :func:`explorer.words.chips`.
-        quantity: key of :data:`explorer.words.QUANTITIES`.
+        row: from :func:`explorer.statistics.chips`.
+        quantity: key of :data:`explorer.statistics.QUANTITIES`.
         uniform: 1/T, for a quantity with places.
     """
-    about = words.QUANTITIES[quantity]
+    about = statistics.QUANTITIES[quantity]
     mark = uniform if about.places else None
     limits = overlay.limits([chip.value for chip in row], uniform=mark or 0.0) if about.places else about.limits
     cells = []
@@ -34,16 +34,16 @@ def chips(row: Sequence[words.Chip], quantity: str, uniform: float | None = None
         colour = overlay.heat([[chip.value]], limits)[0, 0]
         cells.append(
             f'<span style="display:inline-block;text-align:center;margin:2px"><span style="display:block;padding:1px 8px;border-radius:4px;'
-            f'background:#{bytes(colour).hex()};color:{overlay.ink(colour)}">{text(chip.word)}</span><small>{words.short(chip.value)}</small></span>'
+            f'background:#{bytes(colour).hex()};color:{overlay.ink(colour)}">{text(chip.word)}</span><small>{statistics.short(chip.value)}</small></span>'
         )
     return f'<div style="{FONT}">{"".join(cells)}{legend(overlay.legend(about.label, limits, about.unit, mark))}</div>'
 
 
 def legend(key: overlay.Legend) -> str:
     """A legend as a bar: quantity and unit, range, and the marked numbers."""
-    low, high = (words.bare(f"{limit:g}") for limit in key.limits)
+    low, high = (statistics.bare(f"{limit:g}") for limit in key.limits)
     marks = "".join(f'<i style="position:absolute;left:{at:.1%};width:2px;height:10px;background:#fff"></i>' for at, _ in key.marks)
-    said = "".join(f"; white line: {text(words.bare(label))}" for _, label in key.marks)
+    said = "".join(f"; white line: {text(statistics.bare(label))}" for _, label in key.marks)
     return (
         f'<div style="{FONT};font-size:12px">{text(key.label)}: {text(key.unit)}{said}<br>{low} '
         f'<span style="display:inline-block;position:relative;width:200px;height:10px;background:{key.css}">{marks}</span> {high}</div>'
@@ -62,10 +62,10 @@ def row(pictures: Mapping[str, np.ndarray], side: int = 256) -> str:
 
 def word_row(trace: Trace, stage: int, index: int, quantity: str = "addressing", strength: float = 0.6) -> str:
     """A stage's picture, and the map of one word (its position on the T axis) over the grey picture, with the legend."""
-    values = words.word_map(trace, stage, index, quantity)
-    even, image = words.uniform(trace), trace.stages[stage].image
+    values = statistics.word_map(trace, stage, index, quantity)
+    even, image = statistics.uniform(trace), trace.stages[stage].image
     limits = overlay.limits(values, uniform=even)
-    about, name = words.QUANTITIES[quantity], trace.words[0][index]
+    about, name = statistics.QUANTITIES[quantity], trace.words[0][index]
     size = trace.stages[stage].size or 2 * values.shape[-1]
     pictures = {f"{size} px": overlay.picture(image)} if image is not None else {}
     over = overlay.heat(values, limits) if image is None else overlay.overlay(image, values, limits, strength)
@@ -73,7 +73,7 @@ def word_row(trace: Trace, stage: int, index: int, quantity: str = "addressing",
 
 
 def table(rows: Sequence[Mapping[str, object]], caption: str = "") -> str:
-    """Rows with the same keys as a table; numbers as :func:`explorer.words.short` says them."""
+    """Rows with the same keys as a table; numbers as :func:`explorer.statistics.short` says them."""
     if not rows:
         return f'<p style="{FONT}">{text(caption)}: none</p>'
     head = "".join(f'<th style="text-align:left;padding:2px 14px 2px 0">{text(name)}</th>' for name in rows[0])
@@ -96,5 +96,5 @@ def paragraph(line: str) -> str:
 def said(value: object) -> str:
     """A value as it is shown in a table: a dash for what is not a number."""
     if isinstance(value, float):
-        return words.short(value) if value == value else "–"
+        return statistics.short(value) if value == value else "–"
     return "" if value is None else str(value)

@@ -51,7 +51,7 @@ def _figures(
 
 
 def _run(figure: Figure, source: str, out: Path, formats: str, values: dict) -> None:
-    """Paint or read what the figure needs, draw it, write it."""
+    """Generate or read what the figure needs, draw it, write it."""
     kinds = [kind.strip().lower() for kind in formats.split(",") if kind.strip()]
     unknown = [kind for kind in kinds if kind not in FORMATS]
     if unknown or not kinds:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from dmm.data.vocab import tokenise
 from dmm.metrics.pathways import CODE_READERS
 from dmm.models.multistage import Conditions
-from explorer.words import Region, cells
+from explorer.statistics import Region, cells
 
 #: Pathway of a word -> what is edited there.
 PATHWAYS = {

@@ -15,7 +15,7 @@ from torch import Tensor
 from dmm.trace import Trace
 from explorer.edits import Edit, EditError, Exchange, Mute
 from explorer.session import Session
-from explorer.words import maps_of
+from explorer.statistics import maps_of
 
 
 @dataclass(frozen=True)

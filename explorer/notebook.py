@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dmm.trace import Trace
-from explorer import cells, overlay, slots, words
+from explorer import cells, overlay, slots, statistics
 from explorer.edits import (
     ClampResponseGate,
     ClampWritingGate,
@@ -99,7 +99,7 @@ class Explorer:
         stages: tuple[int, ...] | None = None,
         writing_gate: float | None = None,
         response: str | None = None,
-        region: words.Region | None = None,
+        region: statistics.Region | None = None,
         uniform: bool = False,
         drop_global: bool = False,
         freeze: tuple[str, int | None] | None = None,
@@ -165,12 +165,12 @@ class View:
 
     # -- questions
 
-    def words(self, k: int = 5, by: str | None = None, region: words.Region | None = None) -> Shown:
+    def words(self, k: int = 5, by: str | None = None, region: statistics.Region | None = None) -> Shown:
         """The ``k`` words with the largest numbers at every stage that reads words.
 
         Args:
             k: how many.
-            by: key of :data:`explorer.words.QUANTITIES`; by default the writing gate, or what the system has.
+            by: key of :data:`explorer.statistics.QUANTITIES`; by default the writing gate, or what the system has.
             region: where a map is averaged; the writing gate has no places.
 
         Raises:
@@ -178,17 +178,17 @@ class View:
         """
         shown, rows = [], []
         for stage in range(len(self.trace.stages)):
-            quantity = by or next((name for name in words.QUANTITIES if words.has(self.trace, stage, name)), None)
-            if quantity is None or not words.has(self.trace, stage, quantity):
+            quantity = by or next((name for name in statistics.QUANTITIES if statistics.has(self.trace, stage, name)), None)
+            if quantity is None or not statistics.has(self.trace, stage, quantity):
                 continue
             size = self._size(stage)
-            top = words.top_words(self.trace, stage, quantity, k, region)
-            label = words.QUANTITIES[quantity].label
+            top = statistics.top_words(self.trace, stage, quantity, k, region)
+            label = statistics.QUANTITIES[quantity].label
             rows += [{"stage": f"{size} px", "rank": c.rank, "word": c.word, label: c.value} for c in top]
-            shown.append(cells.paragraph(f"For {size} px, by {label}") + cells.chips(top, quantity, words.uniform(self.trace)))
-            note = words.QUANTITIES[quantity].note
+            shown.append(cells.paragraph(f"For {size} px, by {label}") + cells.chips(top, quantity, statistics.uniform(self.trace)))
+            note = statistics.QUANTITIES[quantity].note
         if not rows:
-            raise words.MissingQuantity(f"no stage of {self.model} has {by or 'a number for each word'}")
+            raise statistics.MissingQuantity(f"no stage of {self.model} has {by or 'a number for each word'}")
         return Shown(f"Words of “{self.trace.captions[0]}”", rows, "".join(shown) + cells.paragraph(note))
 
     def show(self, word: str | int, stage: int | None = None) -> Shown:
@@ -203,20 +203,20 @@ class View:
             MissingQuantity: the stage reads no words.
         """
         index = self._index(word)
-        reading = [k for k in range(len(self.trace.stages)) if words.maps_of(self.trace, k)]
+        reading = [k for k in range(len(self.trace.stages)) if statistics.maps_of(self.trace, k)]
         stages = reading if stage is None else [stage % len(self.trace.stages)]
         if not reading or any(k not in reading for k in stages):
-            raise words.MissingQuantity(f"{self.model} reads words at stages {reading or 'none'}, found {stages}")
+            raise statistics.MissingQuantity(f"{self.model} reads words at stages {reading or 'none'}, found {stages}")
         rows, html = [], ""
         for k in stages:
-            quantity = words.maps_of(self.trace, k)
-            values = words.word_map(self.trace, k, index, quantity)
+            quantity = statistics.maps_of(self.trace, k)
+            values = statistics.word_map(self.trace, k, index, quantity)
             rows.append({"stage": f"{self._size(k)} px", "mean": float(values.mean()), "max": float(values.max())})
             html += cells.word_row(self.trace, k, index, quantity)
-        note = words.QUANTITIES[quantity].note
+        note = statistics.QUANTITIES[quantity].note
         return Shown(f"Where “{self.trace.words[0][index]}” is read", rows, html + cells.paragraph(note))
 
-    def region(self, region: words.Region, stage: int = -1, k: int = 5) -> Shown:
+    def region(self, region: statistics.Region, stage: int = -1, k: int = 5) -> Shown:
         """Which words a region reads most, and who answers there.
 
         Args:
@@ -230,7 +230,7 @@ class View:
         """
         read = read_region(self.trace, stage % len(self.trace.stages), region)
         rows = [{"word": w.word, "read here": w.inside, "everywhere": w.everywhere, "times": w.lift} for w in read.words[:k]]
-        html = cells.table(rows, f"{words.QUANTITIES[read.quantity].label} in the region, {self._size(stage)} px")
+        html = cells.table(rows, f"{statistics.QUANTITIES[read.quantity].label} in the region, {self._size(stage)} px")
         if read.inside is None:
             html += cells.paragraph("This system has no response gate.")
         else:
@@ -249,7 +249,7 @@ class View:
         rows = [{"pathway": e.pathway, "mean change": e.change, "share of the total": e.share} for e in found.effects]
         rows += [{"pathway": name, "mean change": float("nan"), "share of the total": why} for name, why in found.lacks.items()]
         pictures = {"as generated": overlay.picture(found.base.images[-1])}
-        pictures |= {f"{e.pathway}: {words.short(e.change)}": overlay.picture(e.trace.images[-1]) for e in found.effects}
+        pictures |= {f"{e.pathway}: {statistics.short(e.change)}": overlay.picture(e.trace.images[-1]) for e in found.effects}
         name = f"“{word}”" + (f" read as “{new}”" if new else " muted")
         line = "Mean absolute change of the last picture, as a share of the full range. The pathways need not add up to the total."
         return Shown(f"{name} on each pathway", rows, cells.row(pictures, 160) + cells.table(rows, line))
@@ -266,7 +266,7 @@ class View:
         change = difference(mine, others)
         limits = overlay.limits(change)
         pictures = {other.title: overlay.picture(others), self.title: overlay.picture(mine)}
-        pictures |= {f"difference, mean {words.short(float(change.mean()))}": overlay.heat(change, limits)}
+        pictures |= {f"difference, mean {statistics.short(float(change.mean()))}": overlay.heat(change, limits)}
         rows = changed_numbers(other.trace, self.trace)
         key = overlay.legend("difference", limits, "mean absolute change of a pixel, share of the full range")
         return Shown("Against", rows, cells.row(pictures) + cells.legend(key) + cells.table(rows, "gates"))
@@ -303,7 +303,7 @@ class View:
     @property
     def unknown(self) -> list[str]:
         """Words of the caption that the model does not know and left out."""
-        known = words.spoken(self.caption, self.explorer.session.pipeline(self.model).vocab)
+        known = statistics.spoken(self.caption, self.explorer.session.pipeline(self.model).vocab)
         return list(dict.fromkeys(word.word for word in known if not word.known))
 
     def _repr_html_(self) -> str:
@@ -323,7 +323,7 @@ class View:
         return f"View({self.trace.captions[0]!r}, seed={self.seed}, model={self.model!r}, {self.title}{left})"
 
     def _index(self, word: str | int) -> int:
-        indices = words.word_indices(self.trace)
+        indices = statistics.word_indices(self.trace)
         found = [i for i in indices if (i == word if isinstance(word, int) else self.trace.words[0][i] == word.lower())]
         if not found:
             known = ", ".join(dict.fromkeys(self.trace.words[0][i] for i in indices))
@@ -346,12 +346,12 @@ def changed_numbers(before: Trace, after: Trace) -> list[dict]:
         size = f"{one.size or 64 << stage} px"
         found: dict[str, tuple[float, float]] = {}
         if one.writing_gate is not None and other.writing_gate is not None:
-            later = {(c.word, c.index): c.value for c in words.chips(after, stage)}
-            for chip in words.chips(before, stage):
+            later = {(c.word, c.index): c.value for c in statistics.chips(after, stage)}
+            for chip in statistics.chips(before, stage):
                 if (chip.word, chip.index) in later:
                     found[f"writing gate of “{chip.word}”"] = (chip.value, later[chip.word, chip.index])
         if one.response_gate is not None and other.response_gate is not None:
-            shares, then = words.response_shares(before, stage), words.response_shares(after, stage)
+            shares, then = statistics.response_shares(before, stage), statistics.response_shares(after, stage)
             found |= {f"answered by {path}": (share, then[path]) for path, share in shares.items() if path in then}
         rows += [{"stage": size, "gate": name, "before": a, "after": b} for name, (a, b) in found.items() if abs(a - b) > 5e-4]
     return rows

@@ -1,7 +1,7 @@
 """Rendered birds beside generated ones: which bird of Aviary's unseen species a caption is about, and its picture.
 
 A caption that is one of a bird's own ten names that bird. Any other sentence is read for what it says of parts, colours, size and marks
-(:func:`~dmm.data.aviary.grammar.read_slots`), and the first bird whose traits agree with all of it stands for it.
+(:func:`~dmm.aviary.grammar.read_slots`), and the first bird whose traits agree with all of it stands for it.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from functools import lru_cache
 
 import torch
 
-from dmm.data.aviary.factors import BODY_PARTS, HEAD_PARTS
-from dmm.data.aviary.grammar import captions, read_slots
-from dmm.data.aviary.painter import paint
-from dmm.data.aviary.species import bird
-from dmm.data.aviary.traits import COLOURED_PARTS, HEAD_MARKS, Bird
+from dmm.aviary.factors import BODY_PARTS, HEAD_PARTS
+from dmm.aviary.grammar import captions, read_slots
+from dmm.aviary.renderer import render
+from dmm.aviary.species import bird
+from dmm.aviary.traits import COLOURED_PARTS, HEAD_MARKS, Bird
 from explorer.figures.registry import Reference
 
 SEARCHED = 2000  # birds of the unseen species, those that ``dmm evaluate`` measures with
@@ -72,5 +72,5 @@ def rendered(sentences: Sequence[str]) -> dict[str, Reference | None]:
 
 
 def _reference(one: Bird, exact: bool) -> Reference:
-    picture = (paint([one], SIZE)[0] * 255).round().to(torch.uint8)  # 3 S S
+    picture = (render([one], SIZE)[0] * 255).round().to(torch.uint8)  # 3 S S
     return Reference(picture, f"Aviary garden, unseen species {one.species}, test bird {one.index}", exact)

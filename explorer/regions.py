@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dmm.trace import Trace
-from explorer.words import MissingQuantity, Region, chips, maps_of, response_shares, stage_of
+from explorer.statistics import MissingQuantity, Region, chips, maps_of, response_shares, stage_of
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class RegionReading:
     stage: int  # position in ``trace.stages``
     size: int | None  # px of the stage's picture
     region: Region
-    quantity: str  # key of explorer.words.QUANTITIES: key addressing, or word attention
+    quantity: str  # key of explorer.statistics.QUANTITIES: key addressing, or word attention
     words: tuple[RegionWord, ...]  # most read first
     inside: dict[str, float] | None  # path of the response gate -> mean share in the region; None without a response gate
     everywhere: dict[str, float] | None  # the same over all places

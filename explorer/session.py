@@ -44,7 +44,7 @@ class Session:
         names: checkpoint names (under ``assets/checkpoints``) or directories; a single one may be given bare.
         capacity: the most traces kept, at least 1.
         megabytes: the most memory the kept traces may hold; the newest trace is always kept.
-        load: name or directory -> pipeline; the default is :func:`dmm.checkpoint.load`, folded for painting.
+        load: name or directory -> pipeline; the default is :func:`dmm.checkpoint.load`, fused for generating.
     """
 
     def __init__(
@@ -93,12 +93,12 @@ class Session:
                 if self._load is None:
                     from dmm.checkpoint import load  # the networks are only imported when one is used
 
-                    self._load = lambda source: load(source).folded()
+                    self._load = lambda source: load(source).fused()
                 self._pipelines[model] = self._load(self._sources[model])
             return self._pipelines[model]
 
     def trace(self, model: str | None, caption: str, seed: int = 0, edits: Sequence = ()) -> Trace:
-        """One caption painted: a trace with a batch axis of 1, without graph, on the CPU. It is shared: read it, do not write to it.
+        """One caption generated: a trace with a batch axis of 1, without graph, on the CPU. It is shared: read it, do not write to it.
 
         Args:
             model: a name of :attr:`models`; None is the first.
@@ -118,7 +118,7 @@ class Session:
         if found is not None:
             return found
         with self._busy[model]:
-            found = self._find(key)  # another thread may have painted it meanwhile
+            found = self._find(key)  # another thread may have generated it meanwhile
             if found is not None:
                 return found
             pipe = self.pipeline(model)

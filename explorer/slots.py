@@ -1,6 +1,6 @@
 """What a caption says of a bird against what STREAM reads back, attribute by attribute.
 
-Sentences are read into slots (:func:`dmm.data.aviary.grammar.read_slots`): a part and its colour, size, bill and pattern. So "yellow
+Sentences are read into slots (:func:`dmm.aviary.grammar.read_slots`): a part and its colour, size, bill and pattern. So "yellow
 wings" does not agree with a yellow crown, synonyms are one ("violet" is purple, "beak" is bill), and what is said twice counts once. A
 sentence of other things than birds has no slots; then nothing is compared.
 """
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dmm.data.aviary.grammar import read_slots
-from dmm.data.aviary.traits import COLOURED_PARTS
+from dmm.aviary.grammar import read_slots
+from dmm.aviary.traits import COLOURED_PARTS
 
 AGREES, PARTLY, DIFFERS, UNSAID, ADDED = "agrees", "agrees in part", "differs", "not mentioned", "not in the caption"
 VERDICTS = (AGREES, PARTLY, DIFFERS, UNSAID, ADDED)

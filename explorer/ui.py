@@ -1,8 +1,8 @@
-"""The page of the explorer: a caption box above, :mod:`explorer.page` below, in one Gradio app.
+"""The page of the explorer: a caption box above, :mod:`explorer.page_html` below, in one Gradio app.
 
-Python answers one question, "paint this caption with this seed"; everything that happens to a painted page (selecting a word, laying its
-map over the pictures, themes, hints, the link) is done in the browser by ``static/page.js``. The page needs nothing from outside: system
-fonts, no analytics, no share link, no file served.
+Python answers one question, "generate this caption with this seed"; everything that happens to a generated page (selecting a word, laying
+its map over the pictures, themes, hints, the link) is done in the browser by ``static/page.js``. The page needs nothing from outside:
+system fonts, no analytics, no share link, no file served.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from dmm.pipeline import MOST_WORDS, CaptionError, Pipeline
-from explorer import page
+from explorer import page_html
 from explorer.session import Session, UnknownModel
-from explorer.words import spoken
+from explorer.statistics import spoken
 
 if TYPE_CHECKING:
     from explorer.figures.runs import Run
@@ -38,12 +38,12 @@ FONTS = ("Seravek", "Gill Sans Nova", "Open Sans", "Noto Sans", "Ubuntu", "Calib
 MONO = ("ui-monospace", "DejaVu Sans Mono", "monospace")
 
 HEADER = """
-<div class="ex-header"><h1>DMM-GAN explorer</h1><p>Type a caption, see it painted in three stages, and what the memory did.</p>
+<div class="ex-header"><h1>DMM-GAN explorer</h1><p>Type a caption, see it generated in three stages, and what the memory did.</p>
 <div class="ex-tools"><button type="button" data-do="hints">Hints</button><button type="button" data-do="link">Copy link</button>
 <button type="button" data-do="theme">Theme</button></div></div>
 """
 HINTS = (
-    "Type a caption and press Paint. Words the model does not know are struck through.",
+    "Type a caption and press Generate. Words the model does not know are struck through.",
     "Point at a word to see where it was read; click to keep it, Esc to let go.",
     "See who answered at each place: the image itself, the words, or the whole sentence.",
 )
@@ -56,18 +56,19 @@ MOUNT = "const mount = () => window.explorerPage.mount(element); mount(); watch(
 def hints() -> str:
     """Three numbered hints; the browser shows them until they have been dismissed once."""
     items = "".join(
-        f'<li data-hint="{i}"><b>{i}</b><span>{page.text(hint)}</span><button type="button" aria-label="Dismiss hint {i}">×</button></li>'
+        f'<li data-hint="{i}"><b>{i}</b><span>{page_html.text(hint)}</span>'
+        f'<button type="button" aria-label="Dismiss hint {i}">×</button></li>'
         for i, hint in enumerate(HINTS, start=1)
     )
     return f'<ol class="ex-hints" aria-label="Hints">{items}</ol>'
 
 
 class Refusal(ValueError):
-    """A request that cannot be painted, said in a way that can be shown."""
+    """A request that cannot be generated, said in a way that can be shown."""
 
 
-def paint(session: Session, caption: str | None, seed, model: str | None) -> str:
-    """The HTML of one painted caption.
+def generate(session: Session, caption: str | None, seed, model: str | None) -> str:
+    """The HTML of one generated caption.
 
     Raises:
         Refusal: an empty, overlong or unknown caption, a seed or a model that does not exist.
@@ -80,7 +81,7 @@ def paint(session: Session, caption: str | None, seed, model: str | None) -> str
     except (CaptionError, UnknownModel) as error:
         raise Refusal(str(error)) from error
     vocab = session.pipeline(model or None).vocab
-    return page.render(trace, spoken(caption, vocab), model or session.models[0], len(vocab.words))
+    return page_html.render(trace, spoken(caption, vocab), model or session.models[0], len(vocab.words))
 
 
 def examples(pipe: Pipeline) -> list[str]:
@@ -107,7 +108,8 @@ def learned(session: Session) -> list[str]:
 
 
 def remember(session: Session, model: str, run: Run, number: int, step: float) -> tuple[str, str]:
-    """A caption of a training run, counted from 1, at the step nearest to ``step``: the HTML of the run's curves, and of what was painted.
+    """A caption of a training run, counted from 1, at the step nearest to ``step``: the HTML of the run's curves, and of what was
+    generated.
 
     Raises:
         Refusal: traces that cannot be read.
@@ -121,8 +123,8 @@ def remember(session: Session, model: str, run: Run, number: int, step: float) -
     vocab = session.pipeline(model).vocab
     moment = f"at step {now:,} of its training" + ("" if run.trained(now, 1) else ", the first stage alone so far")
     peaks = {i: max(at[i].peak for at in numbers) for i, stage in enumerate(numbers[-1]) if stage.peak is not None}
-    painted = page.render(trace, spoken(trace.captions[0], vocab), model, len(vocab.words), now, moment, peaks)
-    return page.learning(trace, course.steps, numbers, now, run.begins), painted
+    generated = page_html.render(trace, spoken(trace.captions[0], vocab), model, len(vocab.words), now, moment, peaks)
+    return page_html.learning(trace, course.steps, numbers, now, run.begins), generated
 
 
 def _seed(value) -> int:
@@ -136,13 +138,13 @@ def _seed(value) -> int:
 
 
 def build(session: Session) -> gr.Blocks:
-    """The app, ready to launch with :func:`launch_options`. The first model is loaded and the first example painted here."""
+    """The app, ready to launch with :func:`launch_options`. The first model is loaded and the first example generated here."""
 
     def answer(caption, seed, model):
         try:
-            return "", paint(session, caption, seed, model)
+            return "", generate(session, caption, seed, model)
         except Refusal as refusal:
-            return page.notice(str(refusal)), gr.skip()
+            return page_html.notice(str(refusal)), gr.skip()
 
     def example(text, seed, model):
         return text, *answer(text, seed, model)
@@ -165,7 +167,7 @@ def build(session: Session) -> gr.Blocks:
             folds[trained.index(model)] = gr.Accordion(open=True)
             return *shown, "", gr.skip(), *folds
         message = f"This link shows {model or 'a model'} at a step of its training; start the explorer with the folder of that run."
-        return *shown, page.notice(message), gr.skip(), *folds
+        return *shown, page_html.notice(message), gr.skip(), *folds
 
     tries = examples(session.pipeline())
     with gr.Blocks(title="DMM-GAN explorer", analytics_enabled=False, fill_width=True) as app:
@@ -176,7 +178,7 @@ def build(session: Session) -> gr.Blocks:
             model = gr.Dropdown(names, value=names[0], label="Model", elem_id="model", visible=len(names) > 1, scale=2, min_width=200)
             seed = gr.Number(FIRST_SEED, label="Seed", precision=0, elem_id="seed", min_width=96, scale=1)
             again = gr.Button("Re-roll", elem_id="reroll", min_width=92, scale=0)
-            go = gr.Button("Paint", variant="primary", elem_id="paint", min_width=96, scale=0)
+            go = gr.Button("Generate", variant="primary", elem_id="generate", min_width=96, scale=0)
         with gr.Row(elem_id="examples"):
             gr.HTML('<span class="ex-anchor" data-hint="1">Try</span>', apply_default_css=False, js_on_load=SHOW_HINTS)
             buttons = [gr.Button(text, elem_classes="ex-example", size="sm", scale=0, min_width=0) for text in tries]
@@ -184,13 +186,13 @@ def build(session: Session) -> gr.Blocks:
         gr.HTML(hints(), elem_id="hints", apply_default_css=False, js_on_load=SHOW_HINTS)
         sections = [_Section(session, model) for model in learned(session)]
         result = gr.HTML(
-            paint(session, tries[0], FIRST_SEED, None),
+            generate(session, tries[0], FIRST_SEED, None),
             elem_id="result",
             apply_default_css=False,
             js_on_load=MOUNT,
         )
 
-        asked = {"concurrency_limit": 1, "concurrency_id": "paint", "show_progress": "hidden", "api_visibility": "private"}
+        asked = {"concurrency_limit": 1, "concurrency_id": "generate", "show_progress": "hidden", "api_visibility": "private"}
         inputs, outputs = [caption, seed, model], [message, result]
         events = [trigger(answer, inputs, outputs, **asked) for trigger in (go.click, caption.submit, seed.submit, model.input)]
         events.append(again.click(reroll, [caption, model], [seed, *outputs], **asked))
@@ -202,14 +204,14 @@ def build(session: Session) -> gr.Blocks:
             events += section.events([message, result], asked)
         for event in events:
             event.success(None, js=SETTLE)
-            event.failure(lambda: page.notice(BROKEN), None, message, js=SETTLE, show_progress="hidden", api_visibility="private")
+            event.failure(lambda: page_html.notice(BROKEN), None, message, js=SETTLE, show_progress="hidden", api_visibility="private")
     return app.queue(max_size=WAITING, default_concurrency_limit=1, api_open=False)
 
 
 class _Section:
     """A section of the page, closed at first, for a model whose training left traces: a caption, a slider over the steps, and the curves.
 
-    What was painted at a step is shown where painted captions are shown, with everything that can be done there.
+    What was generated at a step is shown where generated captions are shown, with everything that can be done there.
     """
 
     def __init__(self, session: Session, model: str):
@@ -222,7 +224,7 @@ class _Section:
             self.curves = gr.HTML("", apply_default_css=False, js_on_load=None)
 
     def events(self, outputs: list, asked: dict) -> list:
-        """Answer when the section is opened and when a caption or a step is chosen; ``outputs`` are the message and the painted page."""
+        """Answer when the section is opened and when a caption or a step is chosen; ``outputs`` are the message and the generated page."""
         chosen, shown = [self.number, self.step], [self.curves, *outputs]
         return [
             self.fold.expand(self.open, None, [*chosen, *shown], **asked),
@@ -238,7 +240,7 @@ class _Section:
             self.run = self.run or Run(self.session.source(self.model))
             number, step = self._asked(self.run, dict(request.query_params))
         except ValueError as error:  # Refusal, RunError, TraceError
-            return gr.skip(), gr.skip(), gr.skip(), page.notice(str(error)), gr.skip()
+            return gr.skip(), gr.skip(), gr.skip(), page_html.notice(str(error)), gr.skip()
         steps = self.run.steps
         apart = min(b - a for a, b in zip(steps, steps[1:], strict=False))
         captions = gr.Dropdown([(caption, i) for i, caption in enumerate(self.run.captions, start=1)], value=number)
@@ -261,12 +263,12 @@ class _Section:
     def answer(self, number: int, step: float) -> tuple:
         """The curves, no message, and the page of a step; or the message why not."""
         if self.run is None or number is None:  # a page that was open before this process began
-            return gr.skip(), page.notice("Close and open this section again; the explorer was started anew."), gr.skip()
+            return gr.skip(), page_html.notice("Close and open this section again; the explorer was started anew."), gr.skip()
         try:
-            curves, painted = remember(self.session, self.model, self.run, number, step)
+            curves, generated = remember(self.session, self.model, self.run, number, step)
         except Refusal as refusal:
-            return gr.skip(), page.notice(str(refusal)), gr.skip()
-        return curves, "", painted
+            return gr.skip(), page_html.notice(str(refusal)), gr.skip()
+        return curves, "", generated
 
 
 def serve(app: gr.Blocks, host: str, port: int) -> None:

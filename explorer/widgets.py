@@ -1,6 +1,6 @@
 """The explorer in a notebook: words as shaded chips, pictures in a row, a panel for a caption and one for any figure.
 
-Everything shown comes from the functions that the page uses: numbers from :mod:`explorer.words`, colours from :mod:`explorer.overlay`,
+Everything shown comes from the functions that the page uses: numbers from :mod:`explorer.statistics`, colours from :mod:`explorer.overlay`,
 options from :mod:`explorer.controls`.
 """
 
@@ -13,40 +13,40 @@ import numpy as np
 from IPython.display import HTML
 from PIL import Image
 
-from explorer import controls, gather, overlay, words
+from explorer import controls, gather, overlay, statistics
 from explorer.figures import check_options, draw, get_figure
 from explorer.figures.export import render
-from explorer.page import data_uri, text
+from explorer.page_html import data_uri, text
 from explorer.session import Session
 
 FONT = "font:14px/1.5 system-ui,sans-serif"
 
 
-def chips(trace, stage: int, quantity: str = "writing_gate", region: words.Region | None = None) -> HTML:
+def chips(trace, stage: int, quantity: str = "writing_gate", region: statistics.Region | None = None) -> HTML:
     """The caption's words in order, shaded by their number; the number stands below each word, the legend below all.
 
     Raises:
-        explorer.words.MissingQuantity: the stage does not have the quantity.
+        explorer.statistics.MissingQuantity: the stage does not have the quantity.
     """
-    row = words.chips(trace, stage, quantity, region)
-    about = words.QUANTITIES[quantity]
-    mark = words.uniform(trace) if about.places else None
+    row = statistics.chips(trace, stage, quantity, region)
+    about = statistics.QUANTITIES[quantity]
+    mark = statistics.uniform(trace) if about.places else None
     limits = overlay.limits([chip.value for chip in row], uniform=mark) if about.places else about.limits
     cells = []
     for chip in row:
         colour = overlay.heat([[chip.value]], limits)[0, 0]
         cells.append(
             f'<span style="display:inline-block;text-align:center;margin:2px"><span style="display:block;padding:1px 8px;border-radius:4px;'
-            f'background:#{bytes(colour).hex()};color:{overlay.ink(colour)}">{text(chip.word)}</span><small>{words.short(chip.value)}</small></span>'
+            f'background:#{bytes(colour).hex()};color:{overlay.ink(colour)}">{text(chip.word)}</span><small>{statistics.short(chip.value)}</small></span>'
         )
     return HTML(f'<div style="{FONT}">{"".join(cells)}{legend(overlay.legend(about.label, limits, about.unit, mark)).data}</div>')
 
 
 def legend(key: overlay.Legend) -> HTML:
     """A legend as a bar: quantity and unit, range, and the marked numbers."""
-    low, high = (words.bare(f"{limit:g}") for limit in key.limits)
+    low, high = (statistics.bare(f"{limit:g}") for limit in key.limits)
     marks = "".join(f'<i style="position:absolute;left:{at:.1%};width:2px;height:10px;background:#fff"></i>' for at, _ in key.marks)
-    said = "".join(f"; white line: {text(words.bare(label))}" for _, label in key.marks)
+    said = "".join(f"; white line: {text(statistics.bare(label))}" for _, label in key.marks)
     return HTML(
         f'<div style="{FONT};font-size:12px">{text(key.label)}: {text(key.unit)}{said}<br>{low} '
         f'<span style="display:inline-block;position:relative;width:200px;height:10px;background:{key.css}">{marks}</span> {high}</div>'
@@ -65,10 +65,10 @@ def row(pictures: Mapping[str, np.ndarray], side: int = 256) -> HTML:
 
 def word_row(trace, stage: int, index: int, quantity: str = "addressing", strength: float = 0.6) -> HTML:
     """A stage's picture, and the map of one word (its position on the T axis) over the grey picture, with the legend."""
-    values = words.word_map(trace, stage, index, quantity)
-    even, image = words.uniform(trace), trace.stages[stage].image
+    values = statistics.word_map(trace, stage, index, quantity)
+    even, image = statistics.uniform(trace), trace.stages[stage].image
     limits = overlay.limits(values, uniform=even)
-    about, name = words.QUANTITIES[quantity], trace.words[0][index]
+    about, name = statistics.QUANTITIES[quantity], trace.words[0][index]
     shown = row(
         {f"{image.shape[-1]} px": overlay.picture(image), f"where “{name}” is read": overlay.overlay(image, values, limits, strength)}
     )
@@ -82,14 +82,14 @@ def explore(session: Session, caption: str, seed: int = 3, model: str | None = N
     word = ipywidgets.ToggleButtons(description="word", style={"button_width": "auto"})
     shown = ipywidgets.HTML()
 
-    def paint(_change=None) -> None:
+    def generate(_change=None) -> None:
         try:
             trace = session.trace(model, said.value, noise.value)
-        except ValueError as error:  # a caption that cannot be painted says why
+        except ValueError as error:  # a caption that cannot be generated says why
             word.options, shown.value = (), text(error)
             return
-        word.options = [(chip.word, chip.index) for chip in words.chips(trace, -1)]
-        word.value = words.top_words(trace, -1, k=1)[0].index
+        word.options = [(chip.word, chip.index) for chip in statistics.chips(trace, -1)]
+        word.value = statistics.top_words(trace, -1, k=1)[0].index
         show()
 
     def show(_change=None) -> None:
@@ -97,10 +97,10 @@ def explore(session: Session, caption: str, seed: int = 3, model: str | None = N
             trace = session.trace(model, said.value, noise.value)
             shown.value = chips(trace, -1).data + word_row(trace, -1, word.value).data
 
-    said.observe(paint, "value")
-    noise.observe(paint, "value")
+    said.observe(generate, "value")
+    noise.observe(generate, "value")
     word.observe(show, "value")
-    paint()
+    generate()
     return ipywidgets.VBox([said, noise, word, shown])
 
 

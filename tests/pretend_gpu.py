@@ -1,10 +1,10 @@
 """A GPU that is not there: tensors that say they are on another device, and refuse what a GPU refuses.
 
-Each holds an ordinary tensor and computes with it, so numbers are those of the processor, to the bit. What a GPU would refuse is refused:
+Each holds an ordinary tensor and computes with it, so numbers are those of the CPU, to the bit. What a GPU would refuse is refused:
 
 * an operation on tensors of both devices, unless one is a lone number, an index, or what is copied from one to the other;
 * random numbers for one device from a generator of the other;
-* ``numpy`` and other views of memory that a processor cannot see.
+* ``numpy`` and other views of memory that a CPU cannot see.
 
 The device is the one that PyTorch keeps for backends of others ("privateuseone", here named "pretend"), written in Python. It stays
 registered for the rest of the process, so use it in one of its own.
@@ -24,9 +24,9 @@ from torch.utils._pytree import tree_leaves, tree_map
 NAME = "pretend"
 aten = torch.ops.aten
 COPIES = {aten._to_copy, aten.copy_}
-#: Operations on a tensor of either device that take an index from the processor.
+#: Operations on a tensor of either device that take an index from the CPU.
 INDEXED = {aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_}
-#: Operations of which every result after the first stays on the processor.
+#: Operations of which every result after the first stays on the CPU.
 LENGTHS = {aten._pack_padded_sequence}
 
 
@@ -34,7 +34,7 @@ _CPU_GENERATOR = torch.Generator
 
 
 class PretendGenerator(_CPU_GENERATOR):
-    """Random numbers for either device, in the stream of a processor's; ``place`` says for which."""
+    """Random numbers for either device, in the stream of a CPU's; ``place`` says for which."""
 
     def __new__(cls, device: str | torch.device = "cpu") -> PretendGenerator:
         generator = super().__new__(cls, "cpu")

@@ -83,15 +83,15 @@ def test_a_batch_equals_one_at_a_time(directory):
             assert stage.image.shape[-1] == one.size
 
 
-def test_a_folded_pipeline_paints_the_same_and_is_not_saved(directory, tmp_path):
+def test_a_fused_pipeline_generates_the_same_and_is_not_saved(directory, tmp_path):
     pipe = load(directory)
-    folded = pipe.folded()
-    own, theirs = folded("a small red bird", seed=3), pipe("a small red bird", seed=3)
+    fused = pipe.fused()
+    own, theirs = fused("a small red bird", seed=3), pipe("a small red bird", seed=3)
     for one, other in zip(own.images, theirs.images, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
-    assert folded.folded() is folded and not pipe.is_folded and own.stages[0].redescription == theirs.stages[0].redescription
-    with pytest.raises(ValueError, match="paints only"):
-        save(folded, tmp_path)
+    assert fused.fused() is fused and not pipe.is_fused and own.stages[0].redescription == theirs.stages[0].redescription
+    with pytest.raises(ValueError, match="generates only"):
+        save(fused, tmp_path)
     save(pipe, tmp_path)
     assert torch.equal(load(tmp_path)("a small red bird", seed=3).images[2], theirs.images[2])
 
@@ -105,7 +105,7 @@ def test_same_caption_and_seed_same_picture_other_seed_other_picture(directory):
 
 
 @pytest.mark.parametrize("caption", ["", "  ", "zebra xylophone", "!!!"])
-def test_captions_that_cannot_be_painted_are_refused_kindly(directory, caption):
+def test_captions_that_cannot_be_generated_are_refused_kindly(directory, caption):
     with pytest.raises(CaptionError, match="Try:"):
         load(directory)(caption)
 
@@ -125,7 +125,7 @@ def test_a_missing_checkpoint_names_the_shipped_ones(tmp_path):
         locate(tmp_path / "nothing")
 
 
-def test_missing_unknown_and_misshapen_keys_are_named(directory, tmp_path):
+def test_missing_unknown_and_mismatched_keys_are_named(directory, tmp_path):
     tensors, _, _, _ = read(directory)
     del tensors["generator.heads.0.conv.weight"]
     tensors["generator.extra"] = torch.zeros(1)
@@ -133,7 +133,7 @@ def test_missing_unknown_and_misshapen_keys_are_named(directory, tmp_path):
     with safe_open(directory / FILE, "pt") as file:
         metadata = file.metadata()
     save_file(tensors, tmp_path / FILE, metadata)
-    with pytest.raises(CheckpointError, match="missing heads.0.conv.weight; unknown extra; misshapen heads.1.conv.weight"):
+    with pytest.raises(CheckpointError, match="missing heads.0.conv.weight; unknown extra; shape mismatch heads.1.conv.weight"):
         load(tmp_path)
 
 
@@ -202,7 +202,7 @@ def test_files_from_before_the_digest_are_still_read(directory, tmp_path):
     save_file(
         load_file(directory / FILE), tmp_path / FILE, metadata | {"config": metadata["config"].replace('"noise_dim": 4', '"noise_dim": 9')}
     )
-    with pytest.raises(CheckpointError, match="misshapen initial.linear.weight"):
+    with pytest.raises(CheckpointError, match="shape mismatch initial.linear.weight"):
         load(tmp_path)
     save_file(
         load_file(directory / FILE),

@@ -20,7 +20,7 @@ configs = st.builds(
     Config,
     model=st.builds(ModelConfig, widths=SIZES, noise_dim=COUNT, global_memory=st.booleans(), system=WORD),
     data=st.builds(DataConfig, sizes=SIZES, cache=WORD, mirror=st.booleans()),
-    train=st.builds(TrainConfig, batch=COUNT, generator_rate=RATE, damsm=RATE, adversarial=WORD),
+    train=st.builds(TrainConfig, batch=COUNT, generator_lr=RATE, damsm=RATE, adversarial=WORD),
 )
 
 
@@ -35,7 +35,7 @@ def test_the_defaults_are_the_published_bird_settings():
     config = Config()
     assert config.model.widths == (64, 64, 64)
     assert (config.model.noise_dim, config.model.condition_dim, config.model.text_dim, config.model.residuals) == (100, 100, 256, 2)
-    assert (config.train.generator_rate, config.train.discriminator_rate) == (2e-4, 2e-4)
+    assert (config.train.generator_lr, config.train.discriminator_lr) == (2e-4, 2e-4)
     assert (config.train.beta1, config.train.beta2) == (0.5, 0.999)
     assert (config.train.gamma1, config.train.gamma2, config.train.gamma3) == (4.0, 5.0, 10.0)
     assert config.data.sizes == (64, 128, 256)
@@ -52,7 +52,7 @@ def test_a_config_cannot_be_changed_in_place(section):
     [
         ("train.batch", "4", 4),
         ("batch", "4", 4),
-        ("generator_rate", "1e-4", 1e-4),
+        ("generator_lr", "1e-4", 1e-4),
         ("widths", "32,24,16", (32, 24, 16)),
         ("model.widths", [32, 24, 16], (32, 24, 16)),
         ("widths", "(32, 24, 16)", (32, 24, 16)),
@@ -72,7 +72,7 @@ def test_override(key, text, value):
 
 @pytest.mark.parametrize(
     ("key", "meant"),
-    [("train.bach", "batch"), ("genrator_rate", "generator_rate"), ("nose_dim", "noise_dim"), ("training.batch", "batch")],
+    [("train.bach", "batch"), ("genrator_lr", "generator_lr"), ("nose_dim", "noise_dim"), ("training.batch", "batch")],
 )
 def test_a_wrong_key_is_answered_with_the_nearest(key, meant):
     with pytest.raises(ConfigError, match=f"(?s){key.rpartition('.')[2]}.*did you mean '{meant}'"):

@@ -15,30 +15,37 @@ ROOT = Path(__file__).parent.parent
 #: Rooms of dmm, lowest first; a room may import those of its own row and of the rows above it in this list.
 #: `checkpoint.load` hands back a ready pipeline, so the two share a row.
 LAYERS = (
-    ("config", "files", "trace", "images", "matching", "precise"),
-    ("data", "models", "losses"),
+    ("config", "files", "trace", "images", "matching", "fp32"),
+    ("data", "aviary", "models", "losses"),
     ("recipes", "convert", "pipeline", "checkpoint"),
     ("metrics",),
     ("training",),
-    ("cli", "cli_data", "cli_errors"),
+    ("bench",),
+    ("cli",),
 )
-STRANGERS = {"data", "models", "losses"}  # rooms of one row that do not know each other: a loss receives networks, it imports none
+STRANGERS = {"models", "losses"}  # rooms of one row that do not know each other: a loss receives networks, it imports none
 
 BASE = {f"dmm.{room}" for room in LAYERS[0]}
 MODEL = {f"dmm.{room}" for row in LAYERS[:3] for room in row}  # enough to turn a caption into a trace
-DRAWING = {"explorer.words", "explorer.overlay"}
-SURFACE = MODEL | DRAWING | {f"explorer.{room}" for room in ("session", "edits", "page", "figures", "controls", "gather")}
+DRAWING = {"explorer.statistics", "explorer.overlay"}
+SURFACE = MODEL | DRAWING | {f"explorer.{room}" for room in ("session", "edits", "page_html", "figures", "controls", "gather")}
 
 #: Rooms of explorer -> what each may import beside itself. A figure takes traces or log rows, never a session.
 EXPLORER = {
-    "session": MODEL | {"explorer.edits"},
-    "edits": MODEL,
-    "words": BASE | {"dmm.data"},
+    "session": MODEL | {"explorer.edits", "explorer.interventions"},
+    "interventions": MODEL | {"explorer.edits"},
+    "regions": BASE | DRAWING,
+    "slots": BASE | {"dmm.aviary"},
+    "cells": BASE | DRAWING | {"explorer.page_html"},
+    "effects": BASE | DRAWING | {"explorer.edits", "explorer.session"},
+    "notebook": SURFACE | {f"explorer.{room}" for room in ("cells", "effects", "interventions", "regions", "slots")},
+    "edits": MODEL | {"dmm.metrics", "explorer.statistics"},
+    "statistics": BASE | {"dmm.data", "dmm.aviary"},
     "overlay": BASE,
-    "page": BASE | DRAWING,
-    "figures": BASE | DRAWING | {"dmm.data"},
+    "page_html": BASE | DRAWING,
+    "figures": BASE | DRAWING | {"dmm.data", "dmm.aviary"},
     "controls": BASE | {"explorer.figures"},
-    "references": BASE | {"dmm.data", "explorer.figures"},
+    "references": BASE | {"dmm.data", "dmm.aviary", "explorer.figures"},
     "gather": SURFACE | {"explorer.references"},
     "widgets": SURFACE,
     "ui": SURFACE,
@@ -88,13 +95,13 @@ def allowed(name: str) -> set[str]:
     if package == "app":
         return {"explorer.session", "explorer.ui"}
     if not own:
-        return set()
+        return {"explorer.notebook"} if package == "explorer" else set()
     if package == "explorer":
         assert own in EXPLORER, f"{name} is new: say in tests/test_imports.py what it may import"
         return EXPLORER[own] | {room(name)}
     row = next((i for i, rooms in enumerate(LAYERS) if own in rooms), None)
     assert row is not None, f"{name} is new: give it a row in tests/test_imports.py"
-    rooms = {own, *(r for rooms in LAYERS[:row] for r in rooms)} | (set() if own in STRANGERS else set(LAYERS[row]))
+    rooms = {own, *(r for rooms in LAYERS[:row] for r in rooms)} | (set() if own in STRANGERS else set(LAYERS[row]) - STRANGERS)
     return {f"dmm.{r}" for r in rooms}
 
 

@@ -153,7 +153,7 @@ def test_every_published_parameter_of_the_text_side_has_its_place(system):
         load_upstream(decoder, published("CAPTION_RNN_vocab5450"), TABLES[system, "caption_decoder"])
 
 
-def test_unknown_missing_and_misshapen_keys_are_named():
+def test_unknown_missing_and_mismatched_keys_are_named():
     network = nn.Linear(2, 3)
     with pytest.raises(ConvertError, match="unknown key 'novel.weight'"):
         KeyTable({"fc": "linear"}).ours("novel.weight")

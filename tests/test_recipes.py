@@ -35,16 +35,16 @@ ATTENTION = {
     "sizes": (64, 128, 256),
     "mirror": True,
     "source": "",
-    "generator_rate": 2e-4,
-    "discriminator_rate": 2e-4,
+    "generator_lr": 2e-4,
+    "discriminator_lr": 2e-4,
     "beta1": 0.5,
     "beta2": 0.999,
-    "average": 0.999,
-    "warm_average": False,
+    "ema_decay": 0.999,
+    "ema_warmup": False,
     "adversarial": "bce",
     "initial_steps": 0,
     "frozen_steps": 0,
-    "final_rate": 1.0,
+    "lr_end_factor": 1.0,
     "kl": 1.0,
     "gamma1": 4.0,
     "gamma2": 5.0,
@@ -99,11 +99,11 @@ DFGAN = ATTENTION | {
     "image_align_corners": False,
     "noise_truncation": 2.0,
     "noise_scale": 0.88,
-    "generator_rate": 1e-4,
-    "discriminator_rate": 4e-4,
+    "generator_lr": 1e-4,
+    "discriminator_lr": 4e-4,
     "beta1": 0.0,
     "beta2": 0.9,
-    "average": 0.0,
+    "ema_decay": 0.0,
     "adversarial": "hinge",
     "kl": 0.0,
     "one_pass": True,  # its discriminator has no state that passes could differ in
@@ -138,7 +138,7 @@ for _name in ("dmgan-cub", "dmgan-coco", "dmmgan-cub", "dmmgan-cub-gldm", "dmmga
     GAN[_name] |= dict.fromkeys(SWITCHES, True)
 
 #: Pretraining of the text encoder, the same for all: batch 48, up to 600 epochs (200 for birds), lr 0.002 down to a tenth, clipped at 0.25.
-MATCH = {"batch": 48, "generator_rate": 2e-3, "final_rate": 0.1, "clip": 0.25, "beta1": 0.5, "beta2": 0.999, "precision": "fp32"}
+MATCH = {"batch": 48, "generator_lr": 2e-3, "lr_end_factor": 0.1, "clip": 0.25, "beta1": 0.5, "beta2": 0.999, "precision": "fp32"}
 MATCH |= {"gamma1": 4.0, "gamma2": 5.0, "gamma3": 10.0}
 
 

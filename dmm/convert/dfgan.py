@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from dmm.convert.case import Case, Tensors, load, register_case, under, upstream_gradients, upstream_state
 from dmm.convert.keys import ConvertError, KeyTable, load_upstream
+from dmm.convert.reference_case import Case, Tensors, load, register_case, under, upstream_gradients, upstream_state
 from dmm.losses.magp import one_way_generator_loss, one_way_loss
 from dmm.models.dfgan import DFGAN, TargetAwareDiscriminator, map_widths
 
@@ -116,7 +116,7 @@ def replay_discriminators(case: Case) -> Tensors:
 
 @register_case("step_dfgan", "dfgan")
 def replay_step(case: Case) -> Tensors:
-    """Paint, update the discriminator, then the generator through it; the painting's graph is the one from before."""
+    """Generate, update the discriminator, then the generator through it; the generating's graph is the one from before."""
     generator = _generator(case, "weights/NetG/")
     net, table = _discriminator(case), discriminator_table(case.hp["imsize"])
     networks = {half: (net, table) for half in HALVES} | {"NetG": (generator, GENERATOR)}
@@ -139,5 +139,5 @@ def replay_step(case: Case) -> Tensors:
     return produced
 
 
-def _adam(network: nn.Module, rate: float) -> torch.optim.Adam:
-    return torch.optim.Adam(network.parameters(), lr=rate, betas=BETAS)
+def _adam(network: nn.Module, lr: float) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), lr=lr, betas=BETAS)

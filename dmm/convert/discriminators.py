@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from dmm.convert.case import Case, Tensors, register_case, under, upstream_gradients, upstream_state
-from dmm.convert.generators import paint
+from dmm.convert.generators import generate
 from dmm.convert.keys import ConvertError
-from dmm.convert.readers import can_read, text_loss
+from dmm.convert.reference_case import Case, Tensors, register_case, under, upstream_gradients, upstream_state
+from dmm.convert.stand_ins import has_network_of, text_loss
 from dmm.convert.systems import SYSTEMS, TextTerm, case_discriminators, case_generator, system_of
 from dmm.losses.adversarial import discriminator_loss, generator_loss
 from dmm.losses.kl import kl_loss
@@ -29,7 +29,7 @@ def discriminator_names(parts: Mapping[str, Tensor]) -> Tensors:
 def _texts(case: Case) -> list[TextTerm]:
     """The text losses whose reader the case holds, the published choice first."""
     terms = system_of(case).texts
-    found = [term for term in terms if can_read(case, term.kind)]
+    found = [term for term in terms if has_network_of(case, term.kind)]
     if not found:
         raise ConvertError(f"expected the reader of a text loss ({', '.join(term.kind for term in terms)}) in the case, found none")
     return found
@@ -80,8 +80,8 @@ def replay_discriminators(case: Case) -> Tensors:
 # --- one optimisation step --------------------------------------------------------------------------------------------
 
 
-def _adam(network: nn.Module, rate: float) -> torch.optim.Adam:
-    return torch.optim.Adam(network.parameters(), lr=rate, betas=(0.5, 0.999), eps=1e-8)
+def _adam(network: nn.Module, lr: float) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), lr=lr, betas=(0.5, 0.999), eps=1e-8)
 
 
 def _update_discriminator(case: Case, net: Discriminator, size: int, fake: Tensor) -> Tensors:
@@ -108,7 +108,7 @@ def replay_step(case: Case) -> Tensors:
     """Generator forward, each discriminator's update, the generator's update through them, and the average."""
     hp, system = case.hp, system_of(case)
     generator, nets = case_generator(case, "weights/G/").train(), case_discriminators(case)
-    trace = paint(case, generator)
+    trace = generate(case, generator)
     images = {stage.size: stage.image for stage in trace.stages}
     produced = _aliased_gradients(case, images)
     for size, net in nets.items():

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dmm.convert.case import Case, Tensors, register_case
 from dmm.convert.keys import KeyTable, load_upstream
+from dmm.convert.reference_case import Case, Tensors, register_case
 from dmm.images import to_float
 from dmm.models.inception import InceptionEncoder
 from dmm.models.resnet import DEPTHS, ResNetEncoder

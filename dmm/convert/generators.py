@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from dmm.convert.case import Case, Tensors, register_case, under, upstream_state
+from dmm.convert.reference_case import Case, Tensors, register_case, under, upstream_state
 from dmm.convert.systems import SYSTEMS, case_generator, system_of
 from dmm.trace import Trace
 
@@ -74,7 +74,7 @@ def _keep_input(seen: Tensors, name: str):
     return hook
 
 
-def paint(case: Case, generator: nn.Module) -> Trace:
+def generate(case: Case, generator: nn.Module) -> Trace:
     """The case's text and noise through a generator; StackGAN++ has a sentence only."""
     if "in/text_embedding" in case.tensors:
         return generator(case["text_embedding"], None, None, case["z"], case["eps"])
@@ -101,7 +101,7 @@ def _pass(case: Case, train: bool) -> Tensors:
     mode = "train" if train else "eval"
     generator = case_generator(case, "weights/").train(train)
     with torch.no_grad(), watched(generator) as seen:
-        trace = paint(case, generator)
+        trace = generate(case, generator)
     out = {f"img{i}": image for i, image in enumerate(trace.images, start=1)} | _attention(trace)
     out |= {"mu": trace.mean, "logvar": trace.logvar}
     produced = under(f"out/{mode}", out) | under(f"mid/{mode}", _intermediates(trace, seen))

@@ -57,7 +57,7 @@ def load_upstream(network: nn.Module, upstream: Mapping[str, Tensor], table: Key
     """Load published weights into one of our networks; returns the network.
 
     Raises:
-        ConvertError: unknown, missing or misshapen keys, all named.
+        ConvertError: unknown or missing keys, or a shape mismatch, all named.
     """
     state, wanted = table.state(upstream), network.state_dict()
     problems = [f"missing {key}" for key in wanted if key not in state]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from dmm.convert.case import Case, Tensors, register_case, under
 from dmm.convert.discriminators import discriminator_names, heads
+from dmm.convert.reference_case import Case, Tensors, register_case, under
 from dmm.convert.systems import case_discriminators
 from dmm.losses.adversarial import generator_loss, six_term_loss
 from dmm.losses.colour import colour_loss

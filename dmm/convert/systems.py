@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from dmm.convert.case import Case, load
 from dmm.convert.keys import (
     ATTNGAN_GENERATOR,
     DMGAN_GENERATOR,
@@ -19,6 +18,7 @@ from dmm.convert.keys import (
     discriminator_table,
     stackgan_discriminator_table,
 )
+from dmm.convert.reference_case import Case, load
 from dmm.models.attngan import AttnGAN
 from dmm.models.discriminators import SIZES, Discriminator
 from dmm.models.dmgan import DMGAN

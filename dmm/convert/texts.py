@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from dmm.convert.case import Case, Tensors, load, register_case, under
 from dmm.convert.keys import TEXT_ENCODER
-from dmm.convert.readers import caption_decoder, damsm_names
+from dmm.convert.reference_case import Case, Tensors, load, register_case, under
+from dmm.convert.stand_ins import caption_decoder, damsm_names
 from dmm.data.vocab import Vocabulary
 from dmm.losses.kl import kl_loss
 from dmm.losses.stream import caption_loss

@@ -200,7 +200,7 @@ def translate(system: str, network: str, upstream: State) -> tuple[dict[str, Ten
     """A published state dict under our names, complete, and the sizes read from it.
 
     Raises:
-        ConvertError: unknown, missing or misshapen keys, all named.
+        ConvertError: unknown or missing keys, or a shape mismatch, all named.
     """
     if network not in networks(system):
         raise ConvertError(f"--network: {system} has {', '.join(networks(system))}; found {network!r}")
@@ -343,7 +343,7 @@ class Folder:
             )
 
     def lacks(self) -> list[str]:
-        """What is still needed to paint."""
+        """What is still needed to generate."""
         held = held_parts(self.tensors)
         return [name for name in ("generator", "text_encoder") if name not in held] + ["--vocab captions.pickle"] * (self.vocab is None)
 

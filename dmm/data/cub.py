@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dmm.data.aviary.grammar import Caption, read_slots
+from dmm.aviary.grammar import Caption, read_slots
 from dmm.data.sources import Problem, Source, SourceError, once
 from dmm.data.transforms import Box, cut_box, margin, scale_shorter
 from dmm.files import FileError, below, printable, read_text, shown

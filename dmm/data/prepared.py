@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from dmm.data.aviary.grammar import Caption
+from dmm.aviary.grammar import Caption
 from dmm.data.batch import BatchSampler, cut_squares, load
 from dmm.data.sources import Problem, Source, words_of
 from dmm.data.transforms import decode_into, margin, run_jobs

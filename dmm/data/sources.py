@@ -1,6 +1,6 @@
 """Data sets as they lie on disk: one protocol for all layouts, finding out which layout a folder has, and what is wrong with it.
 
-A reader (:mod:`~dmm.data.cub`, :mod:`~dmm.data.birds`, :mod:`~dmm.data.coco`, :mod:`~dmm.data.folder`) has two functions:
+A reader (:mod:`~dmm.data.cub`, :mod:`~dmm.data.attngan_layout`, :mod:`~dmm.data.coco`, :mod:`~dmm.data.folder`) has two functions:
 ``matches(root)``, a quick look, and ``read(root)``, which lists every picture that can be used as a :class:`Record` and everything else as
 a :class:`Problem`. Training never reads a source directly: :mod:`~dmm.data.prepared` decodes it once.
 """
@@ -27,7 +27,7 @@ from dmm.files import FileError, decode, is_writable_text, limit, name_of, print
 #: name -> (module, what it looks for), in the order in which they are tried.
 READERS = {
     "preprocessed": (
-        "birds",
+        "attngan_layout",
         "train/filenames.pickle, with text/ or captions.pickle, and CUB_200_2011/ or images/ (AttnGAN's birds or coco)",
     ),
     "cub": ("cub", "images.txt, or CUB_200_2011/images.txt, with text/<class>/<image>.txt (CUB-200-2011)"),

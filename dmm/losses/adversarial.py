@@ -1,4 +1,4 @@
-"""Real or painted, matching or not: the adversarial terms of the conditional GANs.
+"""Real or generated, matching or not: the adversarial terms of the conditional GANs.
 
 Published (``kind="bce"``): binary cross-entropy of the sigmoid of each logit. It is computed from the logits, which is the same number
 without the overflow near probabilities 0 and 1. ``kind="hinge"`` is an option with the same parts and weights.
@@ -12,25 +12,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dmm.precise import precise
+from dmm.fp32 import in_fp32
 
 KINDS = ("bce", "hinge")
 
 
-@precise
+@in_fp32
 def is_real(logits: Tensor, kind: str = "bce") -> Tensor:
     """A discriminator's loss for logits B that should say "real"; scalar."""
     return F.softplus(-logits).mean() if _checked(kind) == "bce" else F.relu(1 - logits).mean()
 
 
-@precise
+@in_fp32
 def is_fake(logits: Tensor, kind: str = "bce") -> Tensor:
     """A discriminator's loss for logits B that should say "not real, or not this sentence"; scalar."""
     return F.softplus(logits).mean() if _checked(kind) == "bce" else F.relu(1 + logits).mean()
 
 
-@precise
-def fools(logits: Tensor, kind: str = "bce") -> Tensor:
+@in_fp32
+def generator_term(logits: Tensor, kind: str = "bce") -> Tensor:
     """A generator's loss for logits B of its own pictures; scalar."""
     return F.softplus(-logits).mean() if _checked(kind) == "bce" else -logits.mean()
 
@@ -59,8 +59,8 @@ def discriminator_loss(
         fake: B 3 S S, detached here.
         sentence: B D, detached here.
         kind: "bce" (published) or "hinge".
-        together: pass real and painted pictures through the trunk, and all three kinds of pairs through the joint layer, in one call each:
-            faster, and the same numbers but for one power iteration a call of the spectral norm instead of two or three. Not for
+        together: pass real and generated pictures through the trunk, and all three kinds of pairs through the joint layer, in one call
+            each: faster, and the same numbers but for one power iteration a call of the spectral norm instead of two or three. Not for
             discriminators with batch norm, whose statistics it would mix.
         wrong: B D, sentences that do not fit the real pictures, instead of the shifted ones.
         fake_sentence: B D, the sentences that the fake pictures were generated from, where these are not those of the real ones.
@@ -110,17 +110,17 @@ def generator_loss(discriminator, fake: Tensor, sentence: Tensor, kind: str = "b
     Fake B 3 S S, sentence B D. With ``unconditional=0`` the head without the sentence is not asked, and there is no ``uncond``.
     """
     features = discriminator.features(fake)
-    cond = fools(discriminator.conditional(features, sentence), kind)
+    cond = generator_term(discriminator.conditional(features, sentence), kind)
     if not unconditional:
         return {"cond": cond, "total": cond}
-    uncond = fools(discriminator.unconditional(features), kind)
+    uncond = generator_term(discriminator.unconditional(features), kind)
     return {"cond": cond, "uncond": uncond, "total": cond + unconditional * uncond}
 
 
 def six_term_loss(
     discriminator, real: Tensor, wrong: Tensor, fake: Tensor, condition: Tensor, unconditional: float = 1.0, kind: str = "bce"
 ) -> dict[str, Tensor]:
-    """One discriminator's loss in StackGAN++: real, wrong and painted pictures, each with and without the text, summed (Eqs. 6-7).
+    """One discriminator's loss in StackGAN++: real, wrong and generated pictures, each with and without the text, summed.
 
     A wrong picture is a real one of another sentence; without the text it is labelled real, as published.
 

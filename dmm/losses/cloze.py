@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dmm.precise import widened
+from dmm.fp32 import to_fp32
 
 
 @dataclass(frozen=True)
@@ -68,4 +68,4 @@ def cloze_loss(head, regions: Tensor, batch: MaskedCaptions) -> dict[str, Tensor
         zero = logits.sum()
         return {"total": zero, "accuracy": zero.detach()}
     hits = (logits.detach().argmax(1) == batch.targets).float().mean()
-    return {"total": F.cross_entropy(widened(logits), batch.targets), "accuracy": hits}
+    return {"total": F.cross_entropy(to_fp32(logits), batch.targets), "accuracy": hits}

@@ -1,4 +1,4 @@
-"""Colour consistency: a picture has the colours of the smaller one it was made from (StackGAN++, Eqs. 8-9).
+"""Colour consistency: a picture has the colours of the smaller one it was made from (StackGAN++).
 
 Each picture is summarised by the mean and the covariance of its pixels' colours; neighbouring sizes should agree in both. The paper uses it
 for pictures without text; the published settings leave it off for birds.
@@ -12,20 +12,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dmm.precise import precise
+from dmm.fp32 import in_fp32
 
 
 def colour_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
-    """B C H W -> mean B C and covariance B C C over the pixels (Eq. 8), the latter divided by their number."""
+    """B C H W -> mean B C and covariance B C C over the pixels, the latter divided by their number."""
     pixels = image.flatten(2)  # B C Q
     mean = pixels.mean(2)
     centred = pixels - mean[:, :, None]
     return mean, centred @ centred.transpose(1, 2) / pixels.shape[2]
 
 
-@precise
+@in_fp32
 def colour_loss(images: Sequence[Tensor], covariance: float = 5.0) -> dict[str, Tensor]:
-    """Scalar ``total``: mean squared differences of the statistics of neighbouring sizes (Eq. 9), summed over the pairs.
+    """Scalar ``total``: mean squared differences of the statistics of neighbouring sizes, summed over the pairs.
 
     Args:
         images: pictures of the stages, smallest first, each B 3 S S. The smaller of a pair is detached: it is the model, not the copy.

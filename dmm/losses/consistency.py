@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from dmm.precise import precise
+from dmm.fp32 import in_fp32
 
 
-@precise
+@in_fp32
 def consistency_loss(coarse: Tensor, fine: Tensor, blur: int = 2) -> Tensor:
     """Mean absolute difference of two scales, both averaged down to ``1 / blur`` of the coarser side; scalar.
 

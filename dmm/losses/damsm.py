@@ -1,4 +1,4 @@
-"""The text-image matching loss of a painted picture (AttnGAN's DAMSM term): image encoder, then :mod:`dmm.matching`."""
+"""The text-image matching loss of a generated picture (AttnGAN's DAMSM term): image encoder, then :mod:`dmm.matching`."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""DF-GAN's losses: hinge on one raw output, and the matching-aware gradient penalty (Tao et al., CVPR 2022, Eqs. 1-2).
+"""DF-GAN's losses: hinge on one raw output, and the matching-aware gradient penalty (Tao et al., CVPR 2022).
 
 The penalty flattens the discriminator at real pictures with their own sentences, so that following its gradient leads there:
 
     2 * E[ ||(dD/dx, dD/de)||^6 ],
 
-with the joint norm over picture and sentence, as published in code; the paper's Eq. 2 adds the two norms. Painted and mismatching pairs
+with the joint norm over picture and sentence, as published in code; the paper adds the two norms. Generated and mismatching pairs
 enter the hinge loss with weight 1/2 each. A mismatching pair here is the features of sample i + 1 with the sentence of sample i.
 """
 
@@ -13,8 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dmm.losses.adversarial import fools, is_fake, is_real
-from dmm.precise import widened
+from dmm.fp32 import to_fp32
+from dmm.losses.adversarial import generator_term, is_fake, is_real
 
 
 def matching_aware_penalty(logits: Tensor, image: Tensor, sentence: Tensor, weight: float = 2.0, power: float = 6.0) -> Tensor:
@@ -28,7 +28,7 @@ def matching_aware_penalty(logits: Tensor, image: Tensor, sentence: Tensor, weig
         power: published 6.
     """
     gradients = torch.autograd.grad(logits.sum(), (image, sentence), create_graph=True)
-    squares = sum(widened(gradient).flatten(1).square().sum(1) for gradient in gradients)  # B
+    squares = sum(to_fp32(gradient).flatten(1).square().sum(1) for gradient in gradients)  # B
     return weight * (squares ** (power / 2)).mean()  # not of a root, whose own gradient is infinite at 0
 
 
@@ -69,5 +69,5 @@ def one_way_loss(
 
 def one_way_generator_loss(discriminator, fake: Tensor, sentence: Tensor) -> dict[str, Tensor]:
     """What the discriminator asks of the generator: the scalar ``cond``, minus its mean output, and ``total``, the same."""
-    cond = fools(discriminator.conditional(discriminator.features(fake), sentence), "hinge")
+    cond = generator_term(discriminator.conditional(discriminator.features(fake), sentence), "hinge")
     return {"cond": cond, "total": cond}

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from dmm.precise import precise
+from dmm.fp32 import in_fp32
 
 
-@precise
+@in_fp32
 def reconstruction_loss(image: Tensor, target: Tensor, weight: Tensor, edges: float = 0.5) -> Tensor:
     """Scalar; 0 where all weights are 0.
 

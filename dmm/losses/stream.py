@@ -1,4 +1,4 @@
-"""Redescription: the picture must be described again by its own caption (MirrorGAN Eq. 9; DMM-GAN's STREAM)."""
+"""Redescription: the picture must be described again by its own caption (STREAM of MirrorGAN and DMM-GAN)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dmm.precise import precise
+from dmm.fp32 import in_fp32
 
 
-@precise
+@in_fp32
 def caption_loss(logits: Tensor, captions: Tensor, lengths: Tensor) -> Tensor:
     """Mean cross-entropy over all real positions of a batch.
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from dmm.data.aviary.traits import COLOURS
+from dmm.aviary.traits import COLOURS
 from dmm.metrics.registry import register_metric
 
 #: Parts whose colour is judged.
@@ -25,11 +25,11 @@ def captioned_colours(slots: Mapping[str, Sequence[str]]) -> dict[str, tuple[str
     return {part: colours for part, colours in said.items() if colours}
 
 
-def agreement(readings: Mapping[str, Tensor], slots: Sequence[Mapping[str, Sequence[str]]]) -> dict:
+def agreement(predictions: Mapping[str, Tensor], slots: Sequence[Mapping[str, Sequence[str]]]) -> dict:
     """Share of captioned colours that are read back.
 
     Args:
-        readings: part -> a score for each of the 11 ``COLOURS``, N 11 (logits or probabilities).
+        predictions: part -> a score for each of the 11 ``COLOURS``, N 11 (logits or probabilities).
         slots: what each of the N sentences says.
 
     Returns:
@@ -37,11 +37,11 @@ def agreement(readings: Mapping[str, Tensor], slots: Sequence[Mapping[str, Seque
         sentence speaks of the part.
 
     Raises:
-        ValueError: as many sentences as readings were expected.
+        ValueError: as many sentences as predictions were expected.
     """
-    ranked = {part: readings[part].argsort(dim=1, descending=True).tolist() for part in PARTS}
+    ranked = {part: predictions[part].argsort(dim=1, descending=True).tolist() for part in PARTS}
     if any(len(rows) != len(slots) for rows in ranked.values()):
-        raise ValueError(f"expected readings of {len(slots)} pictures, found {[len(rows) for rows in ranked.values()]}")
+        raise ValueError(f"expected predictions of {len(slots)} pictures, found {[len(rows) for rows in ranked.values()]}")
     read, said = dict.fromkeys(PARTS, 0), dict.fromkeys(PARTS, 0)
     for i, sentence in enumerate(slots):
         for part, colours in captioned_colours(sentence).items():
@@ -59,28 +59,28 @@ def agreement(readings: Mapping[str, Tensor], slots: Sequence[Mapping[str, Seque
     }
 
 
-@register_metric("attributes", reads=("judge",))
-def attribute_agreement(study) -> dict:
+@register_metric("attributes", needs=("judge",))
+def attribute_agreement(evaluation) -> dict:
     """Share of captioned colours that the judge reads back from the picture (higher is better)."""
-    slots = [caption.slots for caption in study.captions]
-    shuffled = [slots[i] for i in study.shuffle.tolist()]
+    slots = [caption.slots for caption in evaluation.captions]
+    shuffled = [slots[i] for i in evaluation.shuffle.tolist()]
 
     def at(size: int) -> dict:
         return {
-            "generated": agreement(study.generated["judge"][size]["logits"], slots),
-            "ceiling_rendered": agreement(study.rendered["judge"][size]["logits"], slots),
-            "floor_shuffled": agreement(study.generated["judge"][size]["logits"], shuffled),
+            "generated": agreement(evaluation.generated["judge"][size]["logits"], slots),
+            "ceiling_rendered": agreement(evaluation.rendered["judge"][size]["logits"], slots),
+            "floor_shuffled": agreement(evaluation.generated["judge"][size]["logits"], shuffled),
         }
 
-    result = at(study.largest) | {
+    result = at(evaluation.largest) | {
         "protocol": (
-            f"colours of {', '.join(PARTS)} as captioned, read from the {study.largest} px picture by a judge that was trained on "
+            f"colours of {', '.join(PARTS)} as captioned, read from the {evaluation.largest} px picture by a judge that was trained on "
             "rendered birds of other species and that no loss has used; first choice, or among the first k where a caption gives one part "
             "k colours. Ceiling: rendered birds of the same captions. Floor: the generated pictures against the caption of a bird of "
             "another species."
         )
     }
-    smaller = [size for size in study.generated["judge"] if size != study.largest]
+    smaller = [size for size in evaluation.generated["judge"] if size != evaluation.largest]
     if smaller:
         result["by_size"] = {str(size): at(size) for size in smaller}
     return result

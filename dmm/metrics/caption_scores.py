@@ -1,6 +1,6 @@
 """STREAM slot F1: does the sentence that STREAM reads back from a picture say what the input sentence said?
 
-Both sentences are parsed to slots (``wing: grey``, ``size: small``, ...) by :func:`dmm.data.aviary.grammar.read_slots`; each (slot, value)
+Both sentences are parsed to slots (``wing: grey``, ``size: small``, ...) by :func:`dmm.aviary.grammar.read_slots`; each (slot, value)
 pair counts once a sentence. Micro F1 over all pairs of all sentences, with precision and recall. A regenerated sentence may well
 mention something true that the input did not say, and is then marked down; the rendered birds show how much that costs. Word-overlap
 scores (BLEU and kin) would reward the grammar; this one sees only what is claimed.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dmm.data.aviary.grammar import read_slots
+from dmm.aviary.grammar import read_slots
 from dmm.metrics.registry import register_metric
 
 Slots = Mapping[str, Sequence[str]]
@@ -40,15 +40,15 @@ def slot_f1(found: Sequence[Slots], wanted: Sequence[Slots]) -> dict[str, float]
     }
 
 
-@register_metric("caption_f1", reads=("redescription",))
-def caption_f1(study) -> dict:
+@register_metric("caption_f1", needs=("redescription",))
+def caption_f1(evaluation) -> dict:
     """Slot F1 of the sentence that STREAM reads back from each of the pictures (higher is better)."""
-    wanted = [read_slots(caption.text) for caption in study.captions]
-    shuffled = [wanted[i] for i in study.shuffle.tolist()]
+    wanted = [read_slots(caption.text) for caption in evaluation.captions]
+    shuffled = [wanted[i] for i in evaluation.shuffle.tolist()]
     result = {}
-    for size, sentences in study.generated["redescription"].items():
+    for size, sentences in evaluation.generated["redescription"].items():
         found = [read_slots(sentence) for sentence in sentences]
-        real = [read_slots(sentence) for sentence in study.rendered["redescription"][size]]
+        real = [read_slots(sentence) for sentence in evaluation.rendered["redescription"][size]]
         result[str(size)] = {
             "generated": slot_f1(found, wanted),
             "ceiling_rendered": slot_f1(real, wanted),

@@ -1,6 +1,6 @@
 """Does STREAM tell the truth? The claims of its sentences, against what is known of the birds.
 
-A sentence is parsed (:func:`dmm.data.aviary.grammar.read_slots`); each colour that it gives to a slot is one claim. Of a rendered bird
+A sentence is parsed (:func:`dmm.aviary.grammar.read_slots`); each colour that it gives to a slot is one claim. Of a rendered bird
 everything is known, so each claim is true or false. Of a generated picture two things are known: its caption, which settles the claims of
 the slots that it names, and what the attribute judge reads, which settles those of seven parts. The share of true claims is a precision:
 a captioner that says little can be right, so claims and slots a sentence stand beside it.
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dmm.data.aviary.factors import HEAD_PARTS
-from dmm.data.aviary.grammar import in_sight, read_slots
-from dmm.data.aviary.traits import COLOURED_PARTS, COLOURS, Bird
+from dmm.aviary.factors import HEAD_PARTS
+from dmm.aviary.grammar import in_sight, read_slots
+from dmm.aviary.traits import COLOURED_PARTS, COLOURS, Bird
 from dmm.metrics.attributes import PARTS
 from dmm.metrics.registry import register_metric
 
@@ -129,22 +129,22 @@ def summary(sentences: Sequence[Sequence[Claim]]) -> dict:
     }
 
 
-def _of_judge(said: Sequence[Slots], readings: Mapping[str, Tensor]) -> dict:
+def _of_judge(said: Sequence[Slots], features: Mapping[str, Tensor]) -> dict:
     """Share of the claims of seven parts that the judge's logits, N 11 for each part, confirm."""
-    return share_true([claims_of_judge(slots, {part: readings[part][i] for part in PARTS}) for i, slots in enumerate(said)])
+    return share_true([claims_of_judge(slots, {part: features[part][i] for part in PARTS}) for i, slots in enumerate(said)])
 
 
-@register_metric("claims", reads=("redescription", "judge"))
-def claims(study) -> dict:
+@register_metric("claims", needs=("redescription", "judge"))
+def claims(evaluation) -> dict:
     """Share of the colours that STREAM's sentences claim which are true (higher is better), and how many they claim."""
-    wanted, shuffle = [caption.slots for caption in study.captions], study.shuffle.tolist()
-    birds, result = [study.birds.bird(i) for i in range(len(wanted))], {}
-    for size, sentences in study.generated["redescription"].items():
+    wanted, shuffle = [caption.slots for caption in evaluation.captions], evaluation.shuffle.tolist()
+    birds, result = [evaluation.birds.bird(i) for i in range(len(wanted))], {}
+    for size, sentences in evaluation.generated["redescription"].items():
         generated = [read_slots(text) for text in sentences]
-        rendered = [read_slots(text) for text in study.rendered["redescription"][size]]
+        rendered = [read_slots(text) for text in evaluation.rendered["redescription"][size]]
         result[str(size)] = {
             "rendered": summary([claims_of_bird(slots, bird) for slots, bird in zip(rendered, birds, strict=True)])
-            | {"distinct_sentences": len(set(study.rendered["redescription"][size]))},
+            | {"distinct_sentences": len(set(evaluation.rendered["redescription"][size]))},
             "rendered_floor_shuffled": share_true(
                 [claims_of_bird(slots, birds[i]) for slots, i in zip(rendered, shuffle, strict=True)], _of_part
             ),
@@ -154,9 +154,9 @@ def claims(study) -> dict:
                 [claims_of_caption(slots, wanted[i]) for slots, i in zip(generated, shuffle, strict=True)], _of_part
             ),
         }
-        if size in study.generated["judge"]:
-            result[str(size)]["generated"]["judged"] = _of_judge(generated, study.generated["judge"][size]["logits"])
-            result[str(size)]["rendered"]["judged"] = _of_judge(rendered, study.rendered["judge"][size]["logits"])
+        if size in evaluation.generated["judge"]:
+            result[str(size)]["generated"]["judged"] = _of_judge(generated, evaluation.generated["judge"][size]["logits"])
+            result[str(size)]["rendered"]["judged"] = _of_judge(rendered, evaluation.rendered["judge"][size]["logits"])
     return {
         "by_size": result,
         "protocol": (

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from dmm.data.aviary.factors import BODY_PARTS, HEAD_PARTS
-from dmm.data.aviary.painter import paint
-from dmm.data.aviary.traits import COLOURED_PARTS, HEAD_MARKS, Bird
+from dmm.aviary.factors import BODY_PARTS, HEAD_PARTS
+from dmm.aviary.renderer import render
+from dmm.aviary.traits import COLOURED_PARTS, HEAD_MARKS, Bird
 from dmm.metrics.registry import register_metric
 
 SEEDS = 4  # pictures of each caption
@@ -74,22 +74,22 @@ def compare(generated: Tensor, rendered: Tensor, seed: int = 0) -> dict:
     }
 
 
-@register_metric("diversity", reads=("pipeline",))
+@register_metric("diversity", needs=("pipeline",))
 @torch.no_grad()
-def diversity(study) -> dict:
+def diversity(evaluation) -> dict:
     """How much another seed changes a caption's picture, as a share of how much birds that fit the caption differ (higher: more varied)."""
-    count, pipe, judge = min(len(study.captions), MOST), study.pipe, study.judge
-    own = study.birds.birds(range(len(study.captions)))
+    count, pipe, judge = min(len(evaluation.captions), MOST), evaluation.pipe, evaluation.judge
+    own = evaluation.birds.birds(range(len(evaluation.captions)))
     generated, rendered = [], []
-    for i in tqdm(range(count), "diversity", disable=not study.progress):
-        caption = study.captions[i]
-        seeds = [study.seed + i * SEEDS + k for k in range(SEEDS)]
+    for i in tqdm(range(count), "diversity", disable=not evaluation.progress):
+        caption = evaluation.captions[i]
+        seeds = [evaluation.seed + i * SEEDS + k for k in range(SEEDS)]
         images = pipe([caption.text] * SEEDS, seed=seeds, redescribe=False).images[-1]
         generated.append(judge(images)["features"].cpu())
         others = [own[(i + 1 + k * (len(own) // SEEDS)) % len(own)] for k in range(SEEDS)]
-        birds = paint([fitting(own[i], caption.slots, other) for other in others], study.largest)
+        birds = render([fitting(own[i], caption.slots, other) for other in others], evaluation.largest)
         rendered.append(judge(2 * birds.to(pipe.device) - 1)["features"].cpu())
-    return compare(torch.stack(generated), torch.stack(rendered), study.seed) | {
+    return compare(torch.stack(generated), torch.stack(rendered), evaluation.seed) | {
         "protocol": (
             f"judge's penultimate features, mean Euclidean distance over pairs of the {SEEDS} pictures of a caption; generated from as "
             "many seeds, against rendered birds of the unseen species that were given what the caption says; ratio of the means over "

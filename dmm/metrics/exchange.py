@@ -1,6 +1,6 @@
 """One word of a caption exchanged for another of its kind: the intervention of the causal measures of :mod:`dmm.metrics.memory`.
 
-A colour word qualifies if exchanging it changes exactly one thing that the caption says (:func:`dmm.data.aviary.grammar.read_slots`): the
+A colour word qualifies if exchanging it changes exactly one thing that the caption says (:func:`dmm.aviary.grammar.read_slots`): the
 only colour of one part that the judge reads. The new colour is one that the caption does not mention. Both captions then have the same
 length and the same word mask, and the picture that the second one describes differs in the colour of that part alone.
 """
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dmm.aviary import lexicon
+from dmm.aviary.grammar import read_slots
+from dmm.aviary.traits import COLOURS
 from dmm.config import ConfigError
-from dmm.data.aviary import lexicon
-from dmm.data.aviary.grammar import read_slots
-from dmm.data.aviary.traits import COLOURS
 from dmm.data.vocab import Vocabulary, tokenise
 from dmm.metrics.attributes import PARTS
 
@@ -65,7 +65,7 @@ def exchanges(caption: str, vocab: Vocabulary, parts: bool = True) -> list[Excha
 
 
 def changed_part(before: dict, after: dict) -> str | None:
-    """The judged part whose only colour differs between two readings, if nothing else does."""
+    """The judged part whose only colour differs between two features, if nothing else does."""
     changed = [slot for slot in before.keys() | after.keys() if before.get(slot) != after.get(slot)]
     if len(changed) != 1 or changed[0] not in PARTS:
         return None

@@ -1,7 +1,7 @@
 """One pass of many networks over many pictures.
 
-A *reader* is a function from pictures B 3 S S in [-1, 1] to what it reads there: a tensor B ..., a dict of those (nested as one likes), or
-a list of B strings. :func:`read_pictures` shows each batch to every reader once and joins what they read; no picture is kept.
+A *extractor* is a function from pictures B 3 S S in [-1, 1] to what it reads there: a tensor B ..., a dict of those (nested as one likes),
+or a list of B strings. :func:`extract` shows each batch to every extractor once and joins what they read; no picture is kept.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 from torch import Tensor
 
-Reader = Callable[[Tensor], object]
-Readings = dict[str, dict[int, object]]  # reader -> picture size in px -> what it read from all pictures
+Extractor = Callable[[Tensor], object]
+Features = dict[str, dict[int, object]]  # extractor -> picture size in px -> what it read from all pictures
 
 
 @torch.no_grad()
-def read_pictures(readers: Mapping[tuple[str, int], Reader], batches: Iterable[Mapping[int, Tensor]]) -> Readings:
-    """Show every batch to every reader.
+def extract(extractors: Mapping[tuple[str, int], Extractor], batches: Iterable[Mapping[int, Tensor]]) -> Features:
+    """Show every batch to every extractor.
 
     Args:
-        readers: (name, size in px) -> reader of the pictures of that size.
+        extractors: (name, size in px) -> extractor of the pictures of that size.
         batches: picture size -> pictures B 3 S S in [-1, 1], batch after batch.
 
     Returns:
         name -> size -> what was read from all pictures in order, tensors on the CPU.
     """
-    parts: dict[tuple[str, int], list] = {key: [] for key in readers}
+    parts: dict[tuple[str, int], list] = {key: [] for key in extractors}
     for batch in batches:
-        for (name, size), reader in readers.items():
-            parts[name, size].append(_to_cpu(reader(batch[size])))
-    readings: Readings = {}
+        for (name, size), extractor in extractors.items():
+            parts[name, size].append(_to_cpu(extractor(batch[size])))
+    features: Features = {}
     for (name, size), items in parts.items():
-        readings.setdefault(name, {})[size] = _join(items)
-    return readings
+        features.setdefault(name, {})[size] = _join(items)
+    return features
 
 
 def _to_cpu(value):

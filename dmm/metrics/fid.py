@@ -1,4 +1,4 @@
-r"""Fréchet distance between two sets of pictures, seen by one feature network (Heusel et al. 2017, Eq. 6).
+r"""Fréchet distance between two sets of pictures, seen by one feature network (Heusel et al. 2017).
 
 Both sets of features are taken as Gaussians, and
 
@@ -58,12 +58,12 @@ def frechet_distance(features1: Tensor, features2: Tensor) -> dict[str, float]:
     return gaussian_distance(*moments(features1), *moments(features2))
 
 
-@register_metric("fid", reads=("judge",))
-def frechet(study) -> dict:
+@register_metric("fid", needs=("judge",))
+def frechet(evaluation) -> dict:
     """Fréchet distance to other rendered birds of the unseen species, on features that no loss has used (lower is better)."""
-    size = study.largest
-    reference = study.reference["judge"][size]["features"]
-    fake, real = (set_["judge"][size]["features"] for set_ in (study.generated, study.rendered))
+    size = evaluation.largest
+    reference = evaluation.reference["judge"][size]["features"]
+    fake, real = (set_["judge"][size]["features"] for set_ in (evaluation.generated, evaluation.rendered))
     return {
         "generated": frechet_distance(fake, reference),
         "ceiling_rendered": frechet_distance(real, reference),

@@ -6,7 +6,7 @@ No loss of any generator uses it, which makes it fit to measure them: its answer
 Each attribute has its own place and its own features: convolutions give a map at an eighth of the input, a softmax over that map
 (one for each attribute) says where to look, and a small layer of its own reads the attribute from what was seen there. A wing's colour is
 so read at the wing, and not guessed from the tail. A part of two colours has a target of .6 on the first, which covers more, and .4 on
-the other. Training blurs, shifts, coarsens, dims and adds noise, so that the judge reads colours and not the painter's finest texture.
+the other. Training blurs, shifts, coarsens, dims and adds noise, so that the judge reads colours and not the renderer's finest texture.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from safetensors.torch import save as serialise
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from dmm.aviary.cache import AviaryCache
+from dmm.aviary.traits import COLOURS, SIZES, WING_PATTERNS, Bird
 from dmm.checkpoint import CheckpointError, assets
-from dmm.data.aviary.cache import AviaryCache
-from dmm.data.aviary.traits import COLOURS, SIZES, WING_PATTERNS, Bird
 from dmm.images import to_float, write_atomic
 from dmm.metrics.attributes import PARTS, agreement
 
@@ -36,7 +36,7 @@ HEADS: dict[str, tuple[str, ...]] = {part: COLOURS for part in PARTS} | {"size":
 
 
 class Judge(nn.Module):
-    """Attribute reader.
+    """Classifier of attributes.
 
     Args:
         width: channels after the first convolution.
@@ -167,7 +167,7 @@ def train_judge(
     steps: int = 900,
     seed: int = 0,
     batch: int = 64,
-    rate: float = 4e-3,
+    lr: float = 4e-3,
     level: str = "garden",
     cache: str | Path = ".cache/aviary",
     test_images: int = 1000,
@@ -183,7 +183,7 @@ def train_judge(
         images: rendered training birds, drawn once into ``cache``.
         steps: optimiser steps of ``batch`` pictures.
         seed: of weights, order and augmentation (the birds are those of Aviary seed 0).
-        rate: largest learning rate of AdamW; one cycle.
+        lr: largest learning rate of AdamW; one cycle.
         test_images: rendered birds of the 50 unseen species to test on.
         width, input_size: of the :class:`Judge`.
         command: the command line, for the card.
@@ -196,8 +196,8 @@ def train_judge(
     judge = Judge(width, input_size=input_size)
     store = AviaryCache.open(cache, images, 0, level, "train", (judge.input_size,), progress)
     truth = targets(store.birds(range(images)))
-    optimiser = torch.optim.AdamW(judge.parameters(), lr=rate, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.15)
+    optimiser = torch.optim.AdamW(judge.parameters(), lr=lr, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps, pct_start=0.15)
     began, average = time.monotonic(), None
     judge = judge.train().to(memory_format=torch.channels_last)
     for _ in (bar := tqdm(range(steps), "judge", disable=not progress)):
@@ -225,7 +225,7 @@ def train_judge(
 
 
 def model_card(card: dict) -> str:
-    """What a reader of the weights must know, in Markdown."""
+    """What a user of the weights must know, in Markdown."""
     test = card["unseen_species"]
     rows = [f"| {name} | {share:.3f} | {_captioned(test['captioned'], name)} |" for name, share in test["accuracy"].items()]
     return "\n".join([
@@ -246,7 +246,7 @@ def model_card(card: dict) -> str:
         *rows,
         f"| mean over captioned colours | | {test['captioned']['mean']:.3f} |",
         "",
-        "Limits: it knows Aviary's painter and its 11 colours, and answers with one of them whatever it is shown. A two-coloured part is",
+        "Limits: it knows Aviary's renderer and its 11 colours, and answers with one of them whatever it is shown. A two-coloured part is",
         "read as its two likeliest colours. A picture unlike any rendered bird gets an answer too, and one that means little.",
         "",
     ])  # fmt: skip

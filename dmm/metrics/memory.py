@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from dmm.data.aviary.traits import COLOURS
+from dmm.aviary.traits import COLOURS
 from dmm.metrics import map_scores
 from dmm.metrics.diversity import interval
 from dmm.metrics.exchange import Exchange, sample_exchanges
@@ -154,7 +154,7 @@ def another(mask: Tensor, positions: Tensor) -> Tensor:
     return torch.tensor(result)
 
 
-@register_metric("memory", reads=("pipeline",))
+@register_metric("memory", needs=("pipeline",))
 def memory(evaluation) -> dict:
     """Share of a word's effect that passes through the memories, effect and success of each pathway, and where words are read."""
     groups = [[caption.text for caption in evaluation.birds.captions(i)] for i in range(len(evaluation.captions))]

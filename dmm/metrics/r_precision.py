@@ -64,16 +64,16 @@ def r_precision(codes: Tensor, sentences: Tensor, wrong: Tensor, own: Tensor | N
     return {"mean": float(hit.mean()), "std": float(means.std(unbiased=False))}
 
 
-@register_metric("r_precision", reads=("image_code", "sentence"))
-def precision(study) -> dict:
+@register_metric("r_precision", needs=("image_code", "sentence"))
+def precision(evaluation) -> dict:
     """R-precision (R = 1 of 100) with the encoders of the checkpoint: optimistic, since the generator was trained against them."""
-    sentences, size = study.sentences, study.largest
-    wrong = distractors(study.classes, 99, study.seed)
-    fake, real = (set_["image_code"][size] for set_ in (study.generated, study.rendered))
+    sentences, size = evaluation.sentences, evaluation.largest
+    wrong = distractors(evaluation.classes, 99, evaluation.seed)
+    fake, real = (set_["image_code"][size] for set_ in (evaluation.generated, evaluation.rendered))
     return {
         "generated": r_precision(fake, sentences, wrong),
         "ceiling_rendered": r_precision(real, sentences, wrong),
-        "floor_shuffled": r_precision(fake, sentences, wrong, study.shuffle),
+        "floor_shuffled": r_precision(fake, sentences, wrong, evaluation.shuffle),
         "protocol": (
             f"image code of the {size} px picture against its sentence and {wrong.shape[1]} sentences of other species, cosine, hit when "
             "its own is the nearest; mean and standard deviation over 10 parts. Encoders: the checkpoint's own image and text encoder. The "

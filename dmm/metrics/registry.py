@@ -1,7 +1,7 @@
 """Metrics by name: a metric is a function of what networks *read* from pictures, so that pictures are made once for all metrics.
 
-A metric names the readers it needs (:mod:`dmm.metrics.features`); :func:`dmm.metrics.evaluate` makes every picture once, shows it to
-each reader that any chosen metric asked for, and hands the readings to the metrics.
+A metric names the extractors it needs (:mod:`dmm.metrics.features`); :func:`dmm.metrics.evaluate` makes every picture once, shows it to
+each extractor that any chosen metric asked for, and hands the features to the metrics.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ class Metric:
     """A registered metric."""
 
     name: str
-    reads: tuple[str, ...]  # names of the readers whose output it needs; "pipeline": it makes its own pictures
-    compute: Callable  # Study -> dict ready for JSON
+    needs: tuple[str, ...]  # names of the extractors whose output it needs; "pipeline": it makes its own pictures
+    compute: Callable  # Evaluation -> dict ready for JSON
     about: str  # one line for `dmm list`
 
 
 _METRICS: dict[str, Metric] = {}
 
 
-def register_metric(name: str, reads: Iterable[str]) -> Callable[[Callable], Callable]:
-    """Register ``compute(study) -> dict`` under ``name``; the first line of its docstring says what it measures.
+def register_metric(name: str, needs: Iterable[str]) -> Callable[[Callable], Callable]:
+    """Register ``compute(evaluation) -> dict`` under ``name``; the first line of its docstring says what it measures.
 
     Raises:
         ValueError: the name is taken.
@@ -36,7 +36,7 @@ def register_metric(name: str, reads: Iterable[str]) -> Callable[[Callable], Cal
     def add(compute: Callable) -> Callable:
         if name in _METRICS:
             raise ValueError(f"metric {name!r} is registered twice")
-        _METRICS[name] = Metric(name, tuple(reads), compute, (compute.__doc__ or "").strip().splitlines()[0])
+        _METRICS[name] = Metric(name, tuple(needs), compute, (compute.__doc__ or "").strip().splitlines()[0])
         return compute
 
     return add

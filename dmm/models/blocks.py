@@ -7,7 +7,7 @@ same parameters and the same result up to rounding:
   convolution with stride 2 and those 16 sums: 2.25 times fewer multiplications (:class:`UpConv`);
 * a 3x3 convolution of ``concat(x, x)`` equals one of ``x`` with the two halves of the weight added (:class:`ResidualBlock`).
 
-Wide 3x3 convolutions of large maps take Winograd's order on a processor (:class:`~dmm.models.winograd.Conv3x3`).
+Wide 3x3 convolutions of large maps take Winograd's order on a CPU (:class:`~dmm.models.kernels.winograd.Conv3x3`).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dmm.models.winograd import Conv3x3
+from dmm.models.kernels.winograd import Conv3x3
 
-FOLD_FROM = 8  # px; on a smaller map, building the 16 sums costs more than the multiplications they save
+FUSE_FROM = 8  # px; on a smaller map, building the 16 sums costs more than the multiplications they save
 
 
 class GLU(nn.Module):
     """Gated linear unit over the channels: first half times the sigmoid of the second half; halves the channels.
 
-    ``F.glu`` only where no gradient is asked for: it paints faster, but its gradient comes in contiguous order, and in a channels-last
+    ``F.glu`` only where no gradient is asked for: it generates faster, but its gradient comes in contiguous order, and in a channels-last
     network makes the batch norm and convolution before it many times slower.
     """
 
@@ -51,11 +51,11 @@ class UpConv(nn.Module):
     Args:
         inputs: channels in.
         outputs: channels out.
-        folded: compute it as one transposed convolution (same result, fewer multiplications) on maps of 8x8 and more.
+        fused: compute it as one transposed convolution (same result, fewer multiplications) on maps of 8x8 and more.
         bias: add a number for each channel; weight and bias then start as those of ``nn.Conv2d``.
     """
 
-    def __init__(self, inputs: int, outputs: int, folded: bool = True, bias: bool = False):
+    def __init__(self, inputs: int, outputs: int, fused: bool = True, bias: bool = False):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs, 3, 3))
         self.register_parameter("bias", nn.Parameter(torch.empty(outputs)) if bias else None)
@@ -64,17 +64,17 @@ class UpConv(nn.Module):
             nn.init.uniform_(self.bias, -((9 * inputs) ** -0.5), (9 * inputs) ** -0.5)
         else:
             nn.init.orthogonal_(self.weight)
-        self.folded = folded
+        self.fused = fused
         taps = torch.tensor([[0.0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])  # offset t of 4 sums these of the 3 taps
         self.register_buffer("sums", torch.kron(taps, taps).T.contiguous(), persistent=False)  # 9 16
 
-    def folds(self, x: Tensor) -> bool:
+    def fuses(self, x: Tensor) -> bool:
         """Would a map ``x``, B C H W, pass the transposed convolution, which never sees it enlarged?"""
-        return self.folded and x.shape[-1] >= FOLD_FROM
+        return self.fused and x.shape[-1] >= FUSE_FROM
 
     def forward(self, x: Tensor, enlarged: bool = False) -> Tensor:
         """B C H W -> B outputs 2H 2W; ``enlarged``: ``x`` is B C 2H 2W already."""
-        if enlarged or not self.folds(x):
+        if enlarged or not self.fuses(x):
             return F.conv2d(x if enlarged else enlarge(x), self.weight, self.bias, padding=1)
         kernel = (self.weight.flatten(2) @ self.sums).unflatten(2, (4, 4))  # outputs inputs 4 4
         return F.conv_transpose2d(x, kernel.transpose(0, 1), self.bias, stride=2, padding=1)
@@ -137,7 +137,7 @@ class ResidualBlocks(nn.ModuleList):
 
 
 class ConditioningAugmentation(nn.Module):
-    """A Gaussian around the sentence: code = mean + eps * exp(logvar / 2) (StackGAN, Eq. 2).
+    """A Gaussian around the sentence: code = mean + eps * exp(logvar / 2) (StackGAN++).
 
     Args:
         text_dim: numbers in the sentence feature.

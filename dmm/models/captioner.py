@@ -1,4 +1,4 @@
-"""STREAM: a picture is described again, word by word, by an LSTM (MirrorGAN, Eqs. 8-9; DMM-GAN).
+"""STREAM: a picture is described again, word by word, by an LSTM (MirrorGAN, DMM-GAN).
 
 The picture's code is the LSTM's first input and predicts the first token; then every token of the caption predicts the next. That is all
 that the published decoder sees of the picture. With ``heads`` > 0 (not in the papers) the LSTM's state also attends to the picture's
@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dmm.precise import precise
+from dmm.fp32 import in_fp32
 
 REGIONS = 64  # places of an encoder's 8x8 regions
 
@@ -75,7 +75,7 @@ class CaptionDecoder(nn.Module):
         self.linear = nn.Linear(hidden, vocab_size)
         self.attention = RegionAttention(hidden, embedding, heads) if heads else None
 
-    @precise
+    @in_fp32
     def forward(self, features: Tensor, captions: Tensor, lengths: Tensor, regions: Tensor | None = None) -> Tensor:
         """Teacher forcing.
 

@@ -1,4 +1,4 @@
-"""The masked-word reader: which word is missing, given the picture and the rest of the sentence? A training aid, not in any of the papers.
+"""The masked-word head: which word is missing, given the picture and the rest of the sentence? A training aid, not in any of the papers.
 
 A left-to-right captioner meets a colour before the part that has it. Here the query at a masked position comes from both sides of the
 sentence, looks at the picture's regions, and must name the word; its loss asks a generator for exactly what the caption says.

@@ -4,10 +4,10 @@ No words, no attention, no chain of generators: noise becomes a 4x4 map, and blo
 to say it says in each block, twice, through *deep text-image fusion* : conditional affine layers, each of which scales and
 shifts the channels by numbers that two small networks read from the condition, with an activation after each,
 
-    Affine(x_i | e) = scale_i(e) * x_i + shift_i(e)                                                              (Eqs. 3-4).
+    Affine(x_i | e) = scale_i(e) * x_i + shift_i(e).
 
 The discriminator is one-way and target-aware: it has no opinion on pictures alone, only on pictures with a sentence, and its
-matching-aware gradient penalty (Eq. 2, :mod:`dmm.losses.magp`) makes real, matching pairs the points where it is flattest.
+matching-aware gradient penalty (:mod:`dmm.losses.magp`) makes real, matching pairs the points where it is flattest.
 
 The condition is concat(noise, sentence) as in the published code; the paper's equations write the sentence alone.
 """
@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from dmm.config import ModelConfig
 from dmm.models.blocks import UpConv, enlarge
+from dmm.models.kernels.winograd import Conv3x3
 from dmm.models.registry import register_model
-from dmm.models.winograd import Conv3x3
 from dmm.trace import StageTrace, Trace
 
 SLOPE = 0.2  # of LeakyReLU, everywhere
@@ -67,7 +67,7 @@ class Branch(nn.Module):
 
 
 class AffineParameters(nn.Module):
-    """What one conditional affine layer reads from the condition: a scale and a shift for each channel (Eq. 3)."""
+    """What one conditional affine layer reads from the condition: a scale and a shift for each channel."""
 
     def __init__(self, condition_dim: int, channels: int):
         super().__init__()
@@ -80,7 +80,7 @@ class AffineParameters(nn.Module):
 
 
 class ConditionalAffine(nn.Module):
-    """Scale and shift the channels of a map as the condition says (Eq. 4).
+    """Scale and shift the channels of a map as the condition says.
 
     Args:
         condition_dim: numbers in the condition.
@@ -137,7 +137,7 @@ class UpFusionBlock(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> tuple[Tensor, list[Tensor]]:
         """B inputs H W -> B outputs 2H 2W, and the four affine layers' numbers, B 2 inputs (2x) and B 2 outputs (2x)."""
-        late = self.conv1.folds(x)
+        late = self.conv1.fuses(x)
         x = x if late else enlarge(x)
         hidden, first = self.fusion1(x, condition)
         hidden, second = self.fusion2(self.conv1(hidden, enlarged=not late), condition)
@@ -175,7 +175,7 @@ class DFGAN(nn.Module):
         eps: Tensor | None = None,
         stages: int | None = None,
     ) -> Trace:
-        """Paint.
+        """Generate.
 
         Args:
             sentence: B D sentence features.
@@ -302,7 +302,7 @@ def one_way_discriminators(config: ModelConfig) -> nn.ModuleList:
     norm="none",
     losses=("hinge", "magp"),
     unconditional=False,
-    judged="last",
+    discriminated="last",
     discriminators=one_way_discriminators,
 )
 def dfgan(config: ModelConfig) -> DFGAN:

@@ -109,5 +109,5 @@ def create_discriminators(config: ModelConfig) -> nn.ModuleList:
     text_dim = config.text_dim if entry.condition == "sentence" else config.condition_dim
     return nn.ModuleList(
         Discriminator(size, config.discriminator_width, text_dim, entry.norm, entry.unconditional, entry.text_first)
-        for size in (sizes[-1:] if entry.judged == "last" else sizes)
+        for size in (sizes[-1:] if entry.discriminated == "last" else sizes)
     )

@@ -4,9 +4,9 @@ AttnGAN lets every place of the picture attend to fixed word features. DM-GAN wr
 picture so far, and weighs the answer against the picture place by place:
 
 * memory writing m_i = M(w_i) (Eq. 3); with the writing gate g = sigmoid(A w_i + B average(R)), m_i = g M_w(w_i) + (1 - g) M_r(average)
-  (Eqs. 6-7);
+  (Eqs. 7, 8);
 * key addressing: softmax over the words of key(m_i) . r_j (Eq. 4); value reading: the sum of value(m_i) so weighted (Eq. 5);
-* response: gate = sigmoid(W [r_j, o_j] + b), r_j' = gate o_j + (1 - gate) r_j (Eqs. 8-9).
+* response: gate = sigmoid(W [r_j, o_j] + b), r_j' = gate o_j + (1 - gate) r_j (Eq. 9).
 
 All of it is :class:`dmm.models.memory_stage.MemoryStage`; each gate is a module of its own. Discriminators are normalised spectrally and
 have no batch norm; the losses are AttnGAN's.
@@ -15,8 +15,8 @@ Ablation (paper, Table 3). The published code has the full model only, so what i
 
 ================  =========================================================================================================
 baseline          ``memory=False``: a refinement is residual blocks and the up block; the words are not read at all
-+M                ``writing_gate=False, response_gate=False``: slots are projected words (Eq. 3), the answer is concatenated
-+M +WG            ``response_gate=False``: slots are written by the gate (Eqs. 6-7), the answer is concatenated
++M                ``writing_gate=False, response_gate=False``: slots are projected words (Eq. 3), the answer is concatenated (Eq. 6)
++M +WG            ``response_gate=False``: slots are written by the gate (Eqs. 7, 8), the answer concatenated
 +M +WG +RG        the full model
 ================  =========================================================================================================
 
@@ -67,8 +67,8 @@ class DMGAN(MultiStage):
         widths: channels of the maps at 64, 128 and 256 px; published: all equal.
         residuals: residual blocks a refinement stage.
         memory: M, the memory of the words.
-        writing_gate: WG, Eqs. 6-7.
-        response_gate: RG, Eqs. 8-9.
+        writing_gate: WG, Eqs. 7 and 8.
+        response_gate: RG, Eq. 9; without it Eq. 6.
         mask_pairing: "right", or "published" for the published tiling of the word mask.
 
     Raises:

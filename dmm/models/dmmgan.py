@@ -6,9 +6,9 @@ sentence; and it has the picture described again (STREAM, as MirrorGAN does), wh
 Without the global memory the network is DM-GAN's.
 
 The refinement itself is :class:`dmm.models.memory_stage.MemoryStage`; read :meth:`GlobalMemory.forward` from top to bottom: write
-(as Eqs. 6-7 write a word), address, read. Published details kept: image projection, key and value layers are the word memory's own; the
-slot is written from the *sampled* code, not from the sentence feature; having no other slots to compete with, it is addressed by a softmax
-over the channels.
+(as DM-GAN's Eqs. 7 and 8 write a word), address, read. Published details kept: image projection, key and value layers are the word memory's
+own; the slot is written from the *sampled* code, not from the sentence feature; having no other slots to compete with, it is addressed by a
+softmax over the channels.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The dynamic memory of DM-GAN (Zhu et al., CVPR 2019) and the global memory that DMM-GAN adds.
 
-Words are written into slots (Eq. 3), each mixed with the whole picture by a gate (Eqs. 6-7); every place of the picture asks all slots (key
-addressing, Eq. 4), reads an answer (value reading, Eq. 5) and takes in as much of it as a second gate allows (Eqs. 8-9). DMM-GAN writes one
-more slot, from the conditioning code of the whole sentence, and the response gate then chooses among image, words and sentence.
+Words are written into slots (Eq. 3), each mixed with the whole picture by a gate (Eqs. 7, 8); every place of the picture asks all slots
+(key addressing, Eq. 4), reads an answer (value reading, Eq. 5) and takes in as much of it as a second gate allows (Eq. 9). DMM-GAN writes
+one more slot, from the conditioning code of the whole sentence, and the response gate then chooses among image, words and sentence.
 
 Every quantity with a name in the papers is the output of one module here, so that a forward hook can read or replace it.
 
@@ -42,7 +42,7 @@ class WritingGate(nn.Module):
 
 
 class MemoryWriting(nn.Module):
-    """gate * text + (1 - gate) * image, Eq. 6."""
+    """gate * text + (1 - gate) * image, Eq. 8."""
 
     def forward(self, gate: Tensor, text: Tensor, image: Tensor) -> Tensor:
         """Gate B 1 T, projected text B M T, projected image B M 1 -> slots B M T."""
@@ -117,7 +117,7 @@ class GlobalReading(nn.Module):
 
 
 class ResponseGate(nn.Module):
-    """How much of each answer a place takes in, Eq. 8; with two answers a softmax over (image, words, global).
+    """How much of each answer a place takes in, Eq. 9; with two answers a softmax over (image, words, global).
 
     Args:
         width: channels C of the picture's features.
@@ -145,7 +145,7 @@ class Response(nn.Module):
 
 
 class Concatenation(nn.Module):
-    """The picture's features beside the answer, without a gate: what DM-GAN compares its response gate with."""
+    """The picture's features beside the answer, without a gate: what DM-GAN compares its response gate with, Eq. 6."""
 
     def forward(self, image: Tensor, answer: Tensor) -> Tensor:
         """Image and answer B C H W -> B 2C H W, in this order."""

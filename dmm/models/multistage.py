@@ -34,7 +34,7 @@ class MultiStage(nn.Module):
         noise_dim: numbers in z.
         widths: channels of the map at 64 px and after each refinement stage.
         refinements: one module a further stage.
-        one_head: paint the last picture only; the stages before it have none.
+        one_head: generate the last picture only; the stages before it have none.
 
     Raises:
         ValueError: not one more width than refinement stages.
@@ -62,7 +62,7 @@ class MultiStage(nn.Module):
     def forward(
         self, sentence: Tensor, words: Tensor | None, mask: Tensor | None, noise: Tensor, eps: Tensor, stages: int | None = None
     ) -> Trace:
-        """Paint.
+        """Generate.
 
         Args:
             sentence: B D sentence features.

@@ -33,7 +33,7 @@ class ModelEntry:
     text_first: bool = False  # they join concat(text, picture), not concat(picture, text)
     condition: str = "sentence"  # the text they join: the "sentence" feature, or the "mean" of the conditioning code
     wrong: str = "sentence"  # mismatching pairs: other "sentence"s for the real pictures, or other "image"s for the sentences
-    judged: str = "all"  # pictures with a discriminator: of "all" stages, or of the "last"
+    discriminated: str = "all"  # pictures with a discriminator: of "all" stages, or of the "last"
     discriminators: Callable[[ModelConfig], nn.ModuleList] | None = None  # builds them, if they are not dmm.models.discriminators'
 
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dmm.precise import precise
+from dmm.fp32 import in_fp32
 
 EPSILON = 1e-12
 
@@ -54,7 +54,7 @@ class SpectralConv2d(nn.Module):
         """B inputs H W -> B outputs H' W'."""
         return F.conv2d(x, self.normalised_weight(), self.bias, self.stride, self.padding)
 
-    @precise
+    @in_fp32
     def normalised_weight(self) -> Tensor:
         """weight / sigma after this call's power iteration, outputs inputs k k."""
         matrix = self.weight.flatten(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from dmm.precise import precise
+from dmm.fp32 import in_fp32
 
 
 class TextEncoder(nn.Module):
@@ -30,7 +30,7 @@ class TextEncoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.lstm = nn.LSTM(embedding, width // 2, batch_first=True, bidirectional=True)
 
-    @precise
+    @in_fp32
     def forward(self, captions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Encode.
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dmm.precise import widened
+from dmm.fp32 import to_fp32
 
 NOISE = 0.15  # standard deviation at full strength, of pictures in [-1, 1]
 SHIFT = 0.05  # largest shift at full strength, share of the side
@@ -31,7 +31,7 @@ def augment(images: Tensor, strength: float, generator: torch.Generator | None =
     """
     if strength == 0:
         return images
-    images = widened(images)  # two types do not mix, and 8 digits are too few for the noise
+    images = to_fp32(images)  # two types do not mix, and 8 digits are too few for the noise
     batch, _, size, _ = images.shape
 
     def uniform(*shape: int) -> Tensor:

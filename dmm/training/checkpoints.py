@@ -148,7 +148,7 @@ def _link(old: Path, new: Path) -> None:
 
 
 def random_state() -> dict:
-    """PyTorch's random numbers, on the processor and on every GPU."""
+    """PyTorch's random numbers, on the CPU and on every GPU."""
     return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
 
 

@@ -7,13 +7,13 @@ compiler can join normalisation, gates and activations between two convolutions.
 changes the batch or rests a stage compiles anew when it does; memories and attention stay outside, for the number of words changes with
 every batch.
 
-On a processor it does not pay. Whole training steps on one core (AVX2, fp32, batch 4, the size of ``dmmgan-aviary``), measured twice:
+On a CPU it does not pay. Whole training steps on one core (AVX2, fp32, batch 4, the size of ``dmmgan-aviary``), measured twice:
 DMM-GAN 0.96 and 0.98 times as fast as without, DF-GAN 0.97 and 1.05 times, after four minutes of compiling; and that was before training
-took Winograd's order there (:mod:`dmm.models.winograd`), which compiled blocks leave out. What it saves on a GPU is not measured.
+took Winograd's order there (:mod:`dmm.models.kernels.winograd`), which compiled blocks leave out. What it saves on a GPU is not measured.
 
 Left as they are:
 
-* discriminators with a gradient penalty (DF-GAN, Eq. 2): its loss holds a gradient, so training differentiates twice, and what
+* discriminators with a gradient penalty (DF-GAN's MA-GP): its loss holds a gradient, so training differentiates twice, and what
   ``torch.compile`` makes can be differentiated once;
 * blocks whose batch norms are shared among processes (:class:`~dmm.training.ranks.SharedBatchNorm`): those talk to each other in between.
 """

@@ -1,7 +1,7 @@
 """The averaged generator, and batch-norm statistics that belong to it.
 
 The published codes average the parameters and keep the batch-norm buffers of the last weights; the averaged network then runs with
-statistics of another network and, early in training, paints mush. :func:`reestimate` measures them anew.
+statistics of another network and, early in training, generates mush. :func:`reestimate` measures them anew.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-class Average:
+class EMA:
     """Exponential average of a network's parameters; buffers are copied.
 
     Args:

@@ -97,7 +97,7 @@ def _board(directory: Path, start: int):
 
 
 def machine() -> str:
-    """The machine in words: processor or GPU, cores, torch."""
+    """The machine in words: CPU or GPU, cores, torch."""
     model = platform.processor() or platform.machine()
     if os.path.exists("/proc/cpuinfo"):
         with open("/proc/cpuinfo") as file:

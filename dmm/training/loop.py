@@ -190,7 +190,7 @@ class _Run:
             "seconds": round(self._seconds()),
             "seed": self.config.train.seed,
             "machine": machine(),
-            "captions": self.step.feed.fixed_captions if hasattr(self.step, "feed") else [],  # for the explorer to begin with
+            "captions": self.step.data.fixed_captions if hasattr(self.step, "data") else [],  # for the explorer to begin with
         }
 
     def _keep(self) -> None:
@@ -201,7 +201,7 @@ class _Run:
             "best": self.best,
             "random": random_state(),
             "config": to_dict(self.config),
-            "vocabulary": self.step.feed.vocab.to_json() if hasattr(self.step, "feed") else None,
+            "vocabulary": self.step.data.vocab.to_json() if hasattr(self.step, "data") else None,
         }
         self.keeper.write(kept | {"state": self.step.state_dict()})
         with writing(self.directory, held=self.keeper.held):
@@ -231,6 +231,6 @@ class _Run:
             raise TrainingError(
                 f"{self.directory}: was begun with model.{other[0]}={was}, not {now}; set it as it was, or choose another --out"
             )
-        vocabulary = self.step.feed.vocab.to_json() if hasattr(self.step, "feed") else None
+        vocabulary = self.step.data.vocab.to_json() if hasattr(self.step, "data") else None
         if kept.get("vocabulary") not in (None, vocabulary):
             raise TrainingError(f"{self.directory}: was begun with another vocabulary; give the data and readers it was begun with")

@@ -2,7 +2,7 @@
 
 Two ideas make a memory of the words worth having within hours on a CPU:
 
-* z is made from what the renderer knows and the caption leaves open (:class:`dmm.data.aviary.factors.Factors`), so that the picture
+* z is made from what the renderer knows and the caption leaves open (:class:`dmm.aviary.factors.Factors`), so that the picture
   follows from caption and z and a plain regression (:func:`dmm.losses.reconstruction.reconstruction_loss`) can teach it;
 * in a share of the samples the *sentence feature* is that of a corrupted caption, whose colour words are exchanged, while the words that
   the memory reads are right. The first picture of such a sample is not asked for anything; the refined ones are asked to be right, which
@@ -15,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dmm.aviary.canvas import LABELS
+from dmm.aviary.factors import FEWEST, Factors
 from dmm.config import Config, ConfigError
-from dmm.data.aviary.canvas import LABELS
-from dmm.data.aviary.factors import FEWEST, Factors
 from dmm.data.batch import Batch
 from dmm.losses.reconstruction import reconstruction_loss
-from dmm.training.feed import Feed
+from dmm.training.data import TrainingData
 
 BIRD, SMALL = 5.0, 10.0  # weight of the bird's pixels against the background's, and of its small parts
 SMALL_PARTS = ("beak", "crown", "forehead", "nape", "throat", "left eye", "right eye", "breast", "belly", "left leg", "right leg")
@@ -35,21 +35,21 @@ class Paired:
 
     Args:
         config: the run.
-        feed: its pictures, of Aviary with labels.
+        data: its pictures, of Aviary with labels.
 
     Raises:
         ConfigError: data whose factors are not known, too few pictures, or a z too short.
     """
 
-    def __init__(self, config: Config, feed: Feed):
-        if not feed.drawn:
+    def __init__(self, config: Config, data: TrainingData):
+        if not data.drawn:
             raise ConfigError("train.paired: only data.source=aviary knows what its pictures are made from; set it to 0")
-        if len(feed.cache) < FEWEST:
-            raise ConfigError(f"data.images: paired training needs at least {FEWEST} pictures, found {len(feed.cache)}")
-        self.config, self.feed = config, feed
-        rows = range(len(feed.cache))
-        labels = feed.cache.labels(rows)[:, 1::2, 1::2].numpy()
-        self.factors = Factors(feed.cache.birds(rows), feed.cache.images(64, rows).numpy(), labels)
+        if len(data.cache) < FEWEST:
+            raise ConfigError(f"data.images: paired training needs at least {FEWEST} pictures, found {len(data.cache)}")
+        self.config, self.data = config, data
+        rows = range(len(data.cache))
+        labels = data.cache.labels(rows)[:, 1::2, 1::2].numpy()
+        self.factors = Factors(data.cache.birds(rows), data.cache.images(64, rows).numpy(), labels)
         if config.model.noise_dim < self.factors.count:
             raise ConfigError(
                 f"model.noise_dim: paired training needs at least {self.factors.count} numbers, found {config.model.noise_dim}"
@@ -57,7 +57,7 @@ class Paired:
         self.weights = torch.full((max(LABELS.values()) + 1,), BIRD)
         self.weights[0] = 1.0
         self.weights[[LABELS[part] for part in SMALL_PARTS]] = SMALL
-        colours = next(iter(feed.groups))
+        colours = next(iter(data.groups))
         self.colours = colours.sort().values
 
     def noise(self, batch: Batch, noise: Tensor, index: int, rng: torch.Generator) -> Tensor:
@@ -77,7 +77,7 @@ class Paired:
 
     def _weights(self, batch: Batch, share: slice) -> Tensor:
         """Weight of every pixel of the share's pictures, b 1 128 128."""
-        labels = self.feed.cache.labels(batch.indices[share]).long()  # b 128 128
+        labels = self.data.cache.labels(batch.indices[share]).long()  # b 128 128
         table = self.weights.repeat(len(labels), 1)  # b L
         for row, slots in zip(table, batch.slots[share], strict=True):
             named = {LABELS[label] for slot in slots for label in LABELS_OF.get(slot, (slot,)) if label in LABELS}

@@ -1,7 +1,7 @@
 """Which arithmetic a machine does well.
 
-bf16 halves memory traffic and, where the processor multiplies it natively, more; where it does not, a single convolution can be a
-hundred times slower than in fp32. ``auto`` asks the processor.
+bf16 halves memory traffic and, where the CPU multiplies it natively, more; where it does not, a single convolution can be a
+hundred times slower than in fp32. ``auto`` asks the CPU.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ def resolve(precision: str, device: torch.device) -> torch.dtype:
     """ "fp32", "bf16", "fp16" or "auto" to a dtype.
 
     Raises:
-        ConfigError: any other word, or fp16 on a processor.
+        ConfigError: any other word, or fp16 on a CPU.
     """
     if precision not in ("fp32", "bf16", "fp16", "auto"):
         raise ConfigError(f"train.precision: expected fp32, bf16, fp16 or auto, found {precision!r}")
     if precision == "fp16":
         if device.type != "cuda":
-            raise ConfigError("train.precision: fp16 needs a GPU; on a processor take bf16 or fp32")
+            raise ConfigError("train.precision: fp16 needs a GPU; on a CPU take bf16 or fp32")
         return torch.float16
     wants = precision == "bf16" or (precision == "auto" and native_bf16(device))
     return torch.bfloat16 if wants else torch.float32
@@ -49,5 +49,5 @@ def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager
 
 
 def layout(network: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """Channels-last weights where 16-bit kernels want them; fp32 on a processor is faster in the plain order (a whole step, measured)."""
+    """Channels-last weights where 16-bit kernels want them; fp32 on a CPU is faster in the plain order (a whole step, measured)."""
     return network if dtype == torch.float32 else network.to(memory_format=torch.channels_last)

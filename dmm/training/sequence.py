@@ -191,7 +191,7 @@ class Sequence:
 
     def dry_run(self) -> float:
         """Say of every part what it would need; nothing stays on disk but drawn birds. Returns the seconds of the parts left to do."""
-        from dmm.training.dry import dry_run
+        from dmm.training.dry_run import dry_run
 
         seconds = 0.0
         with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
 """What one optimiser step does in matching and captioning; the adversarial step is in :mod:`dmm.training.adversarial`.
 
-* matching (DAMSM, AttnGAN Eqs. 7-13): text encoder and image encoder learn to find each other;
-* captioning (STREAM, MirrorGAN Eq. 9): a captioner learns to read pictures.
+* matching (DAMSM, AttnGAN, Eqs. 6-14): text encoder and image encoder learn to find each other;
+* captioning (STREAM of MirrorGAN and DMM-GAN): a captioner learns to read pictures.
 
 Every step draws its batch, noise and augmentation from (seed, step number) alone, so a resumed run equals an uninterrupted one.
 """
@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from dmm.aviary.traits import COLOURED_PARTS, COLOURS
 from dmm.checkpoint import build, load_parts, write
 from dmm.config import Config, ConfigError
-from dmm.data.aviary.traits import COLOURED_PARTS, COLOURS
 from dmm.data.batch import Batch
 from dmm.losses.cloze import MaskedCaptions, cloze_loss
 from dmm.losses.stream import caption_loss
@@ -26,21 +26,21 @@ from dmm.matching import matching_losses
 from dmm.models.captioner import CaptionDecoder
 from dmm.models.part_colours import PartColours
 from dmm.training.augment import augment
-from dmm.training.batches import Noted, moved, pieces, pixels
-from dmm.training.feed import Feed
+from dmm.training.data import TrainingData
 from dmm.training.precision import autocast, layout, resolve, scaler
 from dmm.training.ranks import Ranks, gathering, share_batch_norms
+from dmm.training.transfer import ScalarLog, images_to_device, split_batch, to_device
 
 
-def stream_of(seed: int, index: int, purpose: int, ranks: Ranks | None = None) -> torch.Generator:
-    """Random numbers of one step: one stream for each (seed, step, purpose), and for each process and its device if ``ranks`` are given."""
+def step_rng(seed: int, index: int, purpose: int, ranks: Ranks | None = None) -> torch.Generator:
+    """The random generator of one step: one for each (seed, step, purpose), and for each process and its device if ``ranks`` are given."""
     number = (seed * 1_000_003 + index) * 17 + purpose
     if ranks is None:
         return torch.Generator().manual_seed(number)
     return torch.Generator(ranks.device).manual_seed(number + (ranks.rank << 48))
 
 
-def rate_at(base: float, final: float, index: int, steps: int) -> float:
+def lr_at(base: float, final: float, index: int, steps: int) -> float:
     """The learning rate at step ``index``: linear from ``base`` to ``final * base``."""
     return base * (1 + (final - 1) * min(index / max(steps, 1), 1))
 
@@ -48,7 +48,7 @@ def rate_at(base: float, final: float, index: int, steps: int) -> float:
 def descend(
     optimiser: torch.optim.Optimizer, parameters: list[nn.Parameter], ranks: Ranks, scaler: torch.amp.GradScaler, clip: float = 0.0
 ) -> None:
-    """Average the gradients over the processes, clip their norm if asked to, and take the optimiser's step."""
+    """EMA the gradients over the processes, clip their norm if asked to, and take the optimiser's step."""
     ranks.average_gradients(parameters)
     if clip:
         scaler.unscale_(optimiser)
@@ -69,8 +69,8 @@ class EncoderStep:
     reads_pictures = True  # False: the step has all it needs from the pictures already
     encoder = "image_encoder"  # field of ModelConfig that names the encoder which reads the pictures
 
-    def __init__(self, config: Config, feed: Feed, networks: dict[str, nn.Module], shipped: tuple[str, ...]):
-        self.config, self.feed, self.shipped = config, feed, shipped
+    def __init__(self, config: Config, data: TrainingData, networks: dict[str, nn.Module], shipped: tuple[str, ...]):
+        self.config, self.data, self.shipped = config, data, shipped
         self.ranks = Ranks.find(config.train.device)
         self.dtype = resolve(config.train.precision, self.ranks.device)
         self.scaler = scaler(self.dtype, self.ranks.device)
@@ -79,41 +79,41 @@ class EncoderStep:
             share_batch_norms(network, self.ranks)
         self.parameters = [p for network in networks.values() for p in network.parameters() if p.requires_grad]
         settings = config.train
-        self.optimiser = torch.optim.Adam(self.parameters, settings.generator_rate, (settings.beta1, settings.beta2), fused=True)
+        self.optimiser = torch.optim.Adam(self.parameters, settings.generator_lr, (settings.beta1, settings.beta2), fused=True)
         self.seen: dict[str, Tensor] = {}  # values to log beside the terms
         wanted = config.model.encoder_size if getattr(config.model, self.encoder) == "small" else max(config.data.sizes)
         self.size = min(s for s in config.data.sizes if s >= min(wanted, max(config.data.sizes)))
         if self.reads_pictures:
-            feed.hold(self.ranks.device, [self.size])
+            data.hold(self.ranks.device, [self.size])
 
     def losses(self, batch: Batch, images: Tensor | None, index: int) -> dict[str, Tensor]:
         """Named weighted terms."""
         raise NotImplementedError
 
-    def pictures(self, batch: Batch, stream: torch.Generator) -> Tensor:
+    def pictures(self, batch: Batch, rng: torch.Generator) -> Tensor:
         """This process's share of the batch's pictures at the encoder's size, augmented, b 3 S S."""
         images = batch.images.read(self.ranks.share(len(batch)))[self.size]
-        return augment(pixels(images, self.ranks.device), self.config.train.augment, stream)
+        return augment(images_to_device(images, self.ranks.device), self.config.train.augment, rng)
 
     def update(self, index: int) -> dict[str, float]:
         """One step of Adam on the sum of the terms."""
         settings = self.config.train
         torch.manual_seed((settings.seed * 1_000_003 + index) * 17 + 5)  # dropout
-        batch = self.feed.batch(index, settings.batch, (self.size,) if self.reads_pictures else ())
+        batch = self.data.batch(index, settings.batch, (self.size,) if self.reads_pictures else ())
         for network in self.networks.values():
             network.train()
-        values = Noted()
+        values = ScalarLog()
         self.optimiser.zero_grad(set_to_none=True)
-        stream = stream_of(settings.seed, index, 0, self.ranks)
-        for piece in pieces(batch, settings.accumulate):
-            images = self.pictures(piece, stream) if self.reads_pictures else None
+        rng = step_rng(settings.seed, index, 0, self.ranks)
+        for part in split_batch(batch, settings.accumulate):
+            images = self.pictures(part, rng) if self.reads_pictures else None
             with autocast(self.dtype, self.ranks.device):
-                terms = self.losses(moved(piece, self.ranks.device), images, index)
+                terms = self.losses(to_device(part, self.ranks.device), images, index)
             total = sum(terms.values())
             self.scaler.scale(total / settings.accumulate).backward()
             values.add({"loss": total} | terms)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate_at(settings.generator_rate, settings.final_rate, index, settings.steps)
+            group["lr"] = lr_at(settings.generator_lr, settings.lr_end_factor, index, settings.steps)
         descend(self.optimiser, self.parameters, self.ranks, self.scaler, settings.clip)
         self.scaler.update()
         values.add(self.seen)
@@ -124,7 +124,7 @@ class EncoderStep:
         return self.config.train.batch
 
     def sample(self, directory: Path, index: int) -> None:
-        """Encoders paint nothing."""
+        """Encoders generate nothing."""
 
     def trace(self, directory: Path, index: int) -> None:
         """Encoders have no trace."""
@@ -138,7 +138,7 @@ class EncoderStep:
         for network in self.networks.values():
             network.eval()
         networks = {name: self.networks[name] for name in self.shipped}
-        write(directory, networks, self.config.model, self.feed.vocab, card, half=False)
+        write(directory, networks, self.config.model, self.data.vocab, card, half=False)
 
     def state_dict(self) -> dict:
         """Networks and optimiser."""
@@ -160,7 +160,7 @@ class MatchStep(EncoderStep):
     ``cloze`` names masked words from the picture, ``recall`` from the sentence feature, and ``reconstruct`` re-writes the whole caption
     from it: the features then hold what picture and caption say, not only what tells them from the others of a batch. ``part_colours``,
     where the data set knows them, has the colour of each part named from the picture, and those that the caption gives from the sentence
-    feature, by a linear layer: conditioning augmentation is one too, and a generator paints what it can tell apart. An encoder at rest
+    feature, by a linear layer: conditioning augmentation is one too, and a generator generates what it can tell apart. An encoder at rest
     (``frozen_encoder``, ``frozen_text``) is left out of it.
 
     Args:
@@ -176,10 +176,10 @@ class MatchStep(EncoderStep):
         names = ("text_encoder", "image_encoder") + (("cloze",) if settings.cloze else ())
         if start is not None:
             networks, _, vocab = load_parts(start, names)
-            feed = Feed(config, vocab)
+            data = TrainingData(config, vocab)
         else:
-            feed = Feed(config)
-            networks = {part: build(part, model, feed.vocab) for part in names}
+            data = TrainingData(config)
+            networks = {part: build(part, model, data.vocab) for part in names}
         for name, frozen in (("image_encoder", settings.frozen_encoder), ("text_encoder", settings.frozen_text)):
             if frozen:  # what an encoder is built without gradients stays without: its trunk came trained
                 networks[name].requires_grad_(False)
@@ -187,10 +187,10 @@ class MatchStep(EncoderStep):
             networks["part_colours"] = PartColours(model.text_dim, len(COLOURED_PARTS), len(COLOURS))
             networks["told_colours"] = nn.Linear(model.text_dim, len(COLOURED_PARTS) * len(COLOURS))
         if settings.recall:
-            networks["recaller"] = build("cloze", model, feed.vocab)
+            networks["recaller"] = build("cloze", model, data.vocab)
         if settings.reconstruct:
-            networks["rewriter"] = CaptionDecoder(len(feed.vocab), model.text_dim, model.caption_hidden)
-        super().__init__(config, feed, networks, names)
+            networks["rewriter"] = CaptionDecoder(len(data.vocab), model.text_dim, model.caption_hidden)
+        super().__init__(config, data, networks, names)
 
     def losses(self, batch: Batch, images: Tensor, index: int) -> dict[str, Tensor]:
         """Four matching terms; the masked-word and re-writing terms if asked for."""
@@ -205,12 +205,12 @@ class MatchStep(EncoderStep):
         terms = matching_losses(regions, code, words, sentence, batch.lengths, batch.class_ids, *gammas)
         del terms["total"]
         if settings.cloze:
-            chosen = self._masked(batch, settings.cloze_variants, stream_of(settings.seed, index, 1))
+            chosen = self._masked(batch, settings.cloze_variants, step_rng(settings.seed, index, 1))
             read = cloze_loss(self.networks["cloze"], regions, chosen)
             terms["cloze"] = settings.cloze * read["total"]
             self.seen["cloze_accuracy"] = read["accuracy"]
         if settings.part_colours and not settings.frozen_encoder:
-            logits, truth = self.networks["part_colours"](regions), self.feed.part_colours(batch.indices).to(regions.device)  # B P K
+            logits, truth = self.networks["part_colours"](regions), self.data.part_colours(batch.indices).to(regions.device)  # B P K
             terms["part_colours"] = settings.part_colours * F.cross_entropy(logits.flatten(0, 1), truth.flatten(0, 1))
             self.seen["colour_accuracy"] = (logits.argmax(2) == truth.argmax(2)).float().mean()
         return terms | self._aids(batch, sentence, index)
@@ -218,21 +218,21 @@ class MatchStep(EncoderStep):
     def _told_colours(self, batch: Batch, sentence: Tensor) -> Tensor:
         """Cross-entropy of the colours that the captions give to parts, read off the sentence features B D by a linear layer."""
         logits = self.networks["told_colours"](sentence).unflatten(1, (len(COLOURED_PARTS), len(COLOURS)))  # B P K
-        truth = self.feed.told_colours(batch).to(sentence.device)  # B P K, rows of zeros where the caption is silent
+        truth = self.data.told_colours(batch).to(sentence.device)  # B P K, rows of zeros where the caption is silent
         told = truth.sum(2) > 0
         self.seen["told_accuracy"] = (logits.argmax(2) == truth.argmax(2))[told].float().mean()
         return F.cross_entropy(logits[told], truth[told]) if told.any() else logits.sum() * 0
 
-    def _masked(self, batch: Batch, variants: int, stream: torch.Generator) -> MaskedCaptions:
-        """Captions with words taken out; chosen on the processor, so that every device gets the same."""
-        return moved(self.feed.mask_words(moved(batch, torch.device("cpu")), variants, stream), self.ranks.device)
+    def _masked(self, batch: Batch, variants: int, rng: torch.Generator) -> MaskedCaptions:
+        """Captions with words taken out; chosen on the CPU, so that every device gets the same."""
+        return to_device(self.data.mask_words(to_device(batch, torch.device("cpu")), variants, rng), self.ranks.device)
 
     def _aids(self, batch: Batch, sentence: Tensor, index: int) -> dict[str, Tensor]:
         """What the sentence features of this batch, and of ``text_batch`` further captions, can say by themselves."""
         settings = self.config.train
         heard = [(batch, sentence)]
         if settings.text_batch and (settings.reconstruct or settings.recall or settings.part_colours):
-            more = moved(self.feed.batch(index, settings.text_batch, ()), self.ranks.device)
+            more = to_device(self.data.batch(index, settings.text_batch, ()), self.ranks.device)
             heard.append((more, self.networks["text_encoder"](more.captions, more.lengths)[1]))
         terms: dict[str, Tensor] = {}
         for number, (captions, feature) in enumerate(heard):
@@ -241,7 +241,7 @@ class MatchStep(EncoderStep):
                 loss = caption_loss(logits, captions.captions, captions.lengths)
                 terms["reconstruct"] = terms.get("reconstruct", 0) + settings.reconstruct * loss / len(heard)
             if settings.recall:
-                chosen = self._masked(captions, 2, stream_of(settings.seed, index, 2 + number))
+                chosen = self._masked(captions, 2, step_rng(settings.seed, index, 2 + number))
                 read = cloze_loss(self.networks["recaller"], feature[:, :, None, None], chosen)
                 terms["recall"] = terms.get("recall", 0) + settings.recall * read["total"] / len(heard)
                 self.seen["recall_accuracy"] = read["accuracy"]
@@ -271,17 +271,17 @@ class CaptionStep(EncoderStep):
             raise ConfigError("train.frozen_encoder: expected the matching run whose image encoder is to be kept, found none; give --match")
         if match is not None:
             parts, _, vocab = load_parts(match, ("image_encoder",))
-            feed = Feed(config, vocab)
+            data = TrainingData(config, vocab)
             captioner = build("captioner", config.model, vocab)
             captioner.encoder.load_state_dict(parts["image_encoder"].state_dict())
         else:
-            feed = Feed(config)
-            captioner = build("captioner", config.model, feed.vocab)
+            data = TrainingData(config)
+            captioner = build("captioner", config.model, data.vocab)
         networks: dict[str, nn.Module] = {"captioner": captioner}
         if config.train.part_colours:
             networks["seen_colours"] = nn.Linear(config.model.caption_embedding, len(COLOURED_PARTS) * len(COLOURS))
         self.reads_pictures = not config.train.frozen_encoder
-        super().__init__(config, feed, networks, ("captioner",))
+        super().__init__(config, data, networks, ("captioner",))
         self.maps = None
         if config.train.frozen_encoder:
             if isinstance(captioner.encoder.code, nn.Module):  # an encoder whose code is no module of its own has a trunk built frozen
@@ -295,7 +295,7 @@ class CaptionStep(EncoderStep):
 
         Summaries, V N F; with ``whole``, the maps that they are made from, V N C 8 8 in fp16.
         """
-        count, device = len(self.feed.cache), self.ranks.device
+        count, device = len(self.data.cache), self.ranks.device
         chunks = [(version, range(start, min(start + size, count))) for version in range(versions) for start in range(0, count, size)]
 
         def look(images: Tensor) -> Tensor:
@@ -304,8 +304,8 @@ class CaptionStep(EncoderStep):
         shape = look(torch.zeros(1, 3, self.size, self.size, device=device))[0]
         found = shape.new_zeros(versions, count, *shape.shape)
         for version, rows in tqdm(chunks[self.ranks.rank :: self.ranks.world], "pictures", disable=not sys.stderr.isatty()):
-            stream = stream_of(self.config.train.seed, version * count + rows.start, 3, Ranks(device))
-            pictures = augment(pixels(self.feed.cache.images(self.size, rows), device), self.config.train.augment, stream)
+            rng = step_rng(self.config.train.seed, version * count + rows.start, 3, Ranks(device))
+            pictures = augment(images_to_device(self.data.cache.images(self.size, rows), device), self.config.train.augment, rng)
             found[version, rows.start : rows.stop] = look(pictures)
         return self.ranks.sum(found)
 
@@ -327,13 +327,13 @@ class CaptionStep(EncoderStep):
         terms = {"caption": caption_loss(logits, batch.captions, batch.lengths)}
         if self.config.train.content:
             targets = batch.captions[:, : logits.shape[1]]
-            content = torch.isin(targets, self.feed.content.to(targets.device))
+            content = torch.isin(targets, self.data.content.to(targets.device))
         if self.config.train.content and content.any():
             terms["content"] = self.config.train.content * F.cross_entropy(logits[content], targets[content])
             self.seen["content_accuracy"] = (logits[content].argmax(1) == targets[content]).float().mean()
         if self.config.train.part_colours:
             seen = self.networks["seen_colours"](code).unflatten(1, (len(COLOURED_PARTS), len(COLOURS)))  # B P K
-            truth = self.feed.part_colours(batch.indices).to(seen.device)
+            truth = self.data.part_colours(batch.indices).to(seen.device)
             terms["part_colours"] = self.config.train.part_colours * F.cross_entropy(seen.flatten(0, 1), truth.flatten(0, 1))
             self.seen["colour_accuracy"] = (seen.argmax(2) == truth.argmax(2)).float().mean()
         return terms

@@ -1,7 +1,7 @@
 """Figures of the DM-GAN paper (CVPR 2019), drawn from the traces of any model that has their quantities.
 
 Fig. 4 shows the three stages of four captions. Fig. 6b shows which words the memory writing (the gate, Eq. 7) and the key addressing
-(Eq. 4) favour when 128 and 256 px are painted.
+(Eq. 4) favour when 128 and 256 px are generated.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure as Drawing
 
 from dmm.trace import Trace
-from explorer import words
+from explorer import statistics
 from explorer.figures import style
 from explorer.figures.registry import FigureError, Option, Result, register_figure
 from explorer.overlay import Limits, legend, limits, overlay, picture
@@ -95,7 +95,7 @@ def _band(drawing: Drawing, band: Sequence[Trace], texts, top: float, label: flo
 def _under(trace: Trace, side: float, redescription: bool) -> list[tuple[str, float, str]]:
     """The texts under a column: (wrapped text, size in points, colour)."""
     lines = [(style.wrap(trace.captions[0], side, style.BASE), style.BASE, style.INK)]
-    missing = words.unspoken(trace)
+    missing = statistics.unspoken(trace)
     if missing:
         lines.append((style.wrap(f"not in the vocabulary: {', '.join(missing)}", side, style.SMALL), style.SMALL, style.QUIET))
     last = trace.stages[-1].redescription
@@ -111,7 +111,7 @@ def _stage_rows(trace: Trace) -> list[dict]:
             "seed": trace.seeds[0],
             "stage": number,
             "size_px": stage.size,
-            "not_in_vocabulary": " ".join(words.unspoken(trace)),
+            "not_in_vocabulary": " ".join(statistics.unspoken(trace)),
             "redescription": stage.redescription[0] if stage.redescription else "",
         }
         for number, stage in enumerate(trace.stages)
@@ -138,10 +138,10 @@ def top_words(traces: Sequence[Trace], top: int = 5, strength: float = 0.6, scal
     if len(traces) != 1:
         raise FigureError(f"dmgan-fig6b shows one caption, found {len(traces)}")
     trace = traces[0]
-    numbers = [i for i in range(len(trace.stages)) if words.has(trace, i, "writing_gate") and words.has(trace, i, "addressing")]
-    ranked = {(i, quantity): words.top_words(trace, i, quantity, top) for i in numbers for quantity in RANKED}
-    maps = [words.word_map(trace, i, chip.index) for (i, _), chips in ranked.items() for chip in chips]
-    shared = limits(*maps, uniform=words.uniform(trace))
+    numbers = [i for i in range(len(trace.stages)) if statistics.has(trace, i, "writing_gate") and statistics.has(trace, i, "addressing")]
+    ranked = {(i, quantity): statistics.top_words(trace, i, quantity, top) for i in numbers for quantity in RANKED}
+    maps = [statistics.word_map(trace, i, chip.index) for (i, _), chips in ranked.items() for chip in chips]
+    shared = limits(*maps, uniform=statistics.uniform(trace))
     heading = style.wrap(f"“{trace.captions[0]}”", WIDTH - 2 * MARGIN, style.LARGE)
     head = style.text_height(heading, style.LARGE) + 0.14
     row = _thumb(top) + (0.71 if scale == "shared" else 0.84)
@@ -164,14 +164,14 @@ def top_words(traces: Sequence[Trace], top: int = 5, strength: float = 0.6, scal
 
 def _key(drawing: Drawing, trace: Trace, shared: Limits, scale: str, down: float) -> None:
     """The foot of the sheet: what the gate can say, and what a shade means."""
-    addressing = words.QUANTITIES["addressing"]
+    addressing = statistics.QUANTITIES["addressing"]
     if scale == "shared":
-        key = legend(addressing.label, shared, addressing.unit, words.uniform(trace))
+        key = legend(addressing.label, shared, addressing.unit, statistics.uniform(trace))
         style.colour_bar(drawing, LEFT, down, WIDTH - MARGIN - LEFT, key)
     else:
         key = legend(f"{addressing.label}, each map over its own range", (0, 1), addressing.unit)
         style.colour_bar(drawing, LEFT, down, WIDTH - MARGIN - LEFT, key, ends=("smallest of the map", "largest of the map"))
-    note = style.wrap(words.QUANTITIES["writing_gate"].note, SIDE, style.SMALL)
+    note = style.wrap(statistics.QUANTITIES["writing_gate"].note, SIDE, style.SMALL)
     style.write(drawing, MARGIN, down, note, size=style.SMALL, color=style.QUIET)
 
 
@@ -192,7 +192,7 @@ def _stage_picture(drawing: Drawing, trace: Trace, number: int, down: float) -> 
 def _word_heading(drawing: Drawing, quantity: str, high: float, down: float) -> None:
     name, note = RANKED[quantity]
     style.write(drawing, LEFT, down, name, weight="bold")
-    note = note.format(high=words.bare(f"{high:g}"))
+    note = note.format(high=statistics.bare(f"{high:g}"))
     style.write(drawing, WIDTH - MARGIN, down + 0.01, note, size=style.SMALL, color=style.QUIET, ha="right")
 
 
@@ -200,7 +200,7 @@ def _word(
     drawing: Drawing,
     trace: Trace,
     number: int,
-    chip: words.Chip,
+    chip: statistics.Chip,
     shared: Limits | None,
     strength: float,
     left: float,
@@ -208,22 +208,22 @@ def _word(
     thumb: float,
 ) -> None:
     """A word, its map over the grey picture and, without a shared range, the map's own range below the value."""
-    values = words.word_map(trace, number, chip.index)
+    values = statistics.word_map(trace, number, chip.index)
     low, high = float(values.min()), float(values.max())
     own = (low, high) if high > low else (low, low + 1)
     style.write(drawing, left, top, _clip(chip.word, thumb))
     style.tile(drawing, left, top + 0.17, thumb, overlay(trace.stages[number].image, values, shared or own, strength))
     if shared is None:
-        ends = f"{words.short(low)} to {words.short(high)}"
+        ends = f"{statistics.short(low)} to {statistics.short(high)}"
         style.write(drawing, left, top + thumb + 0.35, ends, size=style.SMALL - 0.5, color=style.QUIET)
 
 
 def _word_value(
-    drawing: Drawing, trace: Trace, quantity: str, chip: words.Chip, high: float, left: float, top: float, thumb: float
+    drawing: Drawing, trace: Trace, quantity: str, chip: statistics.Chip, high: float, left: float, top: float, thumb: float
 ) -> None:
-    high, mark = (1.0, None) if quantity == "writing_gate" else (high, words.uniform(trace))
+    high, mark = (1.0, None) if quantity == "writing_gate" else (high, statistics.uniform(trace))
     style.value_bar(drawing, left, top + 0.012, thumb - 0.3, chip.value, high, mark)
-    style.write(drawing, left + thumb, top, words.short(chip.value), size=style.SMALL, ha="right")
+    style.write(drawing, left + thumb, top, statistics.short(chip.value), size=style.SMALL, ha="right")
 
 
 def _clip(word: str, inches: float) -> str:
@@ -235,7 +235,7 @@ def _clip(word: str, inches: float) -> str:
     return word + "…"
 
 
-def _word_record(trace: Trace, number: int, quantity: str, chip: words.Chip) -> dict:
+def _word_record(trace: Trace, number: int, quantity: str, chip: statistics.Chip) -> dict:
     return {
         "caption": trace.captions[0],
         "seed": trace.seeds[0],
@@ -246,5 +246,5 @@ def _word_record(trace: Trace, number: int, quantity: str, chip: words.Chip) -> 
         "word": chip.word,
         "position": chip.index,
         "value": chip.value,
-        "uniform": words.uniform(trace) if quantity == "addressing" else "",
+        "uniform": statistics.uniform(trace) if quantity == "addressing" else "",
     }

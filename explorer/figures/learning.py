@@ -1,8 +1,8 @@
 """The memory being learned: one caption over the steps of a training run, from left to right.
 
-Above, a few steps as pictures: what was painted, where one word is read (key addressing, DM-GAN Eq. 4), and what STREAM reads back. Below,
-every step as numbers: how evenly the words are read (entropy over log T), who answers (response gate, Eq. 8-9), and what is written of each
-word (writing gate, Eq. 7). The curve of evenness is as wide as the pictures together, and its ticks are their steps.
+Above, a few steps as pictures: what was generated, where one word is read (key addressing, DM-GAN Eq. 4), and what STREAM reads back.
+Below, every step as numbers: how evenly the words are read (entropy over log T), who answers (response gate, Eq. 9), and what is written
+of each word (writing gate, Eq. 7). The curve of evenness is as wide as the pictures together, and its ticks are their steps.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
 
 from dmm.trace import Trace
-from explorer import words
+from explorer import statistics
 from explorer.figures import style
 from explorer.figures.registry import FigureError, Option, Result, register_figure
 from explorer.figures.runs import Course, evenly
@@ -38,7 +38,7 @@ class Sheet:
     course: Course
     shown: list[int]  # positions of the steps that have a picture
     traces: list[Trace]  # at those steps
-    numbers: list[list[words.Numbers]]  # of every step, by stage
+    numbers: list[list[statistics.Numbers]]  # of every step, by stage
     word: int  # position of the word whose maps are shown
     stages: list[int]  # that read words
     side: float  # inches, a picture
@@ -77,13 +77,13 @@ def memory(traces: Course, word: str = "", columns: int = 6, strength: float = 0
     shown = evenly(len(traces), columns)
     seen = [traces[i] for i in shown]
     last = seen[-1]
-    stages = [i for i in range(len(last.stages)) if words.maps_of(last, i)]
+    stages = [i for i in range(len(last.stages)) if statistics.maps_of(last, i)]
     if not stages:
         raise FigureError("memory-learning shows where words are read; no stage of this system reads single words")
-    index = _position(last, word) if word.strip() else words.most_placed(last, stages[-1])
+    index = _position(last, word) if word.strip() else statistics.most_placed(last, stages[-1])
     side = (RIGHT - LEFT - (max(len(shown), 4) - 1) * GAP) / max(len(shown), 4)
-    maps = [words.word_map(t, s, index, words.maps_of(t, s)) for t in seen for s in stages]
-    shared = limits(*maps, uniform=words.uniform(last))
+    maps = [statistics.word_map(t, s, index, statistics.maps_of(t, s)) for t in seen for s in stages]
+    shared = limits(*maps, uniform=statistics.uniform(last))
     height = 1.0
     for _ in range(2):  # once to find how high the sheet is, once on a sheet of that height
         with style.sheet(WIDTH, height) as drawing:
@@ -106,9 +106,11 @@ def _compose(page: Sheet, shared: Limits, strength: float) -> float:
 def _position(trace: Trace, word: str) -> int:
     """Where a word stands on the T axis; of a word said twice the first."""
     known = trace.words[0]
-    places = [i for i in words.word_indices(trace) if known[i] == word.strip().lower()]
+    places = [i for i in statistics.word_indices(trace) if known[i] == word.strip().lower()]
     if not places:
-        raise FigureError(f"word: expected one of {', '.join(dict.fromkeys(known[i] for i in words.word_indices(trace)))}; found {word!r}")
+        raise FigureError(
+            f"word: expected one of {', '.join(dict.fromkeys(known[i] for i in statistics.word_indices(trace)))}; found {word!r}"
+        )
     return places[0]
 
 
@@ -146,20 +148,20 @@ def _pictures(page: Sheet, down: float) -> float:
     sizes = [s.size for s in page.traces[-1].stages if s.image is not None]
     waits = not page.trained(0, 1)
     note = f"{sizes[-1]} px" + (f"; {sizes[0]} px while that stage was trained alone" if waits else "")
-    _label(page, down, "What it paints", note)
+    _label(page, down, "What it generates", note)
     return down + page.side + GAP
 
 
 def _maps(page: Sheet, down: float, stage: int, shared: Limits, strength: float) -> float:
     """One row: the map of the word at each step, over that stage's picture in grey."""
     last = page.traces[-1]
-    kind = words.maps_of(last, stage)
-    places = getattr(last.stages[stage], words.QUANTITIES[kind].field).shape[-1]
+    kind = statistics.maps_of(last, stage)
+    places = getattr(last.stages[stage], statistics.QUANTITIES[kind].field).shape[-1]
     name = last.words[0][page.word]
     _label(page, down, f"Where “{name}” is read", f"for {page.size(stage)} px, at {places}² places")
     for place, trace in enumerate(page.traces):
         if page.trained(place, stage):
-            values = words.word_map(trace, stage, page.word, kind)
+            values = statistics.word_map(trace, stage, page.word, kind)
             style.tile(page.drawing, page.left(place), down, page.side, overlay(trace.stages[stage].image, values, shared, strength))
         else:
             _waiting(page, page.left(place), down)
@@ -175,8 +177,8 @@ def _waiting(page: Sheet, left: float, down: float) -> None:
 
 def _scale(page: Sheet, down: float, shared: Limits) -> float:
     """The colour bar of all maps."""
-    about = words.QUANTITIES[words.maps_of(page.traces[-1], page.stages[-1])]
-    key = legend(f"{about.label} ({about.equation})", shared, about.unit, words.uniform(page.traces[-1]))
+    about = statistics.QUANTITIES[statistics.maps_of(page.traces[-1], page.stages[-1])]
+    key = legend(f"{about.label} ({about.equation})", shared, about.unit, statistics.uniform(page.traces[-1]))
     style.colour_bar(page.drawing, LEFT, down + 0.02, RIGHT - LEFT, key)
     return down + 0.56
 
@@ -188,7 +190,7 @@ def _sentences(page: Sheet, down: float) -> float:
         return down
     end = _label(page, down, "STREAM reads back", "underlined: the caption says it too; grey: claims nothing")
     for place, sentence in enumerate(found):
-        pairs = words.agreement(page.traces[place].captions[0], sentence or "")
+        pairs = statistics.agreement(page.traces[place].captions[0], sentence or "")
         claims = [agrees for _, agrees in pairs if agrees is not None]
         head = f"{sum(claims)} of {len(claims)} agree" if claims else "no claim"
         style.write(page.drawing, page.left(place), down + 0.005, head, weight="bold", size=style.SMALL)
@@ -256,7 +258,7 @@ def _unlike(page: Sheet, axes: Axes, low: float) -> None:
 
 def _evenness(page: Sheet, down: float) -> float:
     """Entropy over log T, one curve a stage; where traces are evenly spaced, each picture stands above its step."""
-    maps = words.QUANTITIES[words.maps_of(page.traces[-1], page.stages[-1])].label
+    maps = statistics.QUANTITIES[statistics.maps_of(page.traces[-1], page.stages[-1])].label
     note = "; shaded: not trained yet" if page.course.run.begins > page.steps[0] else ""
     end = _label(page, down, "How evenly words are read", f"entropy of {maps} over log T, mean over places; 1 = nothing is chosen" + note)
     shown = [page.steps[i] for i in page.shown]
@@ -311,7 +313,7 @@ def _answers(page: Sheet, down: float) -> float:
     stages = [i for i in page.stages if page.numbers[-1][i].shares]
     if not stages:
         return down
-    _label(page, down + 0.17, "Who answers", "mean response gate (Eq. 8–9); the paths sum to 1")
+    _label(page, down + 0.17, "Who answers", "mean response gate (Eq. 9); the paths sum to 1")
     for stage, (left, width) in zip(stages, _panels(page, stages), strict=True):
         style.write(page.drawing, left, down, f"for {page.size(stage)} px", weight="bold")
         axes = _frame(page, left, down + 0.2, width, SHARES, [page.steps[0], page.steps[-1]], width)
@@ -323,7 +325,7 @@ def _answers(page: Sheet, down: float) -> float:
             values = [at[stage].shares[path] for at in page.numbers]
             colour, dash = PATHS[path]
             axes.plot(page.steps, values, color=colour, linewidth=1.2, linestyle=dash)
-            lines.append((values[-1], f"{path} {words.short(values[-1])}", colour))
+            lines.append((values[-1], f"{path} {statistics.short(values[-1])}", colour))
         _ends(axes, page.steps[-1] + 2 * pad, lines, SHARES)
         _x_label(page, down + 0.2 + SHARES, left + width / 2)
     return down + SHARES + 0.6
@@ -334,8 +336,8 @@ def _gates(page: Sheet, down: float) -> float:
     stages = [i for i in page.stages if page.numbers[-1][i].gates]
     if not stages:
         return down
-    last, quantity = page.traces[-1], words.QUANTITIES["writing_gate"]
-    indices = words.word_indices(last)
+    last, quantity = page.traces[-1], statistics.QUANTITIES["writing_gate"]
+    indices = statistics.word_indices(last)
     values = {s: np.array([[at[s].gates[i] for at in page.numbers] for i in indices]) for s in stages}  # words steps
     low, high = _range(values)
     for place, index in enumerate(indices):
@@ -351,7 +353,7 @@ def _gates(page: Sheet, down: float) -> float:
         axes.tick_params(length=2, width=0.6, pad=1.5)
         for place, row in enumerate(values[stage]):
             at = down + 0.2 + (place + 0.5) * ROW - 0.055
-            style.write(page.drawing, left + width + 0.06, at, words.short(row[-1]), size=style.SMALL, color=style.QUIET)
+            style.write(page.drawing, left + width + 0.06, at, statistics.short(row[-1]), size=style.SMALL, color=style.QUIET)
         _x_label(page, down + 0.2 + height, left + width / 2)
     style.write(page.drawing, MARGIN, down, "Writing gate", weight="bold")
     down += height + 0.58

@@ -222,7 +222,7 @@ def draw(figure: Figure | str, traces: Sequence[Trace], references: Mapping[str,
     """
     figure = get_figure(figure) if isinstance(figure, str) else figure
     if (figure.shows == "run") != isinstance(traces, Course):
-        raise FigureError(f"{figure.name}: expected {'the course of a training run' if figure.shows == 'run' else 'painted captions'}")
+        raise FigureError(f"{figure.name}: expected {'the course of a training run' if figure.shows == 'run' else 'generated captions'}")
     if not traces:
         raise FigureError(f"{figure.name}: expected at least one trace")
     for need in figure.needs:

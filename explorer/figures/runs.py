@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dmm.trace import Trace
-from explorer.words import Numbers, numbers
+from explorer.statistics import Numbers, numbers
 
 FOLDER = "traces"
 KEPT = 8  # traces of one caption that stay in memory
@@ -79,7 +79,7 @@ class Run:
         return Course(self, caption - 1, tuple(steps[i] for i in evenly(len(steps), most or len(steps))))
 
     def find(self, caption: str, seed: int) -> int:
-        """Which of the run's captions was painted with this seed, counted from 1.
+        """Which of the run's captions was generated with this seed, counted from 1.
 
         Raises:
             RunError: none was.

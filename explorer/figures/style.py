@@ -14,7 +14,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from explorer.overlay import Legend
-from explorer.words import bare
+from explorer.statistics import bare
 
 INK = "#1a1a1a"
 QUIET = "#5f5f5f"

@@ -1,4 +1,4 @@
-// What happens to a painted page without asking the server: one selection, laid over the pictures; hints, theme and the link.
+// What happens to a generated page without asking the server: one selection, laid over the pictures; hints, theme and the link.
 // Numbers and colours arrive finished (palette PNGs, data attributes); nothing is computed here but which of them to show.
 window.explorerPage = (() => {
   "use strict";
@@ -14,7 +14,7 @@ window.explorerPage = (() => {
   let before = null; // what the page was about when it came last
   let kept = null;
   let preview = null;
-  let asked = false; // the reader has painted or chosen something: the address bar follows from now on
+  let asked = false; // the reader has generated or chosen something: the address bar follows from now on
   let opened = false; // the link in the address bar, if any, has been followed
   let levels = new Map(); // colour -> position 0..255 in the colour map
   const shown = () => preview || kept;
@@ -35,11 +35,11 @@ window.explorerPage = (() => {
     const context = canvas.getContext("2d", { willReadFrequently: true });
     context.clearRect(0, 0, canvas.width, canvas.height);
     if (!source) return;
-    const paint = () => {
+    const draw = () => {
       if (!same(selection, shown())) return;
       context.drawImage(source, 0, -(selection.tile || 0) * canvas.height);
     };
-    if (source.complete) paint(); else source.addEventListener("load", paint, { once: true });
+    if (source.complete) draw(); else source.addEventListener("load", draw, { once: true });
     tag(stage, selection);
   };
 
@@ -154,7 +154,7 @@ window.explorerPage = (() => {
     window.history.replaceState(window.history.state, "", `${window.location.pathname}?${query}`);
   };
 
-  const waiting = (yes) => all("#result").forEach((result) => result.classList.toggle("is-painting", yes));
+  const waiting = (yes) => all("#result").forEach((result) => result.classList.toggle("is-generating", yes));
   const ask = () => { asked = true; waiting(true); };
   const settle = () => { opened = true; waiting(false); if (asked && page) link(); };
 
@@ -195,7 +195,7 @@ window.explorerPage = (() => {
       if (all(".ex-hints li").every((item) => item.hidden)) store.set("explorer-hints", "off");
       hint();
     }
-    if (event.target.closest("#paint, #reroll, .ex-example")) ask();
+    if (event.target.closest("#generate, #reroll, .ex-example")) ask();
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && shown()) { kept = null; preview = null; show(); say(); }

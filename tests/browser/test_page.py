@@ -1,4 +1,4 @@
-"""The page in a real browser: paint, select, look. Screenshots go to tests/output (not in git): look at them."""
+"""The page in a real browser: generate, select, look. Screenshots go to tests/output (not in git): look at them."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def open_page(page, url: str) -> None:
         page.get_by_label(f"Dismiss hint {i}").click()
 
 
-def paint(page, caption: str, seed: int = 3) -> None:
+def generate(page, caption: str, seed: int = 3) -> None:
     page.get_by_label("Caption").fill(caption)
     page.get_by_label("Seed").fill(str(seed))
-    page.get_by_role("button", name="Paint").click()
+    page.get_by_role("button", name="Generate").click()
     wait_for(page, caption, seed)
 
 
@@ -38,7 +38,7 @@ def wait_for(page, caption: str, seed: int) -> None:
     page.wait_for_function(
         "([caption, seed]) => { const ex = document.querySelector('.ex');"
         " return ex && ex.dataset.caption === caption && ex.dataset.seed === String(seed)"
-        " && !document.querySelector('.is-painting'); }",
+        " && !document.querySelector('.is-generating'); }",
         arg=[caption, seed],
         timeout=SLOWEST * 1000,
     )
@@ -82,7 +82,7 @@ def test_the_first_visit_shows_a_finished_example_and_three_hints(explorer, app_
 
 def test_a_word_lays_its_map_over_each_picture(explorer, app_url):
     open_page(explorer, app_url)
-    paint(explorer, CAPTION)
+    generate(explorer, CAPTION)
     explorer.mouse.move(0, 0)
     bare, empty = seen(explorer, 1), heat(explorer, 1)
     chip(explorer, "red").click()
@@ -140,15 +140,15 @@ def test_a_path_of_the_response_gate_is_laid_over_too(explorer, app_url):
 def test_the_selected_word_follows_into_the_next_picture(explorer, app_url):
     open_page(explorer, app_url)
     chip(explorer, "white").click()
-    paint(explorer, CAPTION, seed=5)
+    generate(explorer, CAPTION, seed=5)
     assert chip(explorer, "white").get_attribute("aria-pressed") == "true"
-    paint(explorer, "this bird has a red crown", seed=5)
+    generate(explorer, "this bird has a red crown", seed=5)
     assert explorer.locator(".ex-picture.is-read").count() == 0
 
 
 def test_unknown_words_are_struck_through(explorer, app_url):
     open_page(explorer, app_url)
-    paint(explorer, "this small zorp bird has a red crown")
+    generate(explorer, "this small zorp bird has a red crown")
     struck = explorer.locator("s.ex-unknown")
     assert set(struck.all_inner_texts()) == {"zorp"}
     assert "line-through" in struck.first.evaluate("element => getComputedStyle(element).textDecorationLine")
@@ -160,17 +160,17 @@ def test_a_caption_without_words_gets_a_friendly_message(explorer, app_url, capt
     open_page(explorer, app_url)
     before = explorer.locator(".ex-caption").inner_text()
     explorer.get_by_label("Caption").fill(caption)
-    explorer.get_by_role("button", name="Paint").click()
+    explorer.get_by_role("button", name="Generate").click()
     explorer.locator(".ex-notice").wait_for()
     assert said in explorer.locator(".ex-notice").inner_text()
     assert explorer.locator(".ex-caption").inner_text() == before
-    paint(explorer, CAPTION)
+    generate(explorer, CAPTION)
     assert explorer.locator(".ex-notice").count() == 0
 
 
 def test_a_link_opens_the_same_page(explorer, app_url):
     open_page(explorer, app_url)
-    paint(explorer, CAPTION, seed=7)
+    generate(explorer, CAPTION, seed=7)
     query = urllib.parse.parse_qs(urllib.parse.urlparse(explorer.url).query)
     assert query["caption"] == [CAPTION] and query["seed"] == ["7"] and "model" in query
     picture = explorer.locator(".ex-image").last.get_attribute("src")
@@ -204,7 +204,7 @@ def test_a_link_brings_back_a_step_of_a_training_run(learner, run_url):
     assert learner.locator(".ex-learned input[type=number]").input_value() == "20"
     assert learner.get_by_label("Caption of the run").input_value() == named["caption"]
     assert learner.url == link
-    learner.get_by_role("button", name="Paint").click()  # with the finished model
+    learner.get_by_role("button", name="Generate").click()  # with the finished model
     learner.wait_for_selector(".ex:not([data-step])")
     learner.wait_for_function("!new URLSearchParams(window.location.search).has('step')")
 
@@ -215,7 +215,7 @@ def test_a_link_to_a_run_that_is_not_open_says_so(learner, run_url):
     assert "start the explorer with the folder of that run" in learner.locator(".ex-notice").inner_text()
 
 
-def test_examples_and_reroll_paint_at_once(explorer, app_url):
+def test_examples_and_reroll_generate_at_once(explorer, app_url):
     open_page(explorer, app_url)
     example = explorer.locator(".ex-example").nth(2)
     text = example.inner_text()
@@ -229,7 +229,7 @@ def test_examples_and_reroll_paint_at_once(explorer, app_url):
 def test_typed_markup_stays_text(explorer, app_url):
     open_page(explorer, app_url)
     hostile = 'a red bird <img src=x onerror="window.hurt=1"> ${window.hurt=2} {{hurt}} {{#each'
-    paint(explorer, hostile)
+    generate(explorer, hostile)
     assert explorer.evaluate("window.hurt") is None
     assert explorer.locator('.ex img[src="x"]').count() == 0
     assert explorer.locator(".ex").get_attribute("data-caption") == hostile
@@ -257,11 +257,11 @@ def test_dark_is_designed_too(explorer, app_url):
 
 def test_caption_to_full_page(explorer, app_url, record_property):
     open_page(explorer, app_url)
-    paint(explorer, "a large blue bird with black wings", seed=100)
+    generate(explorer, "a large blue bird with black wings", seed=100)
     times = []
     for seed in range(101, 106):
         start = time.perf_counter()
-        paint(explorer, "a large blue bird with black wings", seed=seed)
+        generate(explorer, "a large blue bird with black wings", seed=seed)
         times.append(time.perf_counter() - start)
     record_property("caption_to_page_median_s", round(statistics.median(times), 2))
     print(f"caption to page: median {statistics.median(times):.2f} s of {[round(t, 2) for t in times]}")

@@ -166,7 +166,7 @@ def test_sizes_are_read_from_the_shapes():
 @pytest.mark.parametrize(
     ("system", "changes"), [*((name, {}) for name in TOYS if name != "stackgan"), ("dmmgan", {"global_memory": False})]
 )
-def test_a_converted_system_paints_what_its_weights_paint(system, changes, tmp_path):
+def test_a_converted_system_generates_what_its_weights_generate(system, changes, tmp_path):
     pipe = toy(system, **changes)
     folder = join(tmp_path / "out", system, files(tmp_path, pipe))
     assert folder.lacks() == []
@@ -177,7 +177,7 @@ def test_a_converted_system_paints_what_its_weights_paint(system, changes, tmp_p
 
 
 @pytest.mark.parametrize("path", sorted(REFERENCE.glob("*_generator.safetensors")), ids=lambda path: path.stem)
-def test_published_weights_paint_the_published_pictures_after_conversion(path, tmp_path):
+def test_published_weights_generate_the_published_pictures_after_conversion(path, tmp_path):
     with safe_open(path, "pt") as file:
         case, hp = {key: file.get_tensor(key) for key in file.keys()}, json.loads(file.metadata()["hp"])
     system = {"stackgan2": "stackgan"}.get(hp["system"], hp["system"].partition("_")[0])
@@ -302,7 +302,7 @@ def refused(said: str, out: Path, *arguments, **options) -> None:
     assert not list(out.parent.rglob("*.partial"))
 
 
-def test_unknown_missing_and_misshapen_keys_are_all_named(tmp_path):
+def test_unknown_missing_and_mismatched_keys_are_all_named(tmp_path):
     path, out = tmp_path / "g.pth", tmp_path / "out"
     state = upstream(toy("dmgan").generator, "dmgan", "generator", "dmgan_G_NET")
     state["novel.weight"] = state.pop("h_net2.A.weight")
@@ -310,7 +310,7 @@ def test_unknown_missing_and_misshapen_keys_are_all_named(tmp_path):
     torch.save(state, path)
     refused(f"{path}: not the generator of dmgan: unknown novel.weight", out, "dmgan", "generator", path)
     refused("missing h_net2.A.weight", out, "dmgan", "generator", path)
-    refused("misshapen img_net1.img.0.weight (3, 9, 3, 3) instead of (3, 4, 3, 3)", out, "dmgan", "generator", path)
+    refused("shape mismatch img_net1.img.0.weight (3, 9, 3, 3) instead of (3, 4, 3, 3)", out, "dmgan", "generator", path)
 
 
 def test_another_architecture_is_refused(tmp_path):
@@ -368,7 +368,7 @@ def test_a_trained_checkpoint_is_not_written_over(tmp_path):
     [
         ((None, "generator", "x.pth"), "--system: expected one of attngan"),
         (("dmgann", "generator", "x.pth"), "--system: expected one of"),
-        (("dmgan", "painter", "x.pth"), "nothing"),
+        (("dmgan", "renderer", "x.pth"), "nothing"),
         (("dmgan", "generator", "."), "found a folder"),
         (("dmgan", "generator", None), "expected a file with --network"),
         (("dmgan", None, None), "expected a file with --network"),

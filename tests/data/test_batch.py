@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from dmm.data.aviary import cache as cache_module
-from dmm.data.aviary import painter
-from dmm.data.aviary.cache import AviaryCache
-from dmm.data.aviary.grammar import AVIARY_VOCABULARY, captions
-from dmm.data.aviary.species import bird
+from dmm.aviary import cache as cache_module
+from dmm.aviary import renderer
+from dmm.aviary.cache import AviaryCache
+from dmm.aviary.grammar import AVIARY_VOCABULARY, captions
+from dmm.aviary.species import bird
 from dmm.data.batch import BatchSampler
 from dmm.data.vocab import Vocabulary
 
 
-def flat_paint(birds, size=256, device="cpu"):
+def flat_render(birds, size=256, device="cpu"):
     """Instead of birds: plain squares whose colour tells the bird, all of it part number ``index % 7``."""
     values = torch.tensor([[one.index % 7, one.species, one.seed] for one in birds]) / 255
     labels = torch.tensor([one.index % 7 for one in birds], dtype=torch.uint8)
@@ -28,7 +28,7 @@ def drawn(monkeypatch):
     """Counts the birds drawn, quickly."""
     indices = []
     monkeypatch.setattr(
-        painter, "paint_with_labels", lambda birds, size=256: indices.extend(b.index for b in birds) or flat_paint(birds, size)
+        renderer, "render_with_labels", lambda birds, size=256: indices.extend(b.index for b in birds) or flat_render(birds, size)
     )
     monkeypatch.setattr(cache_module, "CHUNK", 4)
     cache_module._fingerprint.cache_clear()
@@ -36,9 +36,9 @@ def drawn(monkeypatch):
     cache_module._fingerprint.cache_clear()
 
 
-def test_the_cache_holds_the_painters_pictures(tmp_path):
+def test_the_cache_holds_the_renderers_pictures(tmp_path):
     store = AviaryCache.open(tmp_path, 3, seed=2, sizes=(64, 256))
-    pictures, labels = painter.paint_with_labels([bird(i, 2) for i in range(3)], 256)
+    pictures, labels = renderer.render_with_labels([bird(i, 2) for i in range(3)], 256)
     assert torch.equal(store.labels([2, 0]), labels[[2, 0], 1::2, 1::2]) and len(store.labels([0]).unique()) > 8
     assert torch.equal(store.images(256, [0, 2]), (pictures[[0, 2]] * 255).round().to(torch.uint8))
     small = F.interpolate(pictures, scale_factor=0.25, mode="area") * 255
@@ -71,17 +71,17 @@ def test_held_pictures_are_those_that_are_read(tmp_path, drawn):
 
 
 def test_a_stopped_draw_goes_on(tmp_path, drawn, monkeypatch):
-    whole = painter.paint_with_labels
+    whole = renderer.render_with_labels
 
     def stops(birds, size=256):
         if birds[0].index == 8:
             raise KeyboardInterrupt
         return whole(birds, size)
 
-    monkeypatch.setattr(painter, "paint_with_labels", stops)
+    monkeypatch.setattr(renderer, "render_with_labels", stops)
     with pytest.raises(KeyboardInterrupt):
         AviaryCache.open(tmp_path, 11, sizes=(8,))
-    monkeypatch.setattr(painter, "paint_with_labels", whole)
+    monkeypatch.setattr(renderer, "render_with_labels", whole)
     drawn.clear()
     store = AviaryCache.open(tmp_path, 11, sizes=(8,))
     assert drawn == [8, 9, 10]
@@ -90,9 +90,9 @@ def test_a_stopped_draw_goes_on(tmp_path, drawn, monkeypatch):
     assert store.labels([0, 9]).flatten(1).unique(dim=1).tolist() == [[0], [2]]
 
 
-def test_another_painter_draws_anew(tmp_path, drawn, monkeypatch):
+def test_another_renderer_draws_anew(tmp_path, drawn, monkeypatch):
     old = AviaryCache.open(tmp_path, 5, sizes=(8,))
-    monkeypatch.setattr(painter, "paint_with_labels", lambda birds, size=256: (1 - side for side in flat_paint(birds, size)))
+    monkeypatch.setattr(renderer, "render_with_labels", lambda birds, size=256: (1 - side for side in flat_render(birds, size)))
     cache_module._fingerprint.cache_clear()
     new = AviaryCache.open(tmp_path, 5, sizes=(8,))
     assert new.images(8, [1])[0, 0, 0, 0] == 254 and old.images(8, [1])[0, 0, 0, 0] == 1

@@ -35,7 +35,7 @@ def addressing(side: int) -> torch.Tensor:
 
 
 def refine_stage(side: int) -> StageTrace:
-    """A refinement stage that reads an H W map of ``side`` and paints twice that."""
+    """A refinement stage that reads an H W map of ``side`` and generates twice that."""
     column = torch.linspace(0, 1, side).expand(side, side)
     gate = torch.stack([0.5 * column, 0.3 * torch.ones(side, side), 0.7 - 0.5 * column])[None]  # 1 3 H W, adds up to 1
     return StageTrace(

@@ -7,9 +7,9 @@ import csv
 import pytest
 import torch
 
+from dmm.aviary.grammar import captions, read_slots
+from dmm.aviary.species import bird
 from dmm.checkpoint import save
-from dmm.data.aviary.grammar import captions, read_slots
-from dmm.data.aviary.species import bird
 from explorer import figures, gather, references
 from explorer.figures import FigureError, Reference
 from explorer.session import Session

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from explorer import words
+from explorer import statistics
 from explorer.edits import ClampResponseGate, ClampWritingGate, DropGlobal, EditError, Mute, attached
 from explorer.session import Session
 from tests.explorer.toy import CAPTION, toy_pipeline
@@ -48,15 +48,15 @@ def test_the_trace_is_bit_equal_with_and_without_the_explorer(pipe):
 
 def test_words_align_with_the_trace(pipe):
     trace = pipe(CAPTION, seed=3)
-    assert [c.word for c in words.chips(trace, 1)] == CAPTION.split()
-    assert sum(c.value for c in words.chips(trace, 2, "addressing")) == pytest.approx(1, abs=1e-5)
+    assert [c.word for c in statistics.chips(trace, 1)] == CAPTION.split()
+    assert sum(c.value for c in statistics.chips(trace, 2, "addressing")) == pytest.approx(1, abs=1e-5)
 
 
 def test_a_muted_word_is_not_read_and_the_others_share(pipe):
     bare = pipe(CAPTION, seed=3)
     with attached(pipe, Mute("a"), caption=CAPTION):
         trace = pipe(CAPTION, seed=3)
-    chips = words.chips(trace, 1, "addressing")
+    chips = statistics.chips(trace, 1, "addressing")
     assert [c.value for c in chips if c.word == "a"] == [0, 0]
     assert sum(c.value for c in chips) == pytest.approx(1, abs=1e-5)
     kept = [c.index for c in chips if c.word != "a"]
@@ -80,25 +80,25 @@ def test_clamped_writing_gate_writes_the_picture_alone(pipe):
     memory = trace.stages[1].memory  # B 2C T: without the words every slot is the picture
     torch.testing.assert_close(memory, memory[:, :, :1].expand_as(memory))
     with attached(pipe, ClampWritingGate(1.0, word="red"), caption=CAPTION):
-        gates = words.chips(pipe(CAPTION, seed=3), 1)
+        gates = statistics.chips(pipe(CAPTION, seed=3), 1)
     assert [c.value == 1 for c in gates] == [c.word == "red" for c in gates]
 
 
 def test_clamped_response_gate(pipe):
     with attached(pipe, ClampResponseGate(image=0.25, words=0.75)):
         trace = pipe(CAPTION, seed=3)
-    assert words.response_shares(trace, 2) == pytest.approx({"image": 0.25, "words": 0.75, "global": 0})
+    assert statistics.response_shares(trace, 2) == pytest.approx({"image": 0.25, "words": 0.75, "global": 0})
 
 
 def test_dropping_the_global_path_keeps_the_proportion_of_the_rest(pipe):
-    bare = words.response_maps(pipe(CAPTION, seed=3), 1)
+    bare = statistics.response_maps(pipe(CAPTION, seed=3), 1)
     with attached(pipe, DropGlobal()):
-        maps = words.response_maps(pipe(CAPTION, seed=3), 1)
+        maps = statistics.response_maps(pipe(CAPTION, seed=3), 1)
     assert maps["global"].max() == 0
     torch.testing.assert_close(torch.tensor(maps["image"]), torch.tensor(bare["image"] / (bare["image"] + bare["words"])))
 
 
-def test_hooks_are_removed_when_painting_fails(pipe):
+def test_hooks_are_removed_when_generating_fails(pipe):
     with pytest.raises(RuntimeError, match="stop"), attached(pipe, Mute(1), DropGlobal(), ClampWritingGate(0.5)):
         assert hooks(pipe) == 6
         raise RuntimeError("stop")
@@ -135,6 +135,6 @@ def test_dmgan_has_no_global_memory():
     with pytest.raises(EditError, match="no global memory"), attached(pipe, DropGlobal()):
         pass
     with attached(pipe, ClampResponseGate(image=1, words=0)):
-        assert words.response_shares(pipe(CAPTION), 1) == {"image": 1, "words": 0}
+        assert statistics.response_shares(pipe(CAPTION), 1) == {"image": 1, "words": 0}
     with pytest.raises(EditError, match="no global memory"), attached(pipe, ClampResponseGate(0.5, 0.25, 0.25)):
         pipe(CAPTION)

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from explorer import figures, words
+from explorer import figures, statistics
 from explorer.figures import FigureError, Option
 from explorer.figures.export import FORMATS, export, render
 from tests.explorer.handmade import make_trace
@@ -107,7 +107,7 @@ def test_fig6b_rows_are_the_numbers_of_the_trace():
     assert len(rows) == 2 * 2 * 3
     for stage, quantity in itertools.product((1, 2), ("writing_gate", "addressing")):
         shown = [(r["word"], r["position"], r["value"]) for r in rows if r["stage"] == stage and r["quantity"] == quantity]
-        assert shown == [(c.word, c.index, c.value) for c in words.top_words(trace, stage, quantity, 3)]
+        assert shown == [(c.word, c.index, c.value) for c in statistics.top_words(trace, stage, quantity, 3)]
     assert {r["uniform"] for r in rows if r["quantity"] == "addressing"} == {1 / 7}
 
 

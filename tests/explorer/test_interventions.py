@@ -16,7 +16,7 @@ from explorer.effects import word_effects
 from explorer.interventions import MOST_EDITS, describe, from_data, from_json, lacks, to_data, to_json
 from explorer.regions import read_region
 from explorer.session import Session
-from explorer.words import MissingQuantity
+from explorer.statistics import MissingQuantity
 from tests.explorer.handmade import make_trace
 from tests.explorer.test_edits import hooks, same
 from tests.explorer.toy import CAPTION, toy_pipeline, toy_system

@@ -13,7 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from dmm.trace import Trace, TraceError
-from explorer import figures, page, ui, words
+from explorer import figures, page_html, statistics, ui
 from explorer.cli import app
 from explorer.figures import FigureError
 from explorer.figures.export import FORMATS, export
@@ -42,44 +42,44 @@ def weighted(*weights: float) -> Trace:
 
 
 def test_evenness_is_one_for_even_reading_and_zero_for_one_word():
-    assert words.evenness(chosen(0.0), 1) == pytest.approx(1, abs=1e-6)
-    assert words.evenness(chosen(1.0), 2) == pytest.approx(0, abs=1e-6)
-    assert words.evenness(weighted(0.5, 0.5, 0, 0, 0, 0, 0), 1) == pytest.approx(math.log(2) / math.log(7))
+    assert statistics.evenness(chosen(0.0), 1) == pytest.approx(1, abs=1e-6)
+    assert statistics.evenness(chosen(1.0), 2) == pytest.approx(0, abs=1e-6)
+    assert statistics.evenness(weighted(0.5, 0.5, 0, 0, 0, 0, 0), 1) == pytest.approx(math.log(2) / math.log(7))
 
 
 def test_evenness_is_the_mean_over_the_places():
     trace = chosen(0.0)
     trace.stages[1].addressing[:, :, :16] = chosen(1.0).stages[1].addressing[:, :, :16]  # a quarter of the places reads one word
-    assert words.evenness(trace, 1) == pytest.approx(0.75, abs=1e-6)
+    assert statistics.evenness(trace, 1) == pytest.approx(0.75, abs=1e-6)
 
 
 def test_evenness_is_taken_among_the_words_alone():
     trace = chosen(0.0)
     trace.stages[1].addressing *= 0.5
     trace.stages[1].addressing[:, -1] = 0.5  # the end token takes half
-    assert words.evenness(trace, 1) == pytest.approx(1, abs=1e-6)
+    assert statistics.evenness(trace, 1) == pytest.approx(1, abs=1e-6)
 
 
 def test_one_word_leaves_nothing_to_choose():
     trace = make_trace()
     trace.mask = torch.ones_like(trace.mask)
     trace.mask[0, 3] = False
-    assert math.isnan(words.evenness(trace, 1))
+    assert math.isnan(statistics.evenness(trace, 1))
 
 
 def test_the_word_whose_map_differs_most_between_places():
     trace = make_trace()
-    assert words.most_placed(trace, 1) == 2  # "small" and "yellow" differ alike; the earlier
+    assert statistics.most_placed(trace, 1) == 2  # "small" and "yellow" differ alike; the earlier
     trace.stages[1].addressing[:, 2] = 1 / 7
-    assert words.most_placed(trace, 1) == 6
+    assert statistics.most_placed(trace, 1) == 6
     trace.stages[1].addressing[:, 3, 0] = 9.0  # "bird" claims nothing
-    assert words.most_placed(trace, 1) == 6
-    with pytest.raises(words.MissingQuantity):
-        words.most_placed(trace, 0)
+    assert statistics.most_placed(trace, 1) == 6
+    with pytest.raises(statistics.MissingQuantity):
+        statistics.most_placed(trace, 0)
 
 
 def test_numbers_of_a_trace():
-    first, second, _ = words.numbers(make_trace())
+    first, second, _ = statistics.numbers(make_trace())
     assert (first.evenness, first.gates, first.shares) == (None, None, None)
     assert first.peak is None and second.peak == pytest.approx(0.7)
     assert second.gates == pytest.approx({1: 0.3, 2: 0.5, 3: 0.7, 4: 0.1, 5: 0.3, 6: 0.8, 7: 0.6})
@@ -220,7 +220,7 @@ def test_a_system_that_reads_no_words_is_refused(tmp_path):
 def test_a_figure_takes_what_it_shows(run):
     with pytest.raises(FigureError, match="expected the course of a training run"):
         figures.draw("memory-learning", [make_trace()])
-    with pytest.raises(FigureError, match="expected painted captions"):
+    with pytest.raises(FigureError, match="expected generated captions"):
         figures.draw("dmgan-fig6b", run.course())
     with pytest.raises(FigureError, match="shows a training run"):
         figures.requests(figures.get_figure("memory-learning"), {})
@@ -276,12 +276,12 @@ def test_the_section_is_there_for_models_with_traces_only(session):
 
 
 def test_a_step_of_a_run_is_shown_as_a_page(session, run):
-    curves, painted = ui.remember(session, "my-gan", run, 1, 29)
-    assert "my-gan at step 30 of its training" in painted and painted.count('class="ex-chip"') == 2 * 7
+    curves, generated = ui.remember(session, "my-gan", run, 1, 29)
+    assert "my-gan at step 30 of its training" in generated and generated.count('class="ex-chip"') == 2 * 7
     assert curves.count("<polyline") == 2 + 3 + 3 and curves.count('class="ex-cells"') == 2
     assert 'x1="150.0" x2="150.0"' in curves  # the cursor, in the middle of 10 to 50
     assert "for 128 <b>.75</b>" in curves  # one word read half of the time, all seven alike the other half
-    assert painted.count('data-top="1"') == 2  # the colours reach up to the last step's certainty
+    assert generated.count('data-top="1"') == 2  # the colours reach up to the last step's certainty
     assert "the first stage alone so far" in ui.remember(session, "my-gan", run, 1, 10)[1]
 
 
@@ -302,10 +302,10 @@ def test_a_section_answers_when_it_is_opened(session, run):
     with ui.gr.Blocks():
         section = ui._Section(session, "my-gan")
     assert "started anew" in section.answer(1, 20)[1]
-    captions, slider, curves, message, painted = section.open(asking())
+    captions, slider, curves, message, generated = section.open(asking())
     assert [number for _, number in captions.choices] == [1, 2] and captions.value == 1
     assert (slider.minimum, slider.maximum, slider.value, slider.step) == (10, 50, 50, 10)
-    assert message == "" and "step 50" in painted and "<polyline" in curves and "Painted at step 50" in curves
+    assert message == "" and "step 50" in generated and "<polyline" in curves and "Generated at step 50" in curves
 
 
 def asking(**query: str) -> SimpleNamespace:
@@ -317,8 +317,8 @@ def test_a_section_opens_at_the_step_that_a_link_names(session, run):
     with ui.gr.Blocks():
         section = ui._Section(session, "my-gan")
     link = {"caption": run.captions[1], "seed": "1", "step": "20"}
-    captions, slider, _, message, painted = section.open(asking(model="my-gan", **link))
-    assert (captions.value, slider.value, message) == (2, 20, "") and 'data-seed="1" data-model="my-gan" data-step="20"' in painted
+    captions, slider, _, message, generated = section.open(asking(model="my-gan", **link))
+    assert (captions.value, slider.value, message) == (2, 20, "") and 'data-seed="1" data-model="my-gan" data-step="20"' in generated
     captions, slider, *_ = section.open(asking(model="plain", **link))
     assert (captions.value, slider.value) == (1, 50)
 
@@ -342,4 +342,4 @@ def test_the_picture_of_a_step_is_the_largest_that_was_trained(session, run):
 def test_a_system_without_words_shows_its_pictures_only(tmp_path):
     run = lacking(tmp_path, "addressing", "writing_gate", "response_gate")
     course = run.course()
-    assert "reads single words" in page.learning(course[0], course.steps, course.numbers, 1, 0)
+    assert "reads single words" in page_html.learning(course[0], course.steps, course.numbers, 1, 0)

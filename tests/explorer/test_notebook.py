@@ -7,7 +7,7 @@ import torch
 
 import explorer
 from dmm.trace import Trace
-from explorer import notebook, words
+from explorer import notebook, statistics
 from explorer.edits import EditError, Mute
 from explorer.session import Session
 from tests.explorer.handmade import make_trace
@@ -68,7 +68,7 @@ def test_where_a_word_is_read(handmade):
     assert len(handmade.show("yellow", stage=-1).rows) == 1
     with pytest.raises(EditError, match="not among the words that were read: a, small, bird"):
         handmade.show("zorp")
-    with pytest.raises(words.MissingQuantity, match=r"stages \[1, 2\], found \[0\]"):
+    with pytest.raises(statistics.MissingQuantity, match=r"stages \[1, 2\], found \[0\]"):
         handmade.show("yellow", stage=0)
 
 
@@ -138,5 +138,5 @@ def test_what_a_system_lacks_is_said():
     view = ex("a small red bird")
     assert {row["word"] for row in view.words(k=4).rows} == {"a", "small", "red", "bird"}
     assert "no response gate" in view.region((0, 0, 1, 1)).html
-    with pytest.raises(words.MissingQuantity, match="writing_gate"):
+    with pytest.raises(statistics.MissingQuantity, match="writing_gate"):
         view.words(by="writing_gate")

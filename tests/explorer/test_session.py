@@ -10,7 +10,7 @@ from explorer.session import Session, UnknownModel, nbytes
 from tests.explorer.handmade import make_trace
 
 
-def test_same_question_is_painted_once(counting):
+def test_same_question_is_generated_once(counting):
     session = Session(["a"], load=lambda name: counting)
     first = session.trace("a", "a red  bird ", 3)
     assert session.trace("a", "a red bird", 3) is first
@@ -41,7 +41,7 @@ def test_nbytes_counts_every_tensor():
     assert nbytes(trace) == expected
 
 
-def test_many_threads_paint_once(counting):
+def test_many_threads_generate_once(counting):
     session = Session("a", load=lambda name: counting)
     with ThreadPoolExecutor(8) as pool:
         traces = list(pool.map(lambda _: session.trace("a", "bird", 1), range(32)))

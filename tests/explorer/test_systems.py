@@ -11,7 +11,7 @@ from dmm.models.registry import create_model, list_models
 from dmm.models.text_encoder import TextEncoder
 from dmm.pipeline import Pipeline
 from explorer.session import Session
-from explorer.ui import paint
+from explorer.ui import generate
 
 
 @pytest.mark.parametrize("system", [entry.name for entry in list_models()])
@@ -21,7 +21,7 @@ def test_every_system_reaches_the_page(tmp_path, system):
     vocab = Vocabulary(["a", "small", "red", "bird"], config.convention)
     save(Pipeline(config, vocab, create_model(config), TextEncoder(len(vocab), 8, 16), None, None, card={}), tmp_path / system)
     session = Session([str(tmp_path / system)])
-    html = paint(session, "a small red bird", 3, None)
+    html = generate(session, "a small red bird", 3, None)
     trace = session.trace(None, "a small red bird", 3)
     assert html.count('class="ex-image"') == len(trace.images)
     assert ("key addressing" in html.lower()) == any(stage.addressing is not None for stage in trace.stages)

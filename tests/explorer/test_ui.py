@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from dmm.data.vocab import Vocabulary
-from explorer import overlay, page, ui
+from explorer import overlay, page_html, ui
 from explorer.session import Session
-from explorer.words import Spoken, word_indices, word_map
+from explorer.statistics import Spoken, word_indices, word_map
 from tests.explorer.handmade import make_trace
 from tests.explorer.toy import CAPTION, toy_pipeline
 
@@ -27,7 +27,7 @@ def session() -> Session:
 
 
 def render(trace, caption="a small bird with a yellow crown") -> str:
-    return page.render(trace, [Spoken(word, True) for word in caption.split()], "toy", 12)
+    return page_html.render(trace, [Spoken(word, True) for word in caption.split()], "toy", 12)
 
 
 def without(trace, *fields):
@@ -40,7 +40,7 @@ def decode(uri: str) -> Image.Image:
 
 
 def test_the_page_of_a_caption(session):
-    html = ui.paint(session, CAPTION, 3, None)
+    html = ui.generate(session, CAPTION, 3, None)
     assert re.findall(r'<section class="ex-stage" data-stage="(\d)"', html) == ["0", "1", "2"]
     assert html.count('class="ex-chip"') == 2 * len(CAPTION.split())
     assert html.count('class="ex-path"') == 2 * 3
@@ -51,18 +51,18 @@ def test_the_page_of_a_caption(session):
 
 
 def test_the_same_caption_and_seed_give_the_same_page(session):
-    first = ui.paint(session, CAPTION, 3, None)
+    first = ui.generate(session, CAPTION, 3, None)
     session.clear()
-    assert ui.paint(session, CAPTION, 3, None) == first
-    assert ui.paint(session, CAPTION, 4, None) != first
+    assert ui.generate(session, CAPTION, 3, None) == first
+    assert ui.generate(session, CAPTION, 4, None) != first
 
 
 def test_a_page_is_small(session):
-    assert len(ui.paint(session, CAPTION, 3, None)) < 800_000
+    assert len(ui.generate(session, CAPTION, 3, None)) < 800_000
 
 
 def test_unknown_words_are_struck_through_with_a_note(session):
-    html = ui.paint(session, "a small zorp bird, Zorp & co", 3, None)
+    html = ui.generate(session, "a small zorp bird, Zorp & co", 3, None)
     assert html.count('<s class="ex-unknown"') == 3 * 3  # said above and in both rows
     assert "“zorp”, “co” are not among the 13 words that toy knows; they were left out." in html
     assert html.count('class="ex-chip"') == 2 * 3
@@ -72,29 +72,29 @@ def test_unknown_words_are_struck_through_with_a_note(session):
     ("caption", "said"),
     [("", "empty"), ("  ", "empty"), (None, "empty"), ("zorp glub", "vocabulary"), ("bird " * 70, "60"), ("b" * 700, "700 characters")],
 )
-def test_captions_that_cannot_be_painted_are_refused_kindly(session, caption, said):
+def test_captions_that_cannot_be_generated_are_refused_kindly(session, caption, said):
     with pytest.raises(ui.Refusal, match=said):
-        ui.paint(session, caption, 3, None)
+        ui.generate(session, caption, 3, None)
 
 
 @pytest.mark.parametrize("seed", ["abc", -1, 2**31, float("nan"), float("inf"), "1e3"])
 def test_a_seed_that_is_none_is_refused(session, seed):
     with pytest.raises(ui.Refusal, match="whole number"):
-        ui.paint(session, CAPTION, seed, None)
+        ui.generate(session, CAPTION, seed, None)
 
 
 def test_an_unknown_model_is_refused(session):
     with pytest.raises(ui.Refusal, match="toy, dm"):
-        ui.paint(session, CAPTION, 3, "../secret")
+        ui.generate(session, CAPTION, 3, "../secret")
 
 
 def test_typed_text_is_escaped_for_html_and_for_templates(session):
     caption = 'a bird <img src=x onerror="alert(1)"> ${alert(2)} {{#each}} `'
-    html = ui.paint(session, caption, 3, None)
+    html = ui.generate(session, caption, 3, None)
     for raw in ("<img src=x", "${", "{{", "`", 'onerror="'):
         assert raw not in html
-    assert page.text("<&\"'${}`") == "&lt;&amp;&quot;&#x27;&#36;&#123;&#125;&#96;"
-    assert "<b>" not in page.notice("<b>")
+    assert page_html.text("<&\"'${}`") == "&lt;&amp;&quot;&#x27;&#36;&#123;&#125;&#96;"
+    assert "<b>" not in page_html.notice("<b>")
 
 
 def test_the_strip_holds_each_words_map_in_the_colours_of_the_overlay():
@@ -122,7 +122,7 @@ def test_agreeing_words_are_marked():
 
 
 def test_what_a_system_lacks_is_said(session):
-    assert "No global memory" in ui.paint(session, CAPTION, 3, "dm")
+    assert "No global memory" in ui.generate(session, CAPTION, 3, "dm")
     assert "No response gate" in render(without(make_trace(), "response_gate"))
     ungated = render(without(make_trace(), "writing_gate"))
     assert "No writing gate" in ungated and 'class="ex-chip"' in ungated
@@ -145,13 +145,13 @@ def test_the_app_stays_on_this_machine(session):
     assert options["theme"]._stylesheets == [] and options["theme"]._font_css == []  # system fonts only
 
 
-def test_the_queue_is_bounded_and_painting_takes_turns(session):
+def test_the_queue_is_bounded_and_generating_takes_turns(session):
     app = ui.build(session)
     assert isinstance(app, gr.Blocks)
     assert app.analytics_enabled is False
     assert app._queue.max_size == ui.WAITING
-    painting = [fn for fn in app.fns.values() if fn.fn is not None and not fn.trigger_only_on_failure]
-    assert painting and all(fn.concurrency_limit == 1 and fn.concurrency_id == "paint" for fn in painting)
+    generating = [fn for fn in app.fns.values() if fn.fn is not None and not fn.trigger_only_on_failure]
+    assert generating and all(fn.concurrency_limit == 1 and fn.concurrency_id == "generate" for fn in generating)
 
 
 def with_words(words: str, **card) -> Session:

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("ipywidgets")
 
-from explorer import overlay, widgets, words  # noqa: E402
+from explorer import overlay, statistics, widgets  # noqa: E402
 from explorer.session import Session  # noqa: E402
 from tests.explorer.toy import CAPTION, toy_pipeline  # noqa: E402
 
@@ -19,8 +19,8 @@ def session():
 
 def test_chips_show_the_numbers_and_the_colours_of_the_overlay(trace):
     shown = widgets.chips(trace, 1).data
-    for chip in words.chips(trace, 1):
-        assert f">{chip.word}</span><small>{words.short(chip.value)}<" in shown
+    for chip in statistics.chips(trace, 1):
+        assert f">{chip.word}</span><small>{statistics.short(chip.value)}<" in shown
     assert bytes(overlay.heat([[0.8]])[0, 0]).hex() in shown
     assert "<start>" not in shown and "&lt;start" not in shown
     assert "1/T" in widgets.chips(trace, 1, "addressing").data and "1/T" not in shown
@@ -35,7 +35,7 @@ def test_explore_follows_the_caption(session):
     panel = widgets.explore(session, CAPTION)
     said, _, word, shown = panel.children
     assert [label for label, _ in word.options] == CAPTION.split()
-    (top,) = words.top_words(session.trace(None, CAPTION, 3), -1, k=1)
+    (top,) = statistics.top_words(session.trace(None, CAPTION, 3), -1, k=1)
     assert word.value == top.index and f"where “{top.word}” is read" in shown.value
     word.value = 3
     assert "where “red” is read" in shown.value

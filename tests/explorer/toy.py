@@ -1,4 +1,4 @@
-"""A whole pipeline at toy size with seeded random weights: real networks, real hooks, milliseconds to paint."""
+"""A whole pipeline at toy size with seeded random weights: real networks, real hooks, milliseconds to generate."""
 
 from __future__ import annotations
 

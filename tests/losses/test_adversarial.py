@@ -79,7 +79,7 @@ def test_fakes_may_be_joined_with_sentences_of_their_own(together):
     assert plain["cond_fake"].item() == pytest.approx(plus(0), abs=1e-6)
 
 
-def test_a_generator_may_be_judged_with_the_text_alone():
+def test_a_generator_may_be_discriminated_with_the_text_alone():
     both, half, alone = (generator_loss(Mean(), flat(1, 1), TEXT, unconditional=weight) for weight in (1.0, 0.5, 0.0))
     assert both["total"].item() == pytest.approx((both["cond"] + both["uncond"]).item())
     assert half["total"].item() == pytest.approx((both["cond"] + both["uncond"] / 2).item())

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmm.losses.adversarial import discriminator_loss, fools, generator_loss, is_fake, is_real
+from dmm.losses.adversarial import discriminator_loss, generator_loss, generator_term, is_fake, is_real
 from dmm.losses.cloze import cloze_loss, mask_words
 from dmm.losses.consistency import consistency_loss
 from dmm.losses.damsm import damsm_loss
@@ -27,7 +27,7 @@ def test_bce_is_that_of_the_probabilities(values):
     probabilities, one = logits.sigmoid(), torch.ones_like(logits)
     torch.testing.assert_close(is_real(logits), F.binary_cross_entropy(probabilities, one))
     torch.testing.assert_close(is_fake(logits), F.binary_cross_entropy(probabilities, 0 * one))
-    assert fools(logits) == is_real(logits)
+    assert generator_term(logits) == is_real(logits)
 
 
 def test_bce_stays_finite_and_keeps_its_gradient_far_out():
@@ -40,7 +40,7 @@ def test_hinge_by_hand():
     logits = torch.tensor([-2.0, 0.0, 3.0])
     assert is_real(logits, "hinge").item() == pytest.approx(4 / 3)
     assert is_fake(logits, "hinge").item() == pytest.approx(5 / 3)
-    assert fools(logits, "hinge").item() == pytest.approx(-1 / 3)
+    assert generator_term(logits, "hinge").item() == pytest.approx(-1 / 3)
     with pytest.raises(ValueError, match="bce, hinge"):
         is_real(logits, "wasserstein")
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dmm.data.aviary.traits import COLOURS
+from dmm.aviary.traits import COLOURS
 from dmm.metrics.attributes import PARTS, agreement, captioned_colours
 
 
@@ -21,12 +21,12 @@ def test_captioned_colours_keep_judged_parts_and_colours_only():
 
 
 def test_counted_by_hand():
-    readings = {part: torch.cat([scores("red", "black"), scores("white", "grey")]) for part in PARTS}
+    predictions = {part: torch.cat([scores("red", "black"), scores("white", "grey")]) for part in PARTS}
     slots = [
         {"wing": ("black", "white"), "belly": ("red",)},  # black is among the first two, white is not; belly right
         {"wing": ("white",), "tail": ("grey",)},  # wing right; tail is only the second choice
     ]
-    got = agreement(readings, slots)
+    got = agreement(predictions, slots)
     assert got["colours"] == 5
     assert got["mean"] == pytest.approx(3 / 5)
     assert got["parts"]["wing"] == {"share": pytest.approx(2 / 3), "colours": 3}
@@ -35,7 +35,7 @@ def test_counted_by_hand():
     assert got["macro"] == pytest.approx((2 / 3 + 1 + 0) / 3)
 
 
-def test_perfect_and_random_readings():
+def test_perfect_and_random_predictions():
     generator = torch.Generator().manual_seed(0)
     colours = torch.randint(0, len(COLOURS), (4000, len(PARTS)), generator=generator)
     slots = [{part: (COLOURS[c],) for part, c in zip(PARTS, row, strict=True)} for row in colours.tolist()]
@@ -46,7 +46,7 @@ def test_perfect_and_random_readings():
 
 
 def test_nothing_said_and_wrong_lengths():
-    readings = {part: scores("red") for part in PARTS}
-    assert agreement(readings, [{}])["mean"] is None
-    with pytest.raises(ValueError, match="readings of 2"):
-        agreement(readings, [{}, {}])
+    predictions = {part: scores("red") for part in PARTS}
+    assert agreement(predictions, [{}])["mean"] is None
+    with pytest.raises(ValueError, match="predictions of 2"):
+        agreement(predictions, [{}, {}])

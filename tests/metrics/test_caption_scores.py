@@ -2,7 +2,7 @@
 
 import pytest
 
-from dmm.data.aviary.grammar import read_slots
+from dmm.aviary.grammar import read_slots
 from dmm.metrics.caption_scores import slot_f1, slot_pairs
 
 

@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 import torch
 
-from dmm.data.aviary.grammar import captions, read_slots
-from dmm.data.aviary.species import bird
-from dmm.data.aviary.traits import COLOURED_PARTS, COLOURS
+from dmm.aviary.grammar import captions, read_slots
+from dmm.aviary.species import bird
+from dmm.aviary.traits import COLOURED_PARTS, COLOURS
 from dmm.metrics.attributes import PARTS
 from dmm.metrics.claims import Claim, bootstrap, claims_of_bird, claims_of_caption, claims_of_judge, share_true, summary
 

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from dmm.data.aviary.grammar import captions
-from dmm.data.aviary.painter import paint
-from dmm.data.aviary.species import bird
+from dmm.aviary.grammar import captions
+from dmm.aviary.renderer import render
+from dmm.aviary.species import bird
 from dmm.metrics.attributes import PARTS
 from dmm.metrics.diversity import SEEDS, compare, diversity, fitting, spread
 from dmm.metrics.registry import get_metric
@@ -55,12 +55,12 @@ def test_a_pipeline_that_ignores_its_seeds_has_no_diversity(share):
         i = [caption.text for caption in texts].index(asked[0])
         others = [own[(i + 1 + k * 2) % 8] for k in range(SEEDS)]
         birds = [fitting(own[i], texts[i].slots, other) for other in (others if share else others[:1] * SEEDS)]
-        return SimpleNamespace(images=[2 * paint(birds, 32) - 1])
+        return SimpleNamespace(images=[2 * render(birds, 32) - 1])
 
     pipe.device = "cpu"
-    study = SimpleNamespace(
+    evaluation = SimpleNamespace(
         captions=texts, pipe=pipe, seed=5, largest=32, progress=False, birds=SimpleNamespace(birds=lambda rows: [own[i] for i in rows]),
         judge=lambda images: {"features": images.flatten(1)},
     )  # fmt: skip
     assert get_metric("diversity").compute is diversity
-    assert diversity(study)["ratio"] == pytest.approx(share, abs=1e-5)
+    assert diversity(evaluation)["ratio"] == pytest.approx(share, abs=1e-5)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from dmm.aviary.grammar import AVIARY_VOCABULARY, read_slots
+from dmm.aviary.traits import COLOURS
 from dmm.config import ConfigError, ModelConfig
-from dmm.data.aviary.grammar import AVIARY_VOCABULARY, read_slots
-from dmm.data.aviary.traits import COLOURS
 from dmm.data.vocab import Vocabulary
 from dmm.metrics import map_scores
 from dmm.metrics.exchange import exchanges, sample_exchanges

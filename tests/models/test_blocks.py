@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmm.models.blocks import FOLD_FROM, GLU, ConditioningAugmentation, ImageHead, InitialStage, ResidualBlock, UpBlock, UpConv
+from dmm.models.blocks import FUSE_FROM, GLU, ConditioningAugmentation, ImageHead, InitialStage, ResidualBlock, UpBlock, UpConv
 
 
 def test_glu_by_hand():
@@ -24,24 +24,24 @@ def test_glu_keeps_the_order_of_memory_both_ways():
     assert y.is_contiguous(memory_format=torch.channels_last) and x.grad.is_contiguous(memory_format=torch.channels_last)
 
 
-@given(st.integers(1, 5), st.integers(1, 5), st.integers(FOLD_FROM, FOLD_FROM + 5), st.integers(1, 9), st.integers(0, 99))
-def test_folded_upsampling_equals_the_plain_one(inputs, outputs, width, height, seed):
+@given(st.integers(1, 5), st.integers(1, 5), st.integers(FUSE_FROM, FUSE_FROM + 5), st.integers(1, 9), st.integers(0, 99))
+def test_fused_upsampling_equals_the_plain_one(inputs, outputs, width, height, seed):
     torch.manual_seed(seed)
     conv = UpConv(inputs, outputs).double()
     x = torch.randn(2, inputs, height, width, dtype=torch.float64, requires_grad=True)
     plain = F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), conv.weight, padding=1)
-    folded = conv(x)
-    torch.testing.assert_close(folded, plain)
+    fused = conv(x)
+    torch.testing.assert_close(fused, plain)
     weights = torch.randn_like(plain)
-    found, wanted = (torch.autograd.grad((result * weights).sum(), (x, conv.weight)) for result in (folded, plain))
+    found, wanted = (torch.autograd.grad((result * weights).sum(), (x, conv.weight)) for result in (fused, plain))
     torch.testing.assert_close(found, wanted)
 
 
-def test_folding_can_be_switched_off():
+def test_fusing_can_be_switched_off():
     conv, x = UpConv(3, 4), torch.randn(2, 3, 16, 16)
-    folded = conv(x)
-    conv.folded = False
-    torch.testing.assert_close(conv(x), folded, atol=1e-5, rtol=1e-5)
+    fused = conv(x)
+    conv.fused = False
+    torch.testing.assert_close(conv(x), fused, atol=1e-5, rtol=1e-5)
     assert list(conv.state_dict()) == ["weight"]
 
 

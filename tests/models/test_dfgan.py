@@ -145,7 +145,7 @@ def test_a_block_that_enlarges_late_is_the_published_one(inputs, outputs, side):
             torch.nn.init.normal_(parameter, std=0.3)
     x, condition = torch.randn(2, inputs, side, side).double().requires_grad_(), torch.randn(2, 5).double()
     found, affines = block(x, condition)
-    block.conv1.folded = False
+    block.conv1.fused = False
     published, same = block(x, condition)
     torch.testing.assert_close(found, published)
     torch.testing.assert_close(affines, same, rtol=0, atol=0)
@@ -202,14 +202,14 @@ def test_parameters_at_the_published_size():
     assert sum(p.numel() for p in discriminator.head.parameters()) == 295_936
 
 
-def test_the_registered_system_is_judged_once_at_the_size_it_paints():
+def test_the_registered_system_is_discriminated_once_at_the_size_it_generates():
     config = ModelConfig(system="dfgan", widths=(4, 2), discriminator_width=2, text_dim=TEXT, noise_dim=NOISE)
     (net,) = create_discriminators(config)
     image = create_model(config)(**inputs()).stages[0].image
     assert isinstance(net, TargetAwareDiscriminator) and net.size == image.shape[-1] == 128
     assert net(image, inputs()["sentence"]).shape == (3,)
     entry = find_model("dfgan")
-    assert entry.losses == ("hinge", "magp") and not entry.unconditional and entry.judged == "last"
+    assert entry.losses == ("hinge", "magp") and not entry.unconditional and entry.discriminated == "last"
 
 
 def test_one_width_is_too_few():
@@ -217,7 +217,7 @@ def test_one_width_is_too_few():
         DFGAN(widths=(4,))
 
 
-def test_the_pipeline_paints_with_published_noise():
+def test_the_pipeline_generates_with_published_noise():
     config = ModelConfig(system="dfgan", widths=(2,), noise_dim=NOISE, text_dim=TEXT, condition_dim=3)
     vocab = Vocabulary(["red", "bird"])
     parts = (vocab, dfgan(config), TextEncoder(len(vocab), 5, TEXT))
@@ -245,8 +245,8 @@ def test_published_recipes(name, steps, words):
     config = recipe(name, "gan")
     settings, model = config.train, config.model
     assert (settings.batch, settings.steps, model.words_limit) == (32, steps, words)
-    assert (settings.generator_rate, settings.discriminator_rate, settings.beta1, settings.beta2) == (1e-4, 4e-4, 0.0, 0.9)
-    assert (model.noise_truncation, model.noise_scale, settings.average) == (2.0, 0.88, 0.0)
+    assert (settings.generator_lr, settings.discriminator_lr, settings.beta1, settings.beta2) == (1e-4, 4e-4, 0.0, 0.9)
+    assert (model.noise_truncation, model.noise_scale, settings.ema_decay) == (2.0, 0.88, 0.0)
     assert (settings.kl, settings.damsm, settings.stream, settings.adversarial) == (0.0, 0.0, 0.0, "hinge")
     with torch.device("meta"):
         assert sum(p.numel() for p in create_model(model).parameters()) == 9_744_131

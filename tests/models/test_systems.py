@@ -192,7 +192,7 @@ def test_gates_without_their_memory_are_refused():
 def test_an_entry_says_what_training_must_know(entry):
     assert entry.losses
     assert set(entry.losses) <= {"adversarial", "colour", "hinge", "magp", "kl", "damsm", "stream"}
-    assert entry.condition in ("sentence", "mean") and entry.wrong in ("sentence", "image") and entry.judged in ("all", "last")
+    assert entry.condition in ("sentence", "mean") and entry.wrong in ("sentence", "image") and entry.discriminated in ("all", "last")
 
 
 def test_discriminators_are_built_as_the_entry_says():

@@ -47,12 +47,12 @@ def toy(toy_cache):
 
 
 @pytest.fixture(scope="session")
-def readers(toy_cache, tmp_path_factory):
+def earlier_runs(toy_cache, tmp_path_factory):
     """Checkpoints of toy matching and captioning runs: (match, caption)."""
     from dmm.training.loop import run
     from dmm.training.steps import CaptionStep, MatchStep
 
-    directory = tmp_path_factory.mktemp("readers")
+    directory = tmp_path_factory.mktemp("earlier_runs")
     settings = {**TOY, "cache": str(toy_cache), "steps": "2"}
     match = override(recipe("aviary", "match"), settings)
     run(MatchStep(match), match, directory / "match", say=lambda text: None)

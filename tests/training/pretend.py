@@ -1,4 +1,4 @@
-"""Everything that trains and paints, once on the processor and once on a pretended GPU: ``python pretend.py FOLDER CACHE``.
+"""Everything that trains and generates, once on the CPU and once on a pretended GPU: ``python pretend.py FOLDER CACHE``.
 
 Prints JSON: for each part the largest difference of the two, and the device that it was on.
 """
@@ -34,7 +34,7 @@ def _quiet(text: str) -> None:
 
 
 def _tensors(state, prefix: str = "") -> dict[str, torch.Tensor]:
-    """The floats of a nested state by name, on the processor."""
+    """The floats of a nested state by name, on the CPU."""
     if isinstance(state, torch.Tensor):
         return {prefix: state.detach().cpu().float()}
     items = state.items() if isinstance(state, dict) else enumerate(state) if isinstance(state, (list, tuple)) else ()
@@ -63,11 +63,11 @@ def everything(folder: Path, cache: str) -> dict[str, dict]:
     match, caption = (override(recipe("aviary", kind), settings) for kind in ("match", "caption"))
     found["match"] = _train(MatchStep, match, folder / "match")
     found["caption"] = _train(lambda config: CaptionStep(config, folder / "match"), caption, folder / "caption")
-    readers = folder / "match", folder / "caption"
+    earlier_runs = folder / "match", folder / "caption"
     every_aid = override(recipe("dmmgan-aviary", "gan"), settings | {"initial_steps": "1", "frozen_steps": "0", "on_device": "true"})
-    found["recipe"] = _train(lambda config: GanStep(config, *readers), every_aid, folder / "recipe")
+    found["recipe"] = _train(lambda config: GanStep(config, *earlier_runs), every_aid, folder / "recipe")
     for entry in list_models():
-        step = GanStep(of_system(entry, cache), *readers)
+        step = GanStep(of_system(entry, cache), *earlier_runs)
         _gentle(step)
         values = step.update(0)
         found[entry.name] = {"device": step.ranks.device.type, "numbers": [step.state_dict(), _numbers(values)]}
@@ -78,9 +78,9 @@ def _numbers(values: dict[str, float]) -> dict[str, torch.Tensor]:
     return {name: torch.tensor(value) for name, value in values.items() if name != "seconds"}
 
 
-def painting(folder: Path, device: torch.device, cache: str) -> dict:
-    """A caption painted, told again and measured by the model of the recipe's run."""
-    pipe = load(folder / "recipe", device).folded()
+def generating(folder: Path, device: torch.device, cache: str) -> dict:
+    """A caption generated, told again and measured by the model of the recipe's run."""
+    pipe = load(folder / "recipe", device).fused()
     trace = pipe([CAPTION], seed=3)
     trace.save(folder / "trace.npz")
     figures = evaluate(pipe, 8, 0, cache=cache)
@@ -104,12 +104,12 @@ def difference(plain, there) -> float:
 def main(folder: Path, cache: str) -> dict:
     """Compare."""
     torch.set_num_threads(1)
-    plain = everything(folder / "processor", cache)
-    plain["painting"] = painting(folder / "processor", torch.device("cpu"), cache)
+    plain = everything(folder / "CPU", cache)
+    plain["generating"] = generating(folder / "CPU", torch.device("cpu"), cache)
     with pretended() as device:
         ranks.find_device = lambda name, asked="": device
         there = everything(folder / NAME, cache)
-        there["painting"] = painting(folder / "processor", device, cache)
+        there["generating"] = generating(folder / "CPU", device, cache)
     return {
         part: {"device": there[part]["device"], "difference": difference(plain[part]["numbers"], there[part]["numbers"])} for part in plain
     }

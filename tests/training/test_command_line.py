@@ -25,9 +25,9 @@ def test_the_three_steps_and_generate_end_to_end(tmp_path, monkeypatch, toy_opti
     assert (tmp_path / "generated/trace.npz").is_file()
 
 
-def test_a_run_too_short_for_the_larger_pictures_says_so(tmp_path, monkeypatch, readers, toy_options):
+def test_a_run_too_short_for_the_larger_pictures_says_so(tmp_path, monkeypatch, earlier_runs, toy_options):
     monkeypatch.chdir(tmp_path)
-    arguments = ["train", "gan", "--match", str(readers[0]), "--caption", str(readers[1]), *toy_options(steps=2, initial_batch=4)]
+    arguments = ["train", "gan", "--match", str(earlier_runs[0]), "--caption", str(earlier_runs[1]), *toy_options(steps=2, initial_batch=4)]
     for first, said in ((2, True), (1, False)):
         result = CliRunner().invoke(app, [*arguments, "--set", f"initial_steps={first}", "--set", "frozen_steps=0", "--dry-run"])
         assert result.exit_code == 0 and ("train the 64 px picture alone" in result.output) is said

@@ -52,9 +52,9 @@ def near(step, other, start):
     return max(ways) < 1e-3
 
 
-def make(config, readers):
+def make(config, earlier_runs):
     """A step whose Adam does not follow the sign of gradients that are rounding alone."""
-    step = GanStep(config, *readers)
+    step = GanStep(config, *earlier_runs)
     for optimiser, _ in step._optimisers():
         for group in optimiser.param_groups:
             group["eps"] = 1e-2
@@ -63,11 +63,11 @@ def make(config, readers):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("entry", list_models(), ids=lambda entry: entry.name)
-def test_every_system_trains_as_without(entry, toy_cache, readers, traced):
+def test_every_system_trains_as_without(entry, toy_cache, earlier_runs, traced):
     config = of_system(entry, toy_cache, **TWO)
-    plain = make(config, readers)
+    plain = make(config, earlier_runs)
     start = copy.deepcopy(plain.state_dict())
-    fast = make(override(config, {"compile": "true"}), readers)
+    fast = make(override(config, {"compile": "true"}), earlier_runs)
     for index in range(3):
         expected, found = plain.update(index), fast.update(index)
         assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
@@ -77,20 +77,20 @@ def test_every_system_trains_as_without(entry, toy_cache, readers, traced):
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_with_and_without(toy, readers, differentiated):
-    """Through the three phases of a schedule, in pieces of a batch, whose statistics are noted once."""
+def test_a_run_goes_on_with_and_without(toy, earlier_runs, differentiated):
+    """Through the three phases of a schedule, in micro-batches of a batch, whose statistics are noted once."""
     config = toy("gan", initial_steps=1, frozen_steps=1, accumulate=2, stream=0, cloze=0, **TWO)
-    plain = make(config, readers)
+    plain = make(config, earlier_runs)
     start = copy.deepcopy(plain.state_dict())
-    step = make(config, readers)
+    step = make(config, earlier_runs)
     for index, on in enumerate((False, True, True, False)):
         plain.update(index)
         if index in (1, 3):
-            kept, step = copy.deepcopy(step.state_dict()), make(override(config, {"compile": str(on)}), readers)
+            kept, step = copy.deepcopy(step.state_dict()), make(override(config, {"compile": str(on)}), earlier_runs)
             step.load_state_dict(kept)
         step.update(index)
         assert near(plain, step, start)
-        assert all(m._compiled_call_impl is None for m in step.average.network.modules())
+        assert all(m._compiled_call_impl is None for m in step.ema.network.modules())
 
 
 def small_networks():
@@ -139,7 +139,7 @@ def test_the_compiler_makes_the_same_of_a_block():
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2  # that of the trial, and the block
 
 
-def test_without_a_compiler_a_run_does_not_begin(toy, readers, monkeypatch):
+def test_without_a_compiler_a_run_does_not_begin(toy, earlier_runs, monkeypatch):
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
     with pytest.raises(ConfigError, match=r"train.compile: torch.compile needs a C\+\+ compiler .* --set train.compile=false"):
-        GanStep(toy("gan", compile=True), *readers)
+        GanStep(toy("gan", compile=True), *earlier_runs)

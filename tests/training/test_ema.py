@@ -3,28 +3,28 @@
 import torch
 from torch import nn
 
-from dmm.training.ema import Average, reestimate
+from dmm.training.ema import EMA, reestimate
 
 
 def test_average_is_the_closed_form():
     live = nn.Linear(3, 2)
     start = live.weight.detach().clone()
-    average = Average(live, decay=0.9)
+    ema = EMA(live, decay=0.9)
     with torch.no_grad():
         live.weight.add_(1.0)
-    average.update(live)
-    average.update(live)
-    torch.testing.assert_close(average.network.weight, start * 0.81 + (start + 1) * 0.19)
+    ema.update(live)
+    ema.update(live)
+    torch.testing.assert_close(ema.network.weight, start * 0.81 + (start + 1) * 0.19)
 
 
-def test_warm_average_follows_at_first():
+def test_ema_warmup_follows_at_first():
     live = nn.Linear(2, 2)
-    average = Average(live, decay=0.999, warm=True)
-    before = average.network.weight.detach().clone()
+    ema = EMA(live, decay=0.999, warm=True)
+    before = ema.network.weight.detach().clone()
     with torch.no_grad():
         live.weight.add_(1.0)
-    average.update(live)
-    torch.testing.assert_close(average.network.weight, before + 0.9)
+    ema.update(live)
+    torch.testing.assert_close(ema.network.weight, before + 0.9)
 
 
 def test_reestimated_statistics_are_those_of_the_batches():

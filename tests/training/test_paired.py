@@ -14,8 +14,8 @@ PAIRED = {"images": 100, "noise_dim": 96, "paired": 1, "corrupt_sentence": 0.5,
 
 
 @pytest.fixture
-def step(toy, readers):
-    return GanStep(toy("gan", batch=8, stream=0, damsm=0, cloze=0, consistency=0, frozen_steps=0, **PAIRED), *readers)
+def step(toy, earlier_runs):
+    return GanStep(toy("gan", batch=8, stream=0, damsm=0, cloze=0, consistency=0, frozen_steps=0, **PAIRED), *earlier_runs)
 
 
 def test_a_paired_run_trains_its_stages_and_discriminators_in_turn(step):
@@ -28,8 +28,8 @@ def test_a_paired_run_trains_its_stages_and_discriminators_in_turn(step):
     assert {"d64", "d128", "d256", "g256"} <= set(step.update(3))
 
 
-def test_keys_of_a_stage_that_starts_later_are_spread_when_it_starts(toy, readers):
-    step = GanStep(toy("gan", batch=8, stream=0, damsm=0, cloze=0, consistency=0, frozen_steps=0, key_spread=2, **PAIRED), *readers)
+def test_keys_of_a_stage_that_starts_later_are_spread_when_it_starts(toy, earlier_runs):
+    step = GanStep(toy("gan", batch=8, stream=0, damsm=0, cloze=0, consistency=0, frozen_steps=0, key_spread=2, **PAIRED), *earlier_runs)
     for index in range(2):
         step.update(index)
     keys = [copy.deepcopy(refinement.key.state_dict()) for refinement in step.generator.refinements]
@@ -37,11 +37,11 @@ def test_keys_of_a_stage_that_starts_later_are_spread_when_it_starts(toy, reader
     first, second = step.generator.refinements
     assert torch.equal(first.key.linear.weight, keys[0]["linear.weight"])
     assert not torch.equal(second.key.linear.weight, keys[1]["linear.weight"])
-    assert torch.equal(second.key.linear.weight, step.average.network.refinements[1].key.linear.weight)
+    assert torch.equal(second.key.linear.weight, step.ema.network.refinements[1].key.linear.weight)
 
 
 def test_only_colours_of_some_captions_are_exchanged(step):
-    batch = step.feed.batch(0, 64, ())
+    batch = step.data.batch(0, 64, ())
     captions, rows = step.paired.corrupted(batch, torch.Generator().manual_seed(1))
     differs = captions != batch.captions
     assert torch.equal(differs.any(1), rows) and 0.2 < rows.float().mean() < 0.7
@@ -50,17 +50,17 @@ def test_only_colours_of_some_captions_are_exchanged(step):
 
 
 def test_the_memory_reads_the_right_words(step):
-    hand = step._deal_out(0)[0]
-    rows = hand.corrupted
+    micro_batch = step._micro_batches(0)[0]
+    rows = micro_batch.corrupted
     assert rows.any() and not rows.all()
-    assert torch.equal(hand.read_sentence[~rows], hand.text[1][~rows])
-    assert (hand.read_sentence[rows] != hand.text[1][rows]).any(1).all()
-    words, _ = step.text_encoder(hand.batch.captions, hand.batch.lengths)
-    assert torch.equal(hand.text[0], words)
+    assert torch.equal(micro_batch.read_sentence[~rows], micro_batch.text[1][~rows])
+    assert (micro_batch.read_sentence[rows] != micro_batch.text[1][rows]).any(1).all()
+    words, _ = step.text_encoder(micro_batch.batch.captions, micro_batch.batch.lengths)
+    assert torch.equal(micro_batch.text[0], words)
 
 
 def test_the_first_picture_of_a_corrupted_sample_is_not_asked_for(step):
-    batch, share = step.feed.batch(0, 4, (64, 128)), slice(None)
+    batch, share = step.data.batch(0, 4, (64, 128)), slice(None)
     real = {size: batch.images[size].float() / 127.5 - 1 for size in (64, 128)}
     images = [torch.zeros(4, 3, size, size, requires_grad=True) for size in (64, 128)]
     step.paired.loss(images, real, batch, share, torch.tensor([True, False, True, False])).backward()
@@ -71,23 +71,23 @@ def test_the_first_picture_of_a_corrupted_sample_is_not_asked_for(step):
 def test_colours_in_z_grow_over_the_run(step, monkeypatch):
     shares = []
     monkeypatch.setattr(step.paired.factors, "noise", lambda i, s, noise, share, rng: shares.append(share) or noise)
-    batch = step.feed.batch(0, 4, ())
+    batch = step.data.batch(0, 4, ())
     for index in (0, 2, 3, 4):
         step.paired.noise(batch, torch.zeros(4, 96), index, torch.Generator())
     assert shares == [0.25, 0.25, 0.625, 1.0]
 
 
 def test_the_first_discriminator_joins_fakes_with_the_sentence_that_was_read(step):
-    hand = step._deal_out(0)[0]
-    assert torch.equal(step._fake_condition(hand, 0), hand.read_sentence)
-    assert torch.equal(step._fake_condition(hand, 1), hand.text[1])
-    assert torch.equal(step._condition(hand), hand.text[1])
+    micro_batch = step._micro_batches(0)[0]
+    assert torch.equal(step._fake_condition(micro_batch, 0), micro_batch.read_sentence)
+    assert torch.equal(step._fake_condition(micro_batch, 1), micro_batch.text[1])
+    assert torch.equal(step._condition(micro_batch), micro_batch.text[1])
 
 
-def test_what_cannot_work_is_refused(toy, readers):
+def test_what_cannot_work_is_refused(toy, earlier_runs):
     with pytest.raises(ConfigError, match="corrupt_sentence.*refinements read words, found stackgan"):
-        GanStep(toy("gan", **{**PAIRED, "system": "stackgan", "hard_wrong": False}), *readers)
+        GanStep(toy("gan", **{**PAIRED, "system": "stackgan", "hard_wrong": False}), *earlier_runs)
     with pytest.raises(ConfigError, match="noise_dim.*at least"):
-        GanStep(toy("gan", **{**PAIRED, "noise_dim": 4}), *readers)
+        GanStep(toy("gan", **{**PAIRED, "noise_dim": 4}), *earlier_runs)
     with pytest.raises(ConfigError, match="images.*100 pictures, found 8"):
-        GanStep(toy("gan", **{**PAIRED, "images": 8}), *readers)
+        GanStep(toy("gan", **{**PAIRED, "images": 8}), *earlier_runs)

@@ -1,4 +1,4 @@
-"""Training in 16 bits: the losses of fp32, nearly, for every system and both readers; and fp16's scaling of gradients."""
+"""Training in 16 bits: the losses of fp32, nearly, for every system and both earlier_runs; and fp16's scaling of gradients."""
 
 import math
 
@@ -21,7 +21,7 @@ SHORT = [torch.float16, torch.bfloat16]
 
 @pytest.fixture
 def computed_in(monkeypatch):
-    """Let the next steps compute in a dtype, fp16 on a processor included, where no user would want it."""
+    """Let the next steps compute in a dtype, fp16 on a CPU included, where no user would want it."""
 
     def choose(dtype):
         for module in (adversarial, steps):
@@ -40,11 +40,11 @@ def _near(values, exact, bound):
 
 @pytest.mark.parametrize("dtype", SHORT, ids=str)
 @pytest.mark.parametrize("entry", list_models(), ids=lambda entry: entry.name)
-def test_a_step_of_every_system_costs_the_same(entry, dtype, toy_cache, readers, computed_in):
+def test_a_step_of_every_system_costs_the_same(entry, dtype, toy_cache, earlier_runs, computed_in):
     config = of_system(entry, toy_cache, augment=0)
-    exact = GanStep(config, *readers).update(0)
+    exact = GanStep(config, *earlier_runs).update(0)
     computed_in(dtype)
-    step = GanStep(config, *readers)
+    step = GanStep(config, *earlier_runs)
     step.scaler = torch.amp.GradScaler("cpu", init_scale=256.0, enabled=step.scaler.is_enabled())  # one at which no gradient overflows
     before = [p.clone() for p in step.generator.parameters()]
     _near(step.update(0), exact, 0.02 if dtype == torch.float16 else 0.05)
@@ -53,26 +53,26 @@ def test_a_step_of_every_system_costs_the_same(entry, dtype, toy_cache, readers,
 
 
 @pytest.mark.parametrize("dtype", SHORT, ids=str)
-def test_augmented_pictures_and_every_aid(dtype, toy, readers, computed_in):
+def test_augmented_pictures_and_every_aid(dtype, toy, earlier_runs, computed_in):
     """The recipes' own settings: augmentation, masked words, exchanged words, colour and consistency."""
-    exact = GanStep(toy("gan", initial_steps=0, frozen_steps=0), *readers).update(0)
+    exact = GanStep(toy("gan", initial_steps=0, frozen_steps=0), *earlier_runs).update(0)
     computed_in(dtype)
-    _near(GanStep(toy("gan", initial_steps=0, frozen_steps=0), *readers).update(0), exact, 0.05)
+    _near(GanStep(toy("gan", initial_steps=0, frozen_steps=0), *earlier_runs).update(0), exact, 0.05)
 
 
 @pytest.mark.parametrize("dtype", SHORT, ids=str)
-def test_the_readers(dtype, toy_cache, readers, computed_in):
+def test_the_encoders(dtype, toy_cache, earlier_runs, computed_in):
     settings = {**TOY, "cache": str(toy_cache)}
     match, caption = (override(recipe("aviary", kind), settings) for kind in ("match", "caption"))
-    exact = MatchStep(match).update(0), CaptionStep(caption, readers[0]).update(0)
+    exact = MatchStep(match).update(0), CaptionStep(caption, earlier_runs[0]).update(0)
     computed_in(dtype)
-    for step, wanted in zip((MatchStep(match), CaptionStep(caption, readers[0])), exact, strict=True):
+    for step, wanted in zip((MatchStep(match), CaptionStep(caption, earlier_runs[0])), exact, strict=True):
         _near(step.update(0), wanted, 0.05)
 
 
-def test_gradients_that_overflow_cost_a_step_and_halve_the_scale(toy_cache, readers, computed_in):
+def test_gradients_that_overflow_cost_a_step_and_halve_the_scale(toy_cache, earlier_runs, computed_in):
     computed_in(torch.float16)
-    step = GanStep(of_system(next(e for e in list_models() if e.name == "dmgan"), toy_cache), *readers)
+    step = GanStep(of_system(next(e for e in list_models() if e.name == "dmgan"), toy_cache), *earlier_runs)
     step.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**120)
     before = {name: value.clone() for name, value in step.generator.named_parameters()}
     values = step.update(0)
@@ -83,11 +83,11 @@ def test_gradients_that_overflow_cost_a_step_and_halve_the_scale(toy_cache, read
     step.update(1)
     assert step.scaler.get_scale() == 2.0**8
     assert any(not torch.equal(value, before[name]) for name, value in step.generator.named_parameters())
-    other = GanStep(step.config, *readers)
+    other = GanStep(step.config, *earlier_runs)
     other.load_state_dict(step.state_dict())
     assert other.scaler.get_scale() == 2.0**8
 
 
-def test_what_a_processor_is_asked_for():
+def test_what_a_cpu_is_asked_for():
     assert resolve("bf16", torch.device("cpu")) == torch.bfloat16
     assert resolve("fp32", torch.device("cpu")) == torch.float32

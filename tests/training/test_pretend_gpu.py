@@ -1,4 +1,4 @@
-"""On a device that is not the processor: nothing is left behind, nothing is mixed, and the numbers are the same.
+"""On a device that is not the CPU: nothing is left behind, nothing is mixed, and the numbers are the same.
 
 No GPU is needed: :mod:`tests.pretend_gpu` refuses what a GPU would refuse.
 """
@@ -59,7 +59,7 @@ def compared(toy_cache, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["match", "caption", "recipe", *(entry.name for entry in list_models()), "painting"])
-def test_it_trains_and_paints_there_as_here(part, compared):
+@pytest.mark.parametrize("part", ["match", "caption", "recipe", *(entry.name for entry in list_models()), "generating"])
+def test_it_trains_and_generates_there_as_here(part, compared):
     assert compared[part]["device"] == "pretend"
     assert compared[part]["difference"] < 1e-3  # of the largest number of each tensor, or of 1

@@ -66,16 +66,16 @@ def _weights(state, prefix=""):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
-def test_two_processes_equal_one(name, toy_cache, readers, tmp_path):
+def test_two_processes_equal_one(name, toy_cache, earlier_runs, tmp_path):
     kind = RUNS[name]
     small = SMALL if kind[1] == "gan" else {}
     plain = {"precision": "fp32", "augment": 0, "steps": 3, "sample_every": 0, "device": "cpu"}
-    plain["mask_pairing"] = "right"  # the published pairing takes the masks of other samples of what a process paints
+    plain["mask_pairing"] = "right"  # the published pairing takes the masks of other samples of what a process generates
     changes = {**TOY, **small, "cache": str(toy_cache), **plain, **kind[2]}
     if name == "own":
         prepare(open_source(layouts.folder(tmp_path / "pictures", 8)))
         changes["source"] = str(tmp_path / "pictures")
-    settings = {"recipe": kind[0], "kind": kind[1], "changes": changes, "match": str(readers[0]), "caption": str(readers[1])}
+    settings = {"recipe": kind[0], "kind": kind[1], "changes": changes, "match": str(earlier_runs[0]), "caption": str(earlier_runs[1])}
     settings["eps"] = 1e-2  # with the usual 1e-8 a first step is nearly the sign of the gradient, which rounding decides where it is small
     (alone,) = _run(settings, tmp_path / "one", 1)
     start = torch.load(tmp_path / "one/start.pt", weights_only=True)

@@ -6,12 +6,12 @@ import math
 import pytest
 import torch
 
+from dmm.aviary.traits import COLOURS
 from dmm.checkpoint import CheckpointError, load, read
 from dmm.config import ConfigError
-from dmm.data.aviary.traits import COLOURS
 from dmm.training.adversarial import GanStep
 from dmm.training.loop import TrainingError, run
-from dmm.training.steps import CaptionStep, MatchStep, rate_at, stream_of
+from dmm.training.steps import CaptionStep, MatchStep, lr_at, step_rng
 
 
 def quiet(text):
@@ -19,9 +19,9 @@ def quiet(text):
 
 
 @pytest.mark.parametrize(("kind", "attention"), [("match", 0), ("caption", 0), ("caption", 2)])
-def test_resumed_encoders_equal_uninterrupted_ones(toy, tmp_path, readers, kind, attention):
-    make = {"match": MatchStep, "caption": lambda config: CaptionStep(config, readers[0])}[kind]
-    changes = {"final_rate": 1.0, "caption_attention": attention}
+def test_resumed_encoders_equal_uninterrupted_ones(toy, tmp_path, earlier_runs, kind, attention):
+    make = {"match": MatchStep, "caption": lambda config: CaptionStep(config, earlier_runs[0])}[kind]
+    changes = {"lr_end_factor": 1.0, "caption_attention": attention}
     whole, half = toy(kind, **changes), toy(kind, steps=2, **changes)
     run(make(whole), whole, tmp_path / "whole", say=quiet)
     run(make(half), half, tmp_path / "parts", say=quiet)
@@ -40,12 +40,12 @@ def test_a_run_leaves_log_config_and_card(toy, tmp_path):
     assert card["steps"] == 4 and card["images_seen"] == 16 and card["command"] == "dmm train match"
 
 
-def test_resumed_gan_equals_uninterrupted_one(toy, tmp_path, readers):
-    changes = {"initial_steps": 2, "initial_batch": 4, "frozen_steps": 1, "final_rate": 1.0}
+def test_resumed_gan_equals_uninterrupted_one(toy, tmp_path, earlier_runs):
+    changes = {"initial_steps": 2, "initial_batch": 4, "frozen_steps": 1, "lr_end_factor": 1.0}
     whole, part = toy("gan", **changes), toy("gan", **{**changes, "steps": 3})
-    run(GanStep(whole, *readers), whole, tmp_path / "whole", say=quiet)
-    run(GanStep(part, *readers), part, tmp_path / "parts", say=quiet)
-    run(GanStep(whole, *readers), whole, tmp_path / "parts", resume=True, say=quiet)
+    run(GanStep(whole, *earlier_runs), whole, tmp_path / "whole", say=quiet)
+    run(GanStep(part, *earlier_runs), part, tmp_path / "parts", say=quiet)
+    run(GanStep(whole, *earlier_runs), whole, tmp_path / "parts", resume=True, say=quiet)
     once, twice = (torch.load(tmp_path / name / "last.pt", weights_only=True)["state"]["generator"] for name in ("whole", "parts"))
     assert all(torch.equal(once[key], twice[key]) for key in once)
     pipe = load(tmp_path / "parts")
@@ -54,9 +54,9 @@ def test_resumed_gan_equals_uninterrupted_one(toy, tmp_path, readers):
     assert trace.stages[0].redescription is not None
 
 
-def test_the_schedule_trains_what_it_says(toy, readers):
-    config = toy("gan", initial_steps=1, initial_batch=3, frozen_steps=1, average=0.5, warm_average=False)
-    step = GanStep(config, *readers)
+def test_the_schedule_trains_what_it_says(toy, earlier_runs):
+    config = toy("gan", initial_steps=1, initial_batch=3, frozen_steps=1, ema_decay=0.5, ema_warmup=False)
+    step = GanStep(config, *earlier_runs)
     weights = {name: p.detach().clone() for name, p in step.generator.named_parameters()}
 
     def moved(prefix):
@@ -65,7 +65,7 @@ def test_the_schedule_trains_what_it_says(toy, readers):
     step.update(0)
     assert moved("initial") and not moved("refinements")
     weights = {name: p.detach().clone() for name, p in step.generator.named_parameters()}
-    step._adopt_average()
+    step._adopt_ema()
     adopted = {name: p.detach().clone() for name, p in step.generator.named_parameters()}
     weights = adopted
     step.config = config
@@ -75,21 +75,21 @@ def test_the_schedule_trains_what_it_says(toy, readers):
     assert [step.batch_at(index) for index in range(3)] == [3, config.train.batch, config.train.batch]
 
 
-def test_a_frozen_initial_stage_stays(toy, readers):
+def test_a_frozen_initial_stage_stays(toy, earlier_runs):
     config = toy("gan", initial_steps=0, frozen_steps=2)
-    step = GanStep(config, *readers)
+    step = GanStep(config, *earlier_runs)
     before = step.generator.initial.linear.weight.detach().clone()
     values = step.update(0)
     assert torch.equal(step.generator.initial.linear.weight, before) and "d64" not in values
     assert torch.equal(step.generator.initial.norm.running_mean, torch.zeros_like(step.generator.initial.norm.running_mean))
 
 
-def test_keys_start_with_the_asked_spread(toy, readers):
-    step = GanStep(toy("gan", key_spread=2.0), *readers)
+def test_keys_start_with_the_asked_spread(toy, earlier_runs):
+    step = GanStep(toy("gan", key_spread=2.0), *earlier_runs)
     step._spread_keys()
-    text = step._text(step.feed.batch(2_000_001, 32, ()))
+    text = step._text(step.data.batch(2_000_001, 32, ()))
     with torch.no_grad():
-        trace = step._paint(step.generator, text, stream_of(0, 2_000_001, 4), 3)
+        trace = step._generate(step.generator, text, step_rng(0, 2_000_001, 4), 3)
     for coarse, fine in zip(trace.stages, trace.stages[1:], strict=False):
         logits = fine.addressing.clamp(min=1e-30).log().flatten(2).transpose(1, 2)  # B Q T, up to a constant of each place
         deviations = [row[:, ~masked].var(1, unbiased=False) for row, masked in zip(logits, trace.mask, strict=True)]
@@ -97,15 +97,15 @@ def test_keys_start_with_the_asked_spread(toy, readers):
         assert coarse.hidden is not None
 
 
-def test_finer_pictures_learn_to_agree_with_coarser_ones(toy, readers):
-    config = toy("gan", initial_steps=0, frozen_steps=9, consistency=50.0, generator_rate=5e-3, damsm=0, stream=0, cloze=0)
-    step = GanStep(config, *readers)
+def test_finer_pictures_learn_to_agree_with_coarser_ones(toy, earlier_runs):
+    config = toy("gan", initial_steps=0, frozen_steps=9, consistency=50.0, generator_lr=5e-3, damsm=0, stream=0, cloze=0)
+    step = GanStep(config, *earlier_runs)
     values = [step.update(index)["consistency"] for index in range(6)]
     assert values[-1] < 0.7 * values[0]
 
 
-def test_a_resting_text_encoder_stays_while_the_parts_are_learnt(toy, readers):
-    step = MatchStep(toy("match", frozen_text=True, part_colours=1.0, recall=0, reconstruct=0), readers[0])
+def test_a_frozen_text_encoder_stays_while_the_parts_are_learnt(toy, earlier_runs):
+    step = MatchStep(toy("match", frozen_text=True, part_colours=1.0, recall=0, reconstruct=0), earlier_runs[0])
     before = {key: value.clone() for key, value in step.networks["text_encoder"].state_dict().items()}
     answers = step.networks["part_colours"].answers.detach().clone()
     values = step.update(0)
@@ -114,7 +114,7 @@ def test_a_resting_text_encoder_stays_while_the_parts_are_learnt(toy, readers):
 
 
 def test_sentence_features_learn_to_tell_the_captioned_colours_apart(toy):
-    step = MatchStep(toy("match", part_colours=5.0, recall=0, reconstruct=0, cloze=0, generator_rate=1e-2))
+    step = MatchStep(toy("match", part_colours=5.0, recall=0, reconstruct=0, cloze=0, generator_lr=1e-2))
     torch.nn.init.zeros_(step.networks["told_colours"].weight)
     torch.nn.init.zeros_(step.networks["told_colours"].bias)
     losses = [step.update(0)["told_colours"] for _ in range(40)]
@@ -122,8 +122,8 @@ def test_sentence_features_learn_to_tell_the_captioned_colours_apart(toy):
     assert losses[-1] < 0.6 * losses[0] and 0 <= step.seen["told_accuracy"] <= 1
 
 
-def test_a_frozen_encoder_stays_and_must_come_from_somewhere(toy, readers):
-    step = CaptionStep(toy("caption", frozen_encoder=True), readers[0])
+def test_a_frozen_encoder_stays_and_must_come_from_somewhere(toy, earlier_runs):
+    step = CaptionStep(toy("caption", frozen_encoder=True), earlier_runs[0])
     before = {key: value.clone() for key, value in step.networks["captioner"].encoder.state_dict().items()}
     assert step.maps.shape == (2, 8, 64 * 4)
     step.update(0)
@@ -133,14 +133,14 @@ def test_a_frozen_encoder_stays_and_must_come_from_somewhere(toy, readers):
         CaptionStep(toy("caption", frozen_encoder=True))
 
 
-def test_a_captioner_that_looks_learns_from_maps_computed_once(toy, readers):
+def test_a_captioner_that_looks_learns_from_maps_computed_once(toy, earlier_runs):
     """The maps give what the pictures give; everything of the decoder moves, and of the encoder its last layer alone."""
-    step = CaptionStep(toy("caption", frozen_encoder=True, caption_attention=2, augment=0), readers[0])
-    captioner, batch = step.networks["captioner"], step.feed.batch(0, 4)
+    step = CaptionStep(toy("caption", frozen_encoder=True, caption_attention=2, augment=0), earlier_runs[0])
+    captioner, batch = step.networks["captioner"], step.data.batch(0, 4)
     assert step.maps.shape == (2, 8, 16, 8, 8)
     with torch.no_grad():
         regions, code = step._seen(captioner.encoder, batch, None, 0)
-        seen = captioner.encoder(step.feed.cache.images(64, batch.indices) / 127.5 - 1)
+        seen = captioner.encoder(step.data.cache.images(64, batch.indices) / 127.5 - 1)
     torch.testing.assert_close(regions, seen[0], atol=2e-3, rtol=1e-3)
     torch.testing.assert_close(code, seen[1], atol=2e-3, rtol=1e-3)
     before = {key: value.clone() for key, value in captioner.state_dict().items()}
@@ -150,16 +150,18 @@ def test_a_captioner_that_looks_learns_from_maps_computed_once(toy, readers):
     assert {key for key in before if key.startswith("decoder.")} <= moved
 
 
-def test_a_captioner_that_looks_reads_pictures_in_the_generator_s_loss(toy, tmp_path, readers):
+def test_a_captioner_that_looks_reads_pictures_in_the_generator_s_loss(toy, tmp_path, earlier_runs):
     caption = toy("caption", steps=1, caption_attention=2)
-    run(CaptionStep(caption, readers[0]), caption, tmp_path / "caption", say=quiet)
-    step = GanStep(toy("gan", steps=1, caption_attention=2, stream=1, initial_steps=0, frozen_steps=0), readers[0], tmp_path / "caption")
+    run(CaptionStep(caption, earlier_runs[0]), caption, tmp_path / "caption", say=quiet)
+    step = GanStep(
+        toy("gan", steps=1, caption_attention=2, stream=1, initial_steps=0, frozen_steps=0), earlier_runs[0], tmp_path / "caption"
+    )
     assert step.update(0)["stream"] > 0
     with pytest.raises(CheckpointError, match="caption_attention is 2, the recipe says 0"):
-        GanStep(toy("gan", caption_attention=0), readers[0], tmp_path / "caption")
+        GanStep(toy("gan", caption_attention=0), earlier_runs[0], tmp_path / "caption")
 
 
-def test_an_encoder_without_regions_cannot_be_looked_at(toy, readers):
+def test_an_encoder_without_regions_cannot_be_looked_at(toy, earlier_runs):
     with pytest.raises(ValueError, match="model.caption_attention: expected caption_encoder 'small'"):
         CaptionStep(toy("caption", caption_attention=2, caption_encoder="resnet", frozen_encoder=False))
 
@@ -171,15 +173,15 @@ def test_an_encoder_that_is_not_frozen_learns(toy):
     assert not torch.equal(step.networks["captioner"].encoder.code.weight, before)
 
 
-def test_readers_of_another_recipe_are_refused(toy, readers):
+def test_networks_of_another_recipe_are_refused(toy, earlier_runs):
     with pytest.raises(CheckpointError, match="text_dim is 16, the recipe says 32"):
-        GanStep(toy("gan", text_dim=32), *readers)
+        GanStep(toy("gan", text_dim=32), *earlier_runs)
 
 
-def test_the_captioner_s_sizes_are_the_captioning_run_s_alone(toy, readers):
+def test_the_captioner_s_sizes_are_the_captioning_run_s_alone(toy, earlier_runs):
     with pytest.raises(CheckpointError, match="caption_hidden is 8, the recipe says 9"):
-        GanStep(toy("gan", caption_hidden=9), *readers)
-    assert GanStep(toy("gan", caption_hidden=9, stream=0), readers[0]).captioner is None
+        GanStep(toy("gan", caption_hidden=9), *earlier_runs)
+    assert GanStep(toy("gan", caption_hidden=9, stream=0), earlier_runs[0]).captioner is None
 
 
 def test_interrupt_leaves_a_usable_checkpoint(toy, tmp_path):
@@ -220,6 +222,6 @@ def test_a_second_run_in_the_same_place_and_resuming_nothing_are_refused(toy, tm
 
 
 def test_learning_rate_line():
-    assert rate_at(1.0, 0.2, 0, 10) == 1.0
-    assert rate_at(1.0, 0.2, 5, 10) == pytest.approx(0.6)
-    assert rate_at(1.0, 0.2, 20, 10) == pytest.approx(0.2)
+    assert lr_at(1.0, 0.2, 0, 10) == 1.0
+    assert lr_at(1.0, 0.2, 5, 10) == pytest.approx(0.6)
+    assert lr_at(1.0, 0.2, 20, 10) == pytest.approx(0.2)

@@ -109,7 +109,7 @@ def test_a_damaged_plan_is_named(train, tmp_path):
 def test_a_dry_run_speaks_of_all_parts_and_writes_nothing(train, tmp_path):
     code, said = train("all", "--out", "one", "--dry-run")
     assert code == 0, said
-    assert said.count("million numbers") >= 6 and said.count("time: 0 h") == 3 and "all parts: 0 h" in said
+    assert said.count("million parameters") >= 6 and said.count("time: 0 h") == 3 and "all parts: 0 h" in said
     assert not list(tmp_path.iterdir())
 
 

@@ -18,7 +18,7 @@ from dmm.recipes import names, recipe
 from dmm.trace import Trace
 from dmm.training import steps
 from dmm.training.adversarial import TRACED, GanStep
-from dmm.training.steps import MatchStep, stream_of
+from dmm.training.steps import MatchStep, step_rng
 
 from .conftest import TOY
 
@@ -40,8 +40,8 @@ def of_system(entry, cache, **changes):
     return override(config, {k: str(v) for k, v in (weights | plain | changes).items()})
 
 
-def train_two_steps(config, readers):
-    step = GanStep(config, *readers)
+def train_two_steps(config, earlier_runs):
+    step = GanStep(config, *earlier_runs)
     networks = {"generator": step.generator} | {f"d{d.size}": d for d in step.discriminators}
     before = {name: {k: p.detach().clone() for k, p in net.named_parameters()} for name, net in networks.items()}
     values = [step.update(index) for index in range(2)]
@@ -56,19 +56,19 @@ def train_two_steps(config, readers):
 
 
 @pytest.mark.parametrize("entry", list_models(), ids=lambda entry: entry.name)
-def test_every_system_trains(entry, toy_cache, readers):
-    step, values, still = train_two_steps(of_system(entry, toy_cache), readers)
+def test_every_system_trains(entry, toy_cache, earlier_runs):
+    step, values, still = train_two_steps(of_system(entry, toy_cache), earlier_runs)
     assert still == set()
     assert {name for name in ("kl", "damsm", "stream") if name in entry.losses} <= values.keys()
     assert ("colour" in values) == ("colour" in entry.losses)
-    judged = ["64", "128", "256"] if entry.judged == "all" else ["256"]
-    assert {n for n in values if n[0] in "dg" and n[1:].isdigit()} == {f"{side}{size}" for side in "dg" for size in judged}
+    discriminated = ["64", "128", "256"] if entry.discriminated == "all" else ["256"]
+    assert {n for n in values if n[0] in "dg" and n[1:].isdigit()} == {f"{side}{size}" for side in "dg" for size in discriminated}
 
 
 @pytest.mark.parametrize("system", ["attngan-dcgan", "dmgan"])
-def test_pictures_traces_and_evaluation_of_a_run(system, toy_cache, readers, tmp_path):
+def test_pictures_traces_and_evaluation_of_a_run(system, toy_cache, earlier_runs, tmp_path):
     entry = find_model(system)
-    step = GanStep(of_system(entry, toy_cache), *readers)
+    step = GanStep(of_system(entry, toy_cache), *earlier_runs)
     step.sample(tmp_path, 2)
     step.trace(tmp_path, 2)
     assert (tmp_path / "0000002.png").is_file()
@@ -80,25 +80,25 @@ def test_pictures_traces_and_evaluation_of_a_run(system, toy_cache, readers, tmp
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_trains(name, toy_cache, readers):
-    _, _, still = train_two_steps(shrunk(name, toy_cache), readers)
+def test_every_recipe_trains(name, toy_cache, earlier_runs):
+    _, _, still = train_two_steps(shrunk(name, toy_cache), earlier_runs)
     assert still == set()
 
 
 @pytest.mark.parametrize("name", ["dmgan-cub", "dmmgan-cub", "dmmgan-cub-damsm"])
-def test_a_step_is_the_reference_step(name, toy_cache, readers):
-    """The published order written out: paint, each discriminator, the generator through them, the average."""
-    step = GanStep(shrunk(name, toy_cache, one_pass=False, precision="fp32"), *readers)
+def test_a_step_is_the_reference_step(name, toy_cache, earlier_runs):
+    """The published order written out: generate, each discriminator, the generator through them, the average."""
+    step = GanStep(shrunk(name, toy_cache, one_pass=False, precision="fp32"), *earlier_runs)
     generator, critics = copy.deepcopy(step.generator).train(), copy.deepcopy(step.discriminators)
     average = {key: p.detach().clone() for key, p in generator.named_parameters()}
     settings = step.config.train
     step.update(0)
 
-    batch = step.feed.batch(0, settings.batch)
+    batch = step.data.batch(0, settings.batch)
     words, sentence, mask = step._text(batch)
-    stream = stream_of(settings.seed, 0, 2)
-    noise = torch.randn(len(batch), step.config.model.noise_dim, generator=stream)
-    eps = torch.randn(len(batch), step.config.model.condition_dim, generator=stream)
+    rng = step_rng(settings.seed, 0, 2)
+    noise = torch.randn(len(batch), step.config.model.noise_dim, generator=rng)
+    eps = torch.randn(len(batch), step.config.model.condition_dim, generator=rng)
     trace = generator(sentence, words, mask, noise, eps)
     for critic, image in zip(critics, trace.images, strict=True):
         optimiser = torch.optim.Adam(critic.parameters(), 2e-4, (0.5, 0.999), fused=True)
@@ -120,15 +120,15 @@ def test_a_step_is_the_reference_step(name, toy_cache, readers):
         theirs = reference.state_dict()
         for key, value in own.state_dict().items():
             torch.testing.assert_close(value, theirs[key], rtol=0, atol=0, msg=key)
-    for key, p in step.average.network.named_parameters():
+    for key, p in step.ema.network.named_parameters():
         torch.testing.assert_close(p, 0.999 * average[key] + 0.001 * generator.get_parameter(key), rtol=1e-5, atol=1e-6, msg=key)
 
 
 @pytest.mark.parametrize("system", ["dfgan", "attngan-dcgan"])
 @pytest.mark.parametrize("name", ["initial_steps", "frozen_steps", "consistency", "key_spread"])
-def test_one_picture_has_no_schedule(system, name, toy_cache, readers):
+def test_one_picture_has_no_schedule(system, name, toy_cache, earlier_runs):
     with pytest.raises(ConfigError, match=f"train.{name}: {system} has no such parts"):
-        GanStep(of_system(find_model(system), toy_cache, **{name: 1}), *readers)
+        GanStep(of_system(find_model(system), toy_cache, **{name: 1}), *earlier_runs)
 
 
 @pytest.mark.parametrize(
@@ -137,30 +137,30 @@ def test_one_picture_has_no_schedule(system, name, toy_cache, readers):
         ("dfgan", {"kl": 1}, "train.kl"),
         ("dfgan", {"adversarial": "bce"}, "train.adversarial: dfgan is trained with hinge"),
         ("stackgan", {"hard_wrong": True}, "train.hard_wrong"),
-        ("dmgan", {"accumulate": 3}, "cannot be cut into 3 equal pieces"),
+        ("dmgan", {"accumulate": 3}, "cannot be split into 3 equal micro-batches"),
         ("dmgan", {"device": "tpu"}, "train.device"),
         ("dmgan", {"precision": "fp16", "device": "cpu"}, "fp16 needs a GPU"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(system, changes, said, toy_cache, readers):
+def test_settings_that_do_not_fit_are_refused(system, changes, said, toy_cache, earlier_runs):
     with pytest.raises(ConfigError, match=said):
-        GanStep(of_system(find_model(system), toy_cache, **changes), *readers).update(0)
+        GanStep(of_system(find_model(system), toy_cache, **changes), *earlier_runs).update(0)
 
 
-def test_without_redescription_no_captioner_is_needed(toy_cache, readers, tmp_path):
+def test_without_redescription_no_captioner_is_needed(toy_cache, earlier_runs, tmp_path):
     entry = find_model("dmgan")
     for caption in (None, tmp_path / "none"):
-        step = GanStep(of_system(entry, toy_cache, one_pass=False), readers[0], caption)
+        step = GanStep(of_system(entry, toy_cache, one_pass=False), earlier_runs[0], caption)
         assert step.captioner is None and "stream" not in step.update(0)
     with pytest.raises(ConfigError, match="give --caption"):
-        GanStep(of_system(entry, toy_cache, stream=1), readers[0])
+        GanStep(of_system(entry, toy_cache, stream=1), earlier_runs[0])
 
 
-def test_pieces_of_a_batch_add_up(toy_cache, readers):
+def test_pieces_of_a_batch_add_up(toy_cache, earlier_runs):
     """Pieces have batch norms and mismatching pairs of their own, so the steps are near, not equal; statistics are noted once."""
     entry = find_model("dmgan")
     changes = {"one_pass": False, "precision": "fp32", "damsm": 0}
-    whole, cut = (GanStep(of_system(entry, toy_cache, accumulate=n, **changes), *readers) for n in (1, 2))
+    whole, cut = (GanStep(of_system(entry, toy_cache, accumulate=n, **changes), *earlier_runs) for n in (1, 2))
     statistics = {k: v.clone() for k, v in cut.generator.state_dict().items() if "running" in k}
     for step in (whole, cut):
         values = step.update(0)
@@ -168,7 +168,7 @@ def test_pieces_of_a_batch_add_up(toy_cache, readers):
     noted = {k: v for k, v in cut.generator.state_dict().items() if "running_mean" in k and not torch.equal(v, statistics[k])}
     assert noted
     for key, p in whole.generator.named_parameters():
-        assert (p - cut.generator.get_parameter(key)).abs().max() < 5 * whole.config.train.generator_rate
+        assert (p - cut.generator.get_parameter(key)).abs().max() < 5 * whole.config.train.generator_lr
 
 
 def test_a_trunk_that_came_trained_stays(toy, monkeypatch):

@@ -37,8 +37,8 @@ def main(settings: dict) -> None:
         for group in [group for optimiser in optimisers for group in optimiser.param_groups]:
             group["eps"] = settings["eps"]
         step.sample = step.export = lambda *args: None
-        pictures = step.feed.cache.pictures
-        step.feed.cache.pictures = lambda indices, *rest: read.extend(indices.tolist()) or pictures(indices, *rest)
+        pictures = step.data.cache.pictures
+        step.data.cache.pictures = lambda indices, *rest: read.extend(indices.tolist()) or pictures(indices, *rest)
         if step.ranks.main:
             torch.save(step.state_dict(), out.with_name("start.pt"))
     run(step, config, out, resume=resume, say=lambda text: None)

@@ -1,0 +1,250 @@
+"""Aviary drawn once, into memory-mapped arrays: drawing costs far more than training's own reading ever will.
+
+A cache directory holds ``<size>.npy`` (uint8 N 3 S S) for each size, ``labels.npy`` (uint8 N 128 128, the part that each pixel shows) and
+``cache.json``, which appears last and so marks the cache as complete. Drawing fills ``<name>.npy.partial`` chunk by chunk, in several
+processes if there are many birds; a byte for each chunk says that it is on disk, so that a stopped draw goes on where it was.
+If the renderer has changed since, everything is drawn anew beside the
+old files and then renamed over them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dmm.aviary import worker_pool
+from dmm.aviary.grammar import Caption, captions
+from dmm.aviary.species import bird
+from dmm.aviary.traits import Bird
+from dmm.data.batch import load
+from dmm.images import write_atomic
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: two processes must not draw the same cache at once
+    fcntl = None
+
+DRAWN = 256  # px; smaller pictures are area averages of it
+LABELLED = 128  # px of the part labels; each is that of the lower right of the four pixels it stands for
+CHUNK = 32  # birds between two marks on disk
+_REMEMBERED = 20_000  # birds whose captions are kept in memory
+
+
+def _draw(birds: Sequence[Bird], sizes: Sequence[int]) -> dict[str, Tensor]:
+    """Name of an array -> its rows: pictures uint8 B 3 S S by their size, "labels" uint8 B 128 128."""
+    from dmm.aviary.renderer import render_with_labels
+
+    pictures, labels = render_with_labels(birds, DRAWN)  # B 3 256 256 in [0, 1], B 256 256
+    step = DRAWN // LABELLED
+    drawn = {str(s): (F.avg_pool2d(pictures, DRAWN // s) * 255).round().to(torch.uint8) for s in sizes}
+    return drawn | {"labels": labels[:, step - 1 :: step, step - 1 :: step].contiguous()}
+
+
+def _shapes(sizes: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Name of an array -> shape of a row."""
+    return {str(size): (3, size, size) for size in sizes} | {"labels": (LABELLED, LABELLED)}
+
+
+class AviaryCache:
+    """N drawn birds; open one with :meth:`open`."""
+
+    def __init__(self, directory: Path, images: int, seed: int, level: str, split: str, sizes: Sequence[int]):
+        self.directory, self.seed, self.level, self.split = directory, seed, level, split
+        self.sizes = tuple(sizes)
+        self._images = images
+        self._arrays = {size: np.load(directory / f"{size}.npy", mmap_mode="r") for size in sizes}
+        self._held: dict[int, Tensor] = {}
+        self._labels = np.load(directory / "labels.npy", mmap_mode="r")
+        self._captions = lru_cache(maxsize=_REMEMBERED)(lambda i: captions(self.bird(i)))
+
+    @classmethod
+    def open(
+        cls,
+        root: str | os.PathLike,
+        images: int,
+        seed: int = 0,
+        level: str = "garden",
+        split: str = "train",
+        sizes: Sequence[int] = (64, 128, 256),
+        progress: bool | None = None,
+        workers: int | None = None,
+    ) -> AviaryCache:
+        """The first ``images`` birds of a population, drawn now if they are not yet in ``root``. A larger cache there serves as well.
+
+        Args:
+            sizes: sides in pixels, each a divisor of 256.
+            progress: a bar with rate and time left; ``None`` shows it on a terminal only.
+            workers: processes that draw; by default as many as help, see :func:`dmm.aviary.worker_pool.useful_workers`.
+
+        Raises:
+            ValueError: no images, or a size that does not divide 256.
+            OSError: too little room on the disk, or a drawing process died; what it had drawn stays for the next call.
+        """
+        if images < 1 or any(size < 1 or DRAWN % size for size in sizes) or not sizes:
+            raise ValueError(f"expected at least one image and sizes that divide {DRAWN}, found {images} images at {tuple(sizes)}")
+        root = Path(root)
+        wanted = {"seed": seed, "level": level, "split": split, "painted": _fingerprint(seed, level, split), "labels": LABELLED}
+        found = _find(root, images, wanted, sizes)
+        if found is None:
+            found = root / f"{level}-{split}-{seed}-{images}"
+            found.mkdir(parents=True, exist_ok=True)
+            with _locked(found):
+                if _find(root, images, wanted, sizes) is None:
+                    _fill(found, images, wanted, sorted(set(sizes)), progress, workers)
+        return cls(found, images, seed, level, split, sizes)
+
+    def __len__(self) -> int:
+        return self._images
+
+    def images(self, size: int, indices: Sequence[int] | Tensor) -> Tensor:
+        """Pictures of the given birds, uint8 B 3 S S.
+
+        Raises:
+            IndexError: a bird that the cache does not hold.
+            KeyError: a size that it was not opened with.
+        """
+        if size not in self._arrays:
+            raise KeyError(f"this cache was opened with sizes {self.sizes}, not {size}")
+        rows = np.asarray(indices, dtype=np.int64)
+        if rows.size and not (0 <= rows.min() and rows.max() < len(self)):
+            raise IndexError(f"birds {rows.min()} to {rows.max()} asked for, the cache holds 0 to {len(self) - 1}")
+        if size in self._held:
+            return self._held[size][torch.from_numpy(rows).to(self._held[size].device, non_blocking=True)]
+        return torch.from_numpy(self._arrays[size][rows])
+
+    def labels(self, indices: Sequence[int]) -> Tensor:
+        """What each pixel shows of the given birds, uint8 B 128 128; numbers as of :func:`dmm.aviary.renderer.render_with_labels`."""
+        return torch.from_numpy(self._labels[np.asarray(indices, dtype=np.int64)])
+
+    def weight(self, sizes: Sequence[int]) -> int:
+        """Bytes of all pictures of these sizes."""
+        return sum(len(self) * self._arrays[size][0].nbytes for size in sizes)
+
+    def hold(self, device: torch.device, sizes: Sequence[int]) -> None:
+        """Copy all pictures of these sizes to ``device``, which gives them from now on."""
+        self._held = {size: load(self._arrays[size], np.arange(len(self)), device) for size in sizes}
+
+    def pictures(self, indices: Sequence[int], sizes: Sequence[int], cuts: np.ndarray | None = None) -> dict[int, Tensor]:
+        """size -> uint8 B 3 S S; drawn birds are not cropped, so ``cuts`` is not used."""
+        return {size: self.images(size, indices) for size in sizes}
+
+    def bird(self, index: int) -> Bird:
+        """The bird of a picture."""
+        return bird(index, self.seed, self.level, self.split)
+
+    def birds(self, indices: Sequence[int]) -> list[Bird]:
+        """The birds of several pictures."""
+        return [self.bird(int(i)) for i in indices]
+
+    def captions(self, index: int) -> list[Caption]:
+        """Ten captions of a bird."""
+        return self._captions(int(index))
+
+    def class_id(self, index: int) -> int:
+        """The bird's species, 0..199."""
+        return self.bird(int(index)).species
+
+    def key(self, index: int) -> str:
+        """A name for the picture."""
+        return f"aviary/{self.level}/{self.split}/{self.seed}/{int(index):06d}"
+
+
+@lru_cache(maxsize=64)
+def _fingerprint(seed: int, level: str, split: str) -> str:
+    """What the renderer makes of the first two birds."""
+    pictures = _draw([bird(i, seed, level, split) for i in range(2)], (64,))["64"]
+    return hashlib.sha256(pictures.numpy().tobytes()).hexdigest()[:16]
+
+
+def _find(root: Path, images: int, wanted: dict, sizes: Sequence[int]) -> Path | None:
+    """The smallest complete cache that holds what is wanted."""
+    found = []
+    for path in root.glob("*/cache.json"):
+        card = json.loads(path.read_text())
+        if all(card.get(k) == v for k, v in wanted.items()) and card["images"] >= images and set(sizes) <= set(card["sizes"]):
+            found.append((card["images"], path.parent))
+    return min(found)[1] if found else None
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """One drawing process a cache; a second one waits for it."""
+    with open(directory / "lock", "w") as file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _fill(directory: Path, images: int, wanted: dict, sizes: Sequence[int], progress: bool | None, workers: int | None) -> None:
+    """Draw what is missing, then rename the partial files and write the card."""
+    shapes = _shapes(sizes)
+    paths = {name: directory / f"{name}.npy.partial" for name in shapes}
+    marks_path, plan_path = directory / "chunks.partial", directory / "plan.partial"
+    plan = json.dumps({**wanted, "images": images, "sizes": list(sizes), "chunk": CHUNK})
+    resumed = all(p.exists() for p in (*paths.values(), marks_path, plan_path)) and plan_path.read_text() == plan
+    if not resumed:
+        needed = images * sum(map(math.prod, shapes.values()))
+        free = shutil.disk_usage(directory).free
+        if needed > free:
+            raise OSError(f"{directory}: {images} birds at {tuple(sizes)} need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
+        plan_path.unlink(missing_ok=True)
+        for name, shape in shapes.items():
+            np.lib.format.open_memmap(paths[name], mode="w+", dtype=np.uint8, shape=(images, *shape)).flush()
+        np.zeros(-(-images // CHUNK), np.uint8).tofile(marks_path)
+        write_atomic(plan_path, plan.encode())
+    files = {name: (str(path), np.lib.format.open_memmap(path, mode="r").offset) for name, path in paths.items()}
+    population = {key: wanted[key] for key in ("seed", "level", "split")}
+    _fill_chunks(partial(_draw_rows, files, sizes, population), np.memmap(marks_path, dtype=np.uint8, mode="r+"), images, progress, workers)
+    for path in paths.values():
+        os.replace(path, path.with_suffix(""))
+    card = {**wanted, "images": images, "sizes": list(sizes)}
+    write_atomic(directory / "cache.json", json.dumps(card, indent=1).encode())
+    for path in (marks_path, plan_path):
+        path.unlink()
+
+
+def _fill_chunks(draw: Callable[[range], None], marks: np.ndarray, images: int, progress: bool | None, workers: int | None) -> None:
+    """``draw`` the rows of every chunk that has no mark; mark it once they are on disk."""
+    chunks = [range(k, min(images, k + CHUNK)) for k in range(0, images, CHUNK)]
+    todo = [chunks[k] for k in np.flatnonzero(marks == 0)]
+    missing = sum(map(len, todo))
+    with worker_pool.progress(images, images - missing, "drawing birds", "bird", progress) as bar:
+        with contextlib.closing(worker_pool.work(draw, todo, missing, workers)) as done:
+            for rows, _ in done:
+                marks[rows.start // CHUNK] = 1
+                marks.flush()
+                bar.update(len(rows))
+
+
+def _draw_rows(files: dict[str, tuple[str, int]], sizes: Sequence[int], population: dict, rows: range) -> None:
+    """Draw birds and write them into their rows of array files; any process may.
+
+    Args:
+        files: name of an array -> (path of its file, bytes before its first row).
+        sizes: of the pictures among them, px.
+        population: ``seed``, ``level`` and ``split`` of the birds.
+        rows: which birds.
+
+    Raises:
+        OSError: the files cannot be written, a full disk for instance.
+    """
+    birds = [bird(i, **population) for i in rows]
+    for name, drawn in _draw(birds, sizes).items():
+        path, offset = files[name]
+        with open(path, "r+b") as file:
+            file.seek(offset + rows.start * drawn[0].nbytes)
+            file.write(drawn.numpy().tobytes())
+            file.flush()
+            os.fsync(file.fileno())

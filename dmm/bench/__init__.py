@@ -1,0 +1,1 @@
+"""How fast the systems are on this machine, beside a plain path with the same results."""

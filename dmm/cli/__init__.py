@@ -1,0 +1,37 @@
+"""The command line: ``dmm train|generate|evaluate|convert|data|bench|list``, one module a command or group.
+
+Exit code 2 for input that cannot be used, 1 for work that failed.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from dmm.cli import bench, convert, data, evaluate, generate, listing, train
+
+ABOUT = """Train, use and measure DMM-GAN and its family.
+
+Generate with the shipped model:
+
+  dmm generate "a small red bird with black wings" --seed 3
+
+From a folder of your own pictures to your own model (docs/training.md tells each step):
+
+  dmm data check cats
+
+  dmm data prepare cats
+
+  dmm train match --set source=cats --out runs/cats-match
+
+  dmm train caption --set source=cats --match runs/cats-match --out runs/cats-caption
+
+  dmm train gan --set source=cats --match runs/cats-match --caption runs/cats-caption --out runs/cats-gan
+
+  dmm generate "a grey cat" --model runs/cats-gan
+"""
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=ABOUT)
+app.add_typer(train.app, name="train", short_help="Train: match (DAMSM encoders), caption (STREAM), gan, judge.")
+app.add_typer(data.app, name="data", short_help="Check and prepare data sets; draw Aviary.")
+for group in (generate, convert, listing, evaluate, bench):
+    app.registered_commands += group.app.registered_commands

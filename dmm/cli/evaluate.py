@@ -1,0 +1,55 @@
+"""``dmm evaluate``: a model's figures on Aviary."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dmm.cli.errors import readable
+from dmm.cli.options import Device, command_line, load_fast
+
+app = typer.Typer()
+
+
+@app.command()
+@readable
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A shipped name or a run directory.")] = "dmmgan-aviary",
+    captions: Annotated[int, typer.Option(help="Captions of the 50 unseen species.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Sample i draws its noise from seed + i.")] = 100,
+    metrics: Annotated[str | None, typer.Option(help="Comma-separated; all but diversity and memory by default.")] = None,
+    judge: Annotated[Path | None, typer.Option(help="Directory of the judge; the shipped one by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON here.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Write the first 16 pictures here.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Measure a model on Aviary: attribute agreement, Fréchet distance, R-precision, caption F1, each with ceiling and floor.
+
+    Only of use for models of Aviary's birds; of others it says how far they are from these birds.
+
+    `--metrics memory` measures what the memory does: how much of a word's effect passes through it, and where words are read.
+
+    Example: dmm evaluate dmmgan-aviary --captions 2000 --out assets/results/dmmgan-aviary.json
+
+    Example: dmm evaluate dmmgan-aviary --metrics memory --captions 200
+    """
+    from dmm.config import ConfigError
+    from dmm.images import write_atomic
+    from dmm.metrics import METRICS
+    from dmm.metrics import evaluate as measure
+    from dmm.pipeline import CaptionError
+
+    chosen = tuple(metrics.split(",")) if metrics else METRICS
+    try:
+        pipe = load_fast(model, device)
+        result = measure(pipe, captions, seed, chosen, judge=judge, sheet=sheet, command=command_line(), progress=sys.stderr.isatty())
+    except CaptionError as error:
+        raise ConfigError(f"{model}: trained on other words than those of Aviary's birds, which are what is measured") from error
+    text = json.dumps(result, indent=1)
+    if out:
+        write_atomic(out, text.encode() + b"\n")
+    typer.echo(text)

@@ -1,0 +1,92 @@
+"""``dmm list``: systems, recipes, checkpoints and settings."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from typing import Annotated
+
+import typer
+
+from dmm.cli.errors import readable
+
+app = typer.Typer()
+
+
+def _systems() -> dict[str, dict]:
+    """What there is to say of each system."""
+    import torch
+
+    from dmm.models.registry import create_model, list_models
+    from dmm.recipes import names, recipe
+
+    found = {}
+    for entry in list_models():
+        recipes = [name for name in names() if name.startswith(entry.name + "-") and recipe(name).model.system == entry.name]
+        published = f"{entry.name}-cub" if f"{entry.name}-cub" in recipes else next(iter(recipes), None)
+        count = None
+        if published:
+            with torch.device("meta"):
+                count = sum(p.numel() for p in create_model(recipe(published).model).parameters())
+        about = {"paper": entry.paper, "adds": entry.adds, "parameters": count, "parameters_of": published}
+        found[entry.name] = about | {"losses": list(entry.losses), "recipes": recipes}
+    return found
+
+
+def _settings() -> dict[str, dict[str, str]]:
+    """Every key of --set: its default, and the phrase that stands beside it in :mod:`dmm.config`."""
+    from dmm.config import Config, to_dict
+
+    found = {}
+    for section, values in to_dict(Config()).items():
+        source = inspect.getsource(type(getattr(Config(), section)))
+        for name, value in values.items():
+            meaning = re.search(rf"^    {name}: .*?  # (.*)$", source, re.MULTILINE)
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            shown = shown.lower() if isinstance(value, bool) else shown
+            found[f"{section}.{name}"] = {"default": shown, "meaning": meaning[1] if meaning else ""}
+    return found
+
+
+@app.command("list")
+@readable
+def list_all(
+    settings: Annotated[bool, typer.Option("--settings", help="Name what --set can change instead: default, meaning, unit.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Name the systems (paper, what each adds, parameters, losses, recipes), all recipes and the shipped checkpoints.
+
+    Example: dmm list
+
+    Example: dmm list --settings | grep rate
+    """
+    from dmm.checkpoint import FILE, assets
+    from dmm.recipes import describe, names
+
+    if settings:
+        known = _settings()
+        typer.echo(json.dumps(known) if as_json else "\n".join(f"{k}={v['default']}  {v['meaning']}" for k, v in known.items()))
+        return
+    shipped = sorted(p.parent.name for p in (assets() / "checkpoints").glob(f"*/{FILE}"))
+    found = {"systems": _systems(), "recipes": {n: describe(n) for n in names()}, "checkpoints": shipped}
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    typer.echo("systems:")
+    for name, about in found["systems"].items():
+        size = (
+            f"{about['parameters'] / 1e6:.1f} million in the generator of {about['parameters_of']}" if about["parameters"] else "no recipe"
+        )
+        typer.echo(f"  {name}  {about['paper']}")
+        for label, text in (
+            ("adds", about["adds"]),
+            ("parameters", size),
+            ("losses", ", ".join(about["losses"])),
+            ("recipes", ", ".join(about["recipes"])),
+        ):
+            typer.echo(f"    {label + ':':<12}{text or '-'}")
+    for section in ("recipes", "checkpoints"):
+        typer.echo(f"{section}:")
+        for entry in found[section]:
+            typer.echo(f"  {entry}" + (f"  {found[section][entry]}" if section == "recipes" else ""))

@@ -1,0 +1,59 @@
+"""What several commands share: options, a run's config from recipe and ``--set``, and a model that generates fast."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Out = Annotated[Path | None, typer.Option(help="Run directory; the default is runs/<recipe>-<step>.")]
+Recipe = Annotated[str, typer.Option(help="A name of `dmm list`.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run directory's last checkpoint.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="key=value over the recipe, e.g. --set train.batch=4; repeatable; `dmm list --settings` names all."),
+]
+Dry = Annotated[bool, typer.Option("--dry-run", help="Only say sizes, memory, speed, time, and what would be written.")]
+Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu or cuda; the same pictures up to rounding.")]
+Minutes = Annotated[float | None, typer.Option(help="Stop, with a usable checkpoint, after so many minutes.")]
+
+
+def read_config(recipe: str, step: str, overrides: list[str] | None):
+    from dmm.config import RENAMED_KEYS, ConfigError, override, require_source
+    from dmm.recipes import recipe as read
+
+    pairs = {}
+    for text in overrides or []:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--set: expected key=value, found {text!r}")
+        pairs[key] = value
+    for key in pairs:
+        name = key.rpartition(".")[2]
+        if name in RENAMED_KEYS:
+            typer.echo(f"note: {key} is now called {RENAMED_KEYS[name]}", err=True)
+    config = override(read(recipe, step), pairs)
+    require_source(config)
+    asked = pairs.keys() & {"part_colours", "train.part_colours"}
+    if config.train.part_colours and config.data.source != "aviary" and not asked:
+        typer.echo("note: train.part_colours of the recipe is left out: only Aviary knows the true colour of each part", err=True)
+        config = override(config, {"part_colours": "0"})
+    return config
+
+
+def command_line() -> str:
+    return " ".join(["dmm", *sys.argv[1:]])
+
+
+def load_fast(model: str, device: str):
+    """A model ready to generate. On a GPU it multiplies in full fp32, so that its pictures are a CPU's up to rounding."""
+    import torch
+
+    from dmm.checkpoint import load
+    from dmm.training.ranks import find_device
+
+    place = find_device(device, "--device")
+    torch.backends.cudnn.allow_tf32 = False
+    return load(model, place).fused()

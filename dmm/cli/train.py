@@ -1,0 +1,212 @@
+"""``dmm train``: match, caption, gan, and the attribute judge."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dmm.cli.errors import readable
+from dmm.cli.options import Dry, Minutes, Out, Overrides, Recipe, Resume, command_line, read_config
+
+TRAINING = """Train: match (DAMSM encoders), caption (STREAM), gan (the generator), judge (the attribute judge).
+
+A model takes the first three, in this order, with the same data in all (Aviary's drawn birds unless --set source= names a folder):
+
+  dmm train match
+
+  dmm train caption
+
+  dmm train gan
+
+Or all three by one command: dmm train all. `dmm train gan --dry-run` says what a run would need. On several GPUs:
+
+  accelerate launch --multi_gpu -m dmm.cli train gan
+"""
+
+app = typer.Typer(no_args_is_help=True, help=TRAINING)
+
+
+def _train(step, config, directory: Path, resume: bool, minutes: float | None, dry: bool, following: str) -> None:
+    """Run a step and say what comes after it, or only say what running it would need."""
+    from dmm.training.dry_run import dry_run
+    from dmm.training.loop import run
+
+    if dry:
+        dry_run(step, config, directory, typer.echo)
+        return
+    done = run(step, config, directory, resume, command_line(), minutes, typer.echo)
+    if done >= config.train.steps and step.ranks.main:
+        typer.echo(f"  next: {following}")
+
+
+def _earlier(directory: Path, step: str, recipe: str) -> Path:
+    """The run that a later one builds on; where there is none, the error says which command makes it."""
+    from dmm.checkpoint import CheckpointError, locate
+
+    try:
+        locate(directory)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}. Train it first: dmm train {step} --recipe {recipe} --out {directory}") from error
+    return directory
+
+
+@app.command("match")
+@readable
+def train_match(
+    recipe: Recipe = "aviary",
+    out: Out = None,
+    start: Annotated[Path | None, typer.Option("--from", help="Go on from the networks of this earlier run.")] = None,
+    resume: Resume = False,
+    minutes: Minutes = None,
+    dry: Dry = False,
+    overrides: Overrides = None,
+) -> None:
+    """Train the text encoder and the image encoder to find each other (DAMSM).
+
+    Example: dmm train match
+
+    Example: dmm train match --set source=cats --out runs/cats-match
+    """
+    from dmm.training.steps import MatchStep
+
+    config = read_config(recipe, "match", overrides)
+    directory = out or Path("runs") / f"{recipe}-match"
+    following = f"dmm train caption --match {directory}, with the same settings"
+    _train(MatchStep(config, start), config, directory, resume, minutes, dry, following)
+
+
+@app.command("caption")
+@readable
+def train_caption(
+    recipe: Recipe = "aviary",
+    out: Out = None,
+    match: Annotated[Path | None, typer.Option(help="Start from this matching run; runs/<recipe>-match if its encoder is kept.")] = None,
+    resume: Resume = False,
+    minutes: Minutes = None,
+    dry: Dry = False,
+    overrides: Overrides = None,
+) -> None:
+    """Train STREAM's captioner, which reads a picture back as a sentence.
+
+    Example: dmm train caption
+
+    Example: dmm train caption --set source=cats --match runs/cats-match --out runs/cats-caption
+    """
+    from dmm.training.steps import CaptionStep
+
+    config = read_config(recipe, "caption", overrides)
+    if match is None and config.train.frozen_encoder:
+        match = Path("runs") / f"{recipe}-match"
+    directory = out or Path("runs") / f"{recipe}-caption"
+    following = f"dmm train gan --match {match or 'RUN'} --caption {directory}, with the same settings"
+    step = CaptionStep(config, match and _earlier(match, "match", recipe))
+    _train(step, config, directory, resume, minutes, dry, following)
+
+
+@app.command("gan")
+@readable
+def train_gan(
+    recipe: Recipe = "dmmgan-aviary",
+    out: Out = None,
+    match: Annotated[
+        Path | None, typer.Option(help="Run directory of `dmm train match`; runs/<recipe>-match, of Aviary's birds runs/aviary-match.")
+    ] = None,
+    caption: Annotated[
+        Path | None, typer.Option(help="Run directory of `dmm train caption`; runs/<recipe>-caption if STREAM's loss is on or it is there.")
+    ] = None,
+    resume: Resume = False,
+    minutes: Minutes = None,
+    dry: Dry = False,
+    overrides: Overrides = None,
+) -> None:
+    """Train the generator against its discriminators and the text losses.
+
+    Example: dmm train gan --dry-run
+
+    Example: dmm train gan --set source=cats --match runs/cats-match --caption runs/cats-caption --out runs/cats-gan
+
+    Example: dmm train gan --out runs/cats-gan --resume, with the settings that the run was begun with
+    """
+    from dmm.recipes import encoders
+    from dmm.training.adversarial import GanStep
+
+    config = read_config(recipe, "gan", overrides)
+    encoder_recipe = encoders(recipe)
+    directory, usual = out or Path("runs") / f"{recipe}-gan", Path("runs") / f"{encoder_recipe}-caption"
+    match = match or Path("runs") / f"{encoder_recipe}-match"
+    if caption is None and (config.train.stream or usual.exists()):
+        caption = usual
+    if 0 < config.train.steps <= config.train.initial_steps:
+        typer.echo(
+            f"note: all {config.train.steps} steps train the {config.data.sizes[0]} px picture alone, the larger ones stay as they were "
+            f"(train.initial_steps={config.train.initial_steps}); for all sizes: "
+            f"--set initial_steps={config.train.steps // 2} --set frozen_steps={config.train.steps // 3}",
+            err=True,
+        )
+    following = f"dmm generate CAPTION --model {directory}; python app.py {directory}"
+    _earlier(match, "match", encoder_recipe)
+    if caption is not None and config.train.stream:
+        _earlier(caption, "caption", encoder_recipe)
+    step = GanStep(config, match, caption)
+    _train(step, config, directory, resume, minutes, dry, following)
+
+
+@app.command("all")
+@readable
+def train_all(
+    recipe: Annotated[str | None, typer.Option(help="A name of `dmm list`; by default dmmgan-aviary, or the one to go on with.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Directory of the whole; the default is runs/<recipe>.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Pass over finished parts and go on with the next, with the same settings.")
+    ] = False,
+    minutes: Minutes = None,
+    dry: Dry = False,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value in all parts; with match., caption. or gan. before the key in that part alone; repeatable."),
+    ] = None,
+) -> None:
+    """Train matching, captioning and the generator one after another, into match/, caption/ and gan/ of one directory.
+
+    Captioning is left out where the recipe does not use it. The result is gan/model.safetensors.
+
+    Example: dmm train all --recipe dmmgan-aviary --out runs/birds
+
+    Example: dmm train all --out runs/birds --resume
+
+    Example: dmm train all --set source=cats --set gan.steps=6000 --out runs/cats
+    """
+    from dmm.training.sequence import Sequence, part_names, read_plan, result, settings_of
+
+    directory = out or Path("runs") / (recipe or "dmmgan-aviary")
+    plan = (resume and read_plan(directory)) or {"recipe": recipe or "dmmgan-aviary", "settings": []}
+    recipe, settings = recipe or plan["recipe"], plan["settings"] + [text for text in overrides or [] if text not in plan["settings"]]
+    names = part_names(recipe, read_config(recipe, "gan", settings_of("gan", settings)))
+    configs = {name: read_config(recipe, name, settings_of(name, settings)) for name in names}
+    sequence = Sequence(recipe, settings, directory, configs, command_line(), typer.echo)
+    if dry:
+        sequence.dry_run()
+    elif sequence.run(resume, minutes):
+        typer.echo(f"{result(directory)}\n  next: dmm generate CAPTION --model {directory / 'gan'}; python app.py {directory / 'gan'}")
+
+
+@app.command("judge")
+@readable
+def train_judge(
+    out: Annotated[Path, typer.Option(help="Directory for judge.safetensors.")] = Path("runs/aviary-judge"),
+    images: Annotated[int, typer.Option(help="Rendered training birds.")] = 10000,
+    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 900,
+    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
+) -> None:
+    """Train the judge that reads attributes from pictures, on rendered birds only.
+
+    Example: dmm train judge --out runs/aviary-judge
+    """
+    from dmm.metrics.judge import train_judge as train
+
+    card = train(out, images, steps, seed, command=command_line(), progress=sys.stderr.isatty())
+    typer.echo(json.dumps(card["unseen_species"], indent=1))

@@ -1,0 +1,209 @@
+"""One evaluation: captions of unseen species are generated once, every network reads every picture once, and every metric answers.
+
+    captions of the 50 unseen species ─▶ pipeline (seed + i for sample i) ─▶ generated ─┐
+    the birds of those captions, rendered ─────────────────────────────────▶ rendered  ─┼─▶ networks ─▶ metrics ─▶ one dict
+    as many other birds of those species, rendered ────────────────────────▶ reference ─┘
+
+``rendered`` gives the ceiling of each metric. The floor compares the generated pictures with the captions of other birds, each of another
+species (``shuffle``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from dmm.aviary.cache import AviaryCache
+from dmm.config import ConfigError
+from dmm.images import grid, save, to_float
+from dmm.metrics.features import Extractor, Features, extract
+from dmm.metrics.judge import Judge, load_judge
+from dmm.metrics.registry import get_metric
+
+METRICS = ("attributes", "fid", "r_precision", "caption_f1", "claims")  # measured by default; the others are asked for by name
+OWN_PICTURES = "pipeline"  # what a metric reads that makes its own pictures with the pipeline
+
+
+@dataclass
+class Evaluation:
+    """What the metrics compute from."""
+
+    captions: Sequence  # N grammar.Caption, one a bird
+    classes: Tensor  # N species of each caption
+    shuffle: Tensor  # N row of a caption of another species
+    seed: int
+    largest: int  # side of the largest picture, px
+    generated: Features | None = None  # None where no metric asks for it
+    rendered: Features | None = None
+    reference: Features | None = None  # other birds of the same species; only what the judge read
+    sentences: Tensor | None = None  # N D sentence features of the checkpoint's text encoder
+    pipe: object = None  # for metrics that make their own pictures
+    judge: Judge | None = None
+    birds: AviaryCache | None = None  # at least the N birds of the captions
+    batch: int = 16  # pictures at a time
+    progress: bool = False
+
+
+def shuffled(classes: Tensor, seed: int) -> Tensor:
+    """A permutation of N rows in which no row stays in its class.
+
+    Raises:
+        ConfigError: one class has more than half of the rows, so none exists.
+    """
+    classes = torch.as_tensor(classes)
+    most = int(torch.bincount(classes).max())
+    if 2 * most > len(classes):
+        raise ConfigError(f"captions cannot be shuffled between species: {most} of {len(classes)} are of one; use more captions")
+    random = torch.rand(len(classes), generator=torch.Generator().manual_seed(seed))
+    order = (classes.double() + random.double()).argsort()  # by class, at random within
+    result = torch.empty_like(order)
+    result[order] = order.roll(-most)
+    return result
+
+
+def _chunks(items: Sequence, batch: int) -> Iterator[Sequence]:
+    for start in range(0, len(items), batch):
+        yield items[start : start + batch]
+
+
+def _rendered(
+    birds: AviaryCache, rows: Sequence[int], sizes: Sequence[int], batch: int, device: torch.device, first: list
+) -> Iterator[dict[int, Tensor]]:
+    for chunk in _chunks(rows, batch):
+        images = {size: to_float(birds.images(size, chunk).to(device)) for size in sizes}
+        first += list(images[sizes[-1]][: max(0, 16 - len(first))].cpu())
+        yield images
+
+
+def _generated(pipe, texts: Sequence[str], seed: int, batch: int, first: list) -> Iterator[dict[int, Tensor]]:
+    seeds = range(seed, seed + len(texts))
+    for chunk, numbers in zip(_chunks(texts, batch), _chunks(seeds, batch), strict=True):
+        images = pipe(list(chunk), seed=list(numbers), redescribe=False).images
+        first += list(images[-1][: max(0, 16 - len(first))].cpu())
+        yield {image.shape[-1]: image for image in images}
+
+
+def _extractors(pipe, judge: Judge, names: set[str], sizes: Sequence[int], by_stage: bool) -> dict[tuple[str, int], Extractor]:
+    extractors: dict[tuple[str, int], Extractor] = {}
+    if "judge" in names:
+        extractors |= {("judge", size): judge for size in (sizes if by_stage else sizes[-1:])}
+    if "image_code" in names:
+        extractors["image_code", sizes[-1]] = lambda images: pipe.image_encoder(images)[1]
+    if "redescription" in names:
+        extractors |= {("redescription", size): lambda images: pipe.captioner.sentences(images, pipe.vocab) for size in sizes}
+    return extractors
+
+
+def _needed(pipe, metrics: Sequence[str]) -> set[str]:
+    """Readers of all the metrics.
+
+    Raises:
+        ConfigError: an unknown metric, or one that reads with a network that the checkpoint does not hold.
+    """
+    held = {"image_code": pipe.image_encoder, "redescription": pipe.captioner}
+    blind = {name: extractor for name in metrics for extractor in get_metric(name).needs if held.get(extractor, pipe) is None}
+    if blind:
+        missing = {"image_code": "image_encoder", "redescription": "captioner"}
+        needs = "; ".join(f"{name} needs its {missing[extractor]}" for name, extractor in blind.items())
+        rest = ",".join(name for name in metrics if name not in blind)
+        raise ConfigError(f"the checkpoint {pipe.name} lacks a network: {needs}. " + (f"Go on with --metrics {rest}" if rest else "Add it"))
+    return {extractor for name in metrics for extractor in get_metric(name).needs}
+
+
+@torch.no_grad()
+def evaluate(
+    pipe,
+    captions: int = 2000,
+    seed: int = 100,
+    metrics: Sequence[str] = METRICS,
+    batch: int = 16,
+    level: str = "garden",
+    by_stage: bool = True,
+    judge: str | Path | None = None,
+    cache: str | Path = ".cache/aviary",
+    sheet: str | Path | None = None,
+    command: str = "",
+    progress: bool = True,
+) -> dict:
+    """Measure a pipeline on captions of the 50 unseen Aviary species.
+
+    Args:
+        pipe: what :func:`dmm.checkpoint.load` gives.
+        captions: how many, one a bird; as many other birds are rendered for the Fréchet distance.
+        seed: sample i draws z and eps from seed + i; also orders the wrong and the shuffled captions.
+        metrics: names of the registry.
+        batch: pictures at a time.
+        level: "garden" or "world".
+        by_stage: let the judge read the smaller pictures as well.
+        judge: directory of the judge; the shipped one when left out.
+        cache: where rendered birds are kept; drawn on first use.
+        sheet: where to write the first 16 generated pictures above the birds of their captions.
+        command: the command line that was typed, to be printed beside the figures.
+        progress: bars on stderr.
+
+    Returns:
+        Plain containers for JSON: protocol, N, seeds and command, and by metric ``generated``, ``ceiling_rendered``, ``floor_shuffled``.
+
+    Raises:
+        ConfigError: an unknown metric, one that the checkpoint has no network for, or too few captions.
+    """
+    needed = _needed(pipe, metrics)
+    judge_network = load_judge(judge, pipe.device)
+    sizes = [image.shape[-1] for image in pipe("a bird", seed=seed, redescribe=False).images]
+    birds = AviaryCache.open(cache, 2 * captions if "fid" in metrics else captions, 0, level, "test", sizes, progress)
+    sentences = [birds.captions(i)[0] for i in range(captions)]
+    texts = [sentence.text for sentence in sentences]
+    classes = torch.tensor([birds.class_id(i) for i in range(captions)])
+    began, shuffle = time.monotonic(), shuffled(classes, seed)
+    own, others = range(captions), range(captions, len(birds))
+    shown, drawn = [], []
+
+    def read(label, which, batches):
+        return extract(which, tqdm(batches, label, -(-captions // batch), unit="batch", disable=not progress))
+
+    evaluation = Evaluation(
+        sentences, classes, shuffle, seed, sizes[-1], pipe=pipe, judge=judge_network, birds=birds, batch=batch, progress=progress
+    )
+    if needed - {OWN_PICTURES} or sheet:
+        extractors = _extractors(pipe, judge_network, needed, sizes, by_stage)
+        evaluation.generated = read("generated", extractors, _generated(pipe, texts, seed, batch, shown))
+        evaluation.rendered = read("rendered", extractors, _rendered(birds, own, sizes, batch, pipe.device, drawn))
+        rest = _rendered(birds, others, sizes[-1:], batch, pipe.device, [])
+        evaluation.reference = read("reference", {("judge", sizes[-1]): judge_network}, rest)
+        evaluation.sentences = torch.cat([pipe.encode(chunk)[1].cpu() for chunk in _chunks(texts, batch)])
+    if sheet:
+        rows = [row for i in range(0, len(shown), 8) for row in (shown[i : i + 8], drawn[i : i + 8])]
+        save(grid([picture for row in rows for picture in row], min(8, len(shown))), sheet)
+    return {
+        "checkpoint": pipe.name,
+        "command": command or f"dmm evaluate {pipe.name} --captions {captions} --seed {seed}",
+        "n": captions,
+        "split": f"Aviary {level}, birds 0 to {captions - 1} of the 50 unseen species (data seed 0), the first caption of each",
+        "noise": f"sample i draws z and eps from seed {seed} + i; no truncation",
+        "seed": seed,
+        "judge": _describe(judge_network),
+        "metrics": {name: _rounded(get_metric(name).compute(evaluation)) for name in metrics},
+        "seconds": round(time.monotonic() - began),
+    }
+
+
+def _rounded(value):
+    """Four decimals of every figure: more than N allows to tell apart."""
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _describe(judge: Judge) -> dict:
+    """Which judge: a hash of its weights, and what it reaches on rendered birds of unseen species."""
+    digest = hashlib.sha256()
+    for value in judge.state_dict().values():
+        digest.update(value.cpu().numpy().tobytes())
+    return {"weights_sha256": digest.hexdigest()[:16], "unseen_species": judge.card.get("unseen_species")}

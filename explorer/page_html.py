@@ -1,0 +1,394 @@
+"""A trace as a page: three columns, one a stage, each with all that is known of it.
+
+Pure functions from a :class:`~dmm.trace.Trace` to HTML; no Gradio, no network. Numbers come from :mod:`explorer.statistics`, colours from
+:mod:`explorer.overlay`. All maps of the words travel once, as one palette PNG a stage (tiles below each other), so that selecting a
+word is a matter of the browser alone (``static/page.js``). What a system does not have is said, not drawn empty.
+
+Every text that a person typed goes through :func:`text`.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from PIL import Image
+
+from dmm.images import to_pil
+from dmm.trace import Trace
+from explorer import overlay
+from explorer.statistics import (
+    QUANTITIES,
+    Chip,
+    MissingQuantity,
+    Numbers,
+    Spoken,
+    agreement,
+    bare,
+    chips,
+    has,
+    maps_of,
+    response_maps,
+    response_shares,
+    short,
+    uniform,
+    word_indices,
+    word_map,
+)
+
+STRENGTH = 0.55  # opacity of a map over its picture
+GATE = "writing_gate"
+CHANNEL_TRUTH = "The global read is a softmax over channels, not over places: it says what to recall, not where."
+
+
+def text(value: object) -> str:
+    """Escaped for HTML, quotes included, and for the template language of ``gr.HTML`` (``${}`` and ``{{}}``)."""
+    escaped = html.escape(str(value), quote=True)
+    for sign in "$`{}":
+        escaped = escaped.replace(sign, f"&#{ord(sign)};")
+    return escaped
+
+
+def render(
+    trace: Trace,
+    spoken: Sequence[Spoken],
+    model: str,
+    vocabulary: int,
+    step: int | None = None,
+    moment: str = "",
+    peaks: Mapping[int, float] | None = None,
+) -> str:
+    """The page of one generated caption.
+
+    Args:
+        trace: a batch of one.
+        spoken: the caption's tokens, known or not, from :func:`explorer.statistics.spoken`.
+        model: name shown, and put into the link.
+        vocabulary: words that the model knows.
+        step: of its training at which the model generated this, put into the link; None for the finished model.
+        moment: the same in words; empty for the finished model.
+        peaks: stage -> the probability that its colours reach up to at least, for pages that are compared.
+    """
+    caption, seed = trace.captions[0], trace.seeds[0]
+    generated = [index for index, stage in enumerate(trace.stages) if stage.image is not None]  # some systems generate once, at the end
+    columns = "".join(_stage(trace, index, spoken, (peaks or {}).get(index, 0.0)) for index in generated)
+    table = base64.b64encode(overlay.legend("", (0, 1)).strip.tobytes()).decode()
+    at = "" if step is None else f' data-step="{step}"'
+    return (
+        f'<article class="ex" data-caption="{text(caption)}" data-seed="{seed}" data-model="{text(model)}"{at}'
+        f' data-table="{table}" style="--strength:{STRENGTH}">'
+        f"{_said(spoken, seed, model, vocabulary, moment)}"
+        f'<div class="ex-stages">{columns}</div>'
+        '<p class="ex-live" aria-live="polite"></p></article>'
+    )
+
+
+def notice(message: str) -> str:
+    """A friendly word instead of a picture."""
+    return f'<p class="ex-notice">{text(message)}</p>' if message else ""
+
+
+def data_uri(image: Image.Image) -> str:
+    """A picture as a PNG inside the page."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", compress_level=4)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def strip(maps: Sequence[np.ndarray], limits: overlay.Limits) -> str:
+    """Maps H W below each other as one palette PNG; the palette is the colour map of :mod:`explorer.overlay`."""
+    levels = overlay.heat(np.concatenate(list(maps)), limits, cmap="gray")[..., 0]  # n*H W, 0..255 along the limits
+    image = Image.fromarray(levels, mode="L").convert("P")
+    image.putpalette(overlay.legend("", limits).strip.tobytes())
+    return data_uri(image)
+
+
+# --- the sentence that was generated ------------------------------------------------------------------------------------
+
+
+def _said(spoken: Sequence[Spoken], seed: int, model: str, vocabulary: int, moment: str) -> str:
+    words = " ".join(f'<span data-word="{text(w.word)}">{text(w.word)}</span>' if w.known else _unknown(w.word) for w in spoken)
+    missing = list(dict.fromkeys(w.word for w in spoken if not w.known))
+    note = ""
+    if missing:
+        quoted = ", ".join(f"“{text(word)}”" for word in missing)
+        verb, pronoun = ("is", "it was") if len(missing) == 1 else ("are", "they were")
+        note = f'<p class="ex-missing">{quoted} {verb} not among the {vocabulary} words that {text(model)} knows; {pronoun} left out.</p>'
+    return (
+        f'<header class="ex-said"><p class="ex-caption">{words}</p>'
+        f'<p class="ex-origin">{text(f"{model} {moment}".strip())} <span aria-hidden="true">·</span> seed {seed}</p>{note}</header>'
+    )
+
+
+def _unknown(word: str) -> str:
+    return f'<s class="ex-unknown" title="not in the vocabulary">{text(word)}</s>'
+
+
+# --- one column a stage: six rows that line up across the columns --------------------------------------------------------
+
+
+def _stage(trace: Trace, index: int, spoken: Sequence[Spoken], peak: float) -> str:
+    stage = trace.stages[index]
+    maps = maps_of(trace, index)
+    if maps is None:
+        role, rows = "from the whole sentence; no word is read yet", _notes(trace)
+    else:
+        height, width = getattr(stage, QUANTITIES[maps].field).shape[-2:]
+        role = f"reads the words at {height} × {width}"
+        rows = _addressing(trace, index, maps, peak) + _memory(trace, index, maps, spoken) + _response(trace, index)
+    return (
+        f'<section class="ex-stage" data-stage="{index}" aria-label="{stage.size} pixel stage">'
+        f"<h2><b>{stage.size} × {stage.size}</b> <span>{role}</span></h2>"
+        f"{_picture(trace, index, maps, peak)}{_stream(trace, index)}{rows}</section>"
+    )
+
+
+def _tiles(trace: Trace, index: int, maps: str, peak: float) -> tuple[list[np.ndarray], overlay.Limits]:
+    """The maps of all words and the range they share: it reaches ``peak`` and 2/T, at most 1: even reading lies within the colours."""
+    tiles = [word_map(trace, index, i, maps) for i in word_indices(trace)]
+    return tiles, overlay.limits(*tiles, np.float32(max(peak, min(2 * uniform(trace), 1.0))))
+
+
+def _picture(trace: Trace, index: int, maps: str | None, peak: float) -> str:
+    stage = trace.stages[index]
+    alt = text(f"Generated at {stage.size} pixels from: {trace.captions[0]}")
+    image = f'<img class="ex-image" src="{data_uri(to_pil(stage.image[0]))}" width="{stage.size}" height="{stage.size}" alt="{alt}">'
+    if maps is None:
+        return f'<div class="ex-picture">{image}</div>'
+    tiles, limits = _tiles(trace, index, maps, peak)
+    height, width = tiles[0].shape
+    return (
+        f'<div class="ex-picture" data-top="{limits[1]:.6g}">{image}'
+        f'<img class="ex-strip" hidden alt="" src="{strip(tiles, limits)}">'
+        f'<canvas class="ex-heat" width="{width}" height="{height}" aria-hidden="true"></canvas>'
+        '<p class="ex-tag" aria-hidden="true"></p></div>'
+    )
+
+
+def _stream(trace: Trace, index: int) -> str:
+    sentences = trace.stages[index].redescription
+    if sentences is None:
+        return '<p class="ex-stream ex-lacks">No captioner (STREAM) came with this model, so the picture is not read back.</p>'
+    pairs = agreement(trace.captions[0], sentences[0])
+    claims = [agrees for _, agrees in pairs if agrees is not None]
+    words = " ".join(_read_back(word, agrees) for word, agrees in pairs) or "<em>nothing</em>"
+    count = f"{sum(claims)} of {len(claims)} claims agree" if claims else "it claims nothing"
+    if index == 0:
+        count += ". <mark>Underlined</mark> words agree with the caption, <i>grey</i> ones claim nothing."
+    label = '<span class="ex-label">The captioner (STREAM) reads back</span>'
+    return f'<p class="ex-stream">{label} {words} <span class="ex-label">{count}</span></p>'
+
+
+def _read_back(word: str, agrees: bool | None) -> str:
+    kind = {True: "mark", False: "span", None: "i"}[agrees]
+    return f'<{kind} data-word="{text(word)}">{text(word)}</{kind}>'
+
+
+def _notes(trace: Trace) -> str:
+    """Beside the rows of the later stages, in the column of the stage that has none: what is true of each."""
+    later = [maps_of(trace, i) for i in range(len(trace.stages))]
+    maps = next((QUANTITIES[name] for name in later if name), None)
+    reading = [maps.note] if maps else ["No stage of this system reads single words."]
+    gated = any(has(trace, i, GATE) for i in range(len(trace.stages)))
+    writing = [QUANTITIES[GATE].note if gated else "This system has no writing gate; it attends to the words as they are."]
+    answer = [CHANNEL_TRUTH] if any(stage.global_weights is not None for stage in trace.stages) else []
+    answer.append("Equations are numbered as in DM-GAN (Zhu et al., CVPR 2019).")
+    return _note(reading) + _note(writing) + _note(answer)
+
+
+def _note(lines: Sequence[str]) -> str:
+    return '<div class="ex-note">' + "".join(f"<p>{text(line)}</p>" for line in lines) + "</div>"
+
+
+# --- legends, chips, maps -------------------------------------------------------------------------------------------------
+
+
+def _legend(legend: overlay.Legend) -> str:
+    low, high = (bare(f"{limit:g}") for limit in legend.limits)
+    marks = "".join(f'<span class="ex-mark" style="--at:{at:.1%}"><i></i>{text(bare(label))}</span>' for at, label in legend.marks)
+    spoken = text(f"{legend.label}, {legend.unit}: from {low} to {high}" + "".join(f"; {label}" for _, label in legend.marks))
+    return (
+        f'<div class="ex-legend" role="img" aria-label="{spoken}" title="{text(legend.unit)}">'
+        f'<span>{low}</span><span class="ex-bar" style="background:{legend.css}">{marks}</span><span>{high}</span></div>'
+    )
+
+
+def _heading(title: str, name: str, hint: int | None = None) -> str:
+    anchor = f' class="ex-anchor" data-hint="{hint}"' if hint else ""
+    return f"<h3{anchor}>{text(title)} <span>{_together(name)}</span></h3>"
+
+
+def _together(name: str) -> str:
+    """A quantity's name, its equation's number on the line of "Eq."."""
+    return text(name).replace("Eq. ", "Eq.&nbsp;")
+
+
+def _named(quantity: str) -> str:
+    found = QUANTITIES[quantity]
+    return f"{found.label}, {found.equation.removeprefix('DM-GAN ')}"
+
+
+def _addressing(trace: Trace, index: int, maps: str, peak: float) -> str:
+    quantity = QUANTITIES[maps]
+    legend = overlay.legend(quantity.label, _tiles(trace, index, maps, peak)[1], quantity.unit, uniform(trace))
+    return f'<div class="ex-row">{_heading("Where a word is read", _named(maps))}{_legend(legend)}</div>'
+
+
+def _memory(trace: Trace, index: int, maps: str, spoken: Sequence[Spoken]) -> str:
+    reads = {chip.index: (chip.value, float(word_map(trace, index, chip.index, maps).max())) for chip in chips(trace, index, maps)}
+    gated = has(trace, index, GATE)
+    if gated:
+        heading = _heading(f"Memory written for {trace.stages[index].size}", _named(GATE), hint=2)
+        legend = _legend(overlay.legend(QUANTITIES[GATE].label, QUANTITIES[GATE].limits, QUANTITIES[GATE].unit))
+    else:
+        heading = _heading(f"Words attended for {trace.stages[index].size}", _named(maps), hint=2)
+        legend = '<p class="ex-lacks">No writing gate: the words are not shaded.</p>'
+    buttons = " ".join(_chips(chips(trace, index, GATE if gated else maps), spoken, reads, gated))
+    return (
+        f'<div class="ex-row ex-memory">{heading}{legend}'
+        f'<div class="ex-chips" role="group" aria-label="Words; select one to see where it is read">{buttons}</div></div>'
+    )
+
+
+def _chips(row: Sequence[Chip], spoken: Sequence[Spoken], reads: dict[int, tuple[float, float]], gated: bool) -> Iterator[str]:
+    """The caption's words in order: a button for each word that was generated, struck through where it is unknown."""
+    generated = iter(enumerate(row))
+    for said in spoken:
+        if said.known:
+            tile, chip = next(generated)
+            yield _chip(chip, tile, *reads[chip.index], gated)
+        else:
+            yield _unknown(said.word)
+
+
+def _chip(chip: Chip, tile: int, mean: float, largest: float, gated: bool) -> str:
+    style, shown = "", f"read {short(mean)}"
+    if gated:
+        colour = overlay.heat(np.array([[chip.value]]))[0, 0]
+        style = f' style="background:rgb({",".join(map(str, colour))});color:{overlay.ink(colour)}"'
+        shown = f"gate {short(chip.value)}"
+    return (
+        f'<button type="button" class="ex-chip" aria-pressed="false" data-tile="{tile}" data-word="{text(chip.word)}"'
+        f' data-mean="{short(mean)}" data-max="{short(largest)}" data-shown="{shown}"'
+        f' aria-label="{text(chip.word)}, {shown}"{style}>{text(chip.word)}</button>'
+    )
+
+
+def _response(trace: Trace, index: int) -> str:
+    try:
+        maps, shares = response_maps(trace, index), response_shares(trace, index)
+    except MissingQuantity:
+        return '<div class="ex-row"><p class="ex-lacks">No response gate: what was attended is taken in without weighing it.</p></div>'
+    legend = overlay.legend("response gate", (0, 1), "share of the answer at each place")
+    cells = "".join(_path(name, values, shares[name]) for name, values in maps.items())
+    lacks = "" if "global" in maps else '<p class="ex-lacks">No global memory: image and words share the answer.</p>'
+    return (
+        f'<div class="ex-row ex-response">{_heading("Answered by", "response gate, Eq. 9", hint=3)}{_legend(legend)}'
+        f'<div class="ex-paths">{cells}</div>{lacks}</div>'
+    )
+
+
+def _path(name: str, values: np.ndarray, share: float) -> str:
+    return (
+        f'<button type="button" class="ex-path" aria-pressed="false" data-path="{name}" data-shown="{short(share)}"'
+        f' aria-label="{name}, {short(share)} of the answer on average">'
+        f'<img class="ex-map" alt="" width="{values.shape[1]}" height="{values.shape[0]}" src="{strip([values], (0, 1))}">'
+        f'<span class="ex-share"><span>{name}</span><span>{short(share)}</span></span>'
+        f'<span class="ex-meter"><i style="width:{share:.1%}"></i></span></button>'
+    )
+
+
+# --- a training run: what its traces say, step by step ------------------------------------------------------------------------
+
+CHART = (300, 96)  # user units of a chart, stretched over its column
+HOW = "The page below shows it with all its maps. Choose a word there, then move the slider, to see where it comes to be read."
+
+
+def learning(trace: Trace, steps: Sequence[int], course: Sequence[Sequence[Numbers]], now: int, begins: int) -> str:
+    """Every step of a training run as numbers, in the columns of the page; the step ``now`` is marked and its numbers are named.
+
+    Args:
+        trace: the caption at step ``now``, a batch of one.
+        steps: of the run, in order; at least two.
+        course: the numbers of each step, by stage.
+        now: one of ``steps``.
+        begins: the step after which the refinements were trained; those before are shaded.
+    """
+    reading = [index for index in range(len(trace.stages)) if maps_of(trace, index)]
+    if not reading:
+        return notice("No stage of this system reads single words; the slider shows its pictures.")
+    at = course[list(steps).index(now)]
+    lines = {f"for {trace.stages[i].size}": ([row[i].evenness for row in course], at[i].evenness) for i in reading}
+    maps = QUANTITIES[maps_of(trace, reading[0])].label
+    even = _chart("How evenly words are read", f"entropy of {maps} over log T; 1 = nothing chosen", lines, steps, now, begins)
+    columns = [f'<div class="ex-course">{even}{_at_step(trace, now, begins)}{_note([HOW])}</div>']
+    gates = np.array([gate for row in course for stage in row for gate in (stage.gates or {}).values()] or [0.0])
+    low, high = np.floor(gates.min() * 10) / 10, np.ceil(gates.max() * 10) / 10
+    for index in reading:
+        size, cells = trace.stages[index].size, ""
+        if at[index].shares:
+            lines = {path: ([row[index].shares[path] for row in course], share) for path, share in at[index].shares.items()}
+            cells += _chart(f"Who answers for {size}", "response gate, mean over places", lines, steps, now, begins)
+        if at[index].gates:
+            cells += _gates(trace, index, steps, course, now, (float(low), float(max(high, low + 0.1))))
+        columns.append(f'<div class="ex-course">{cells}</div>')
+    return f'<div class="ex-courses">{"".join(columns)}</div>'
+
+
+def _at_step(trace: Trace, now: int, begins: int) -> str:
+    """The largest picture that was trained at the marked step, so that it changes beside the slider."""
+    stage = [stage for stage in trace.stages if stage.image is not None][0 if now <= begins else -1]
+    alt = text(f"Generated at step {now:,} at {stage.size} pixels from: {trace.captions[0]}")
+    image = f'<img class="ex-now" src="{data_uri(to_pil(stage.image[0]))}" width="{stage.size}" height="{stage.size}" alt="{alt}">'
+    return f"<h3>Generated at step {now:,} <span>{stage.size} × {stage.size}</span></h3>{image}"
+
+
+def _along(step: int, steps: Sequence[int]) -> float:
+    """Where a step lies between the first and the last, 0 to 1."""
+    return (step - steps[0]) / (steps[-1] - steps[0])
+
+
+def _chart(title: str, unit: str, lines: dict[str, tuple[list[float], float]], steps: Sequence[int], now: int, begins: int) -> str:
+    """Curves from 0 to 1 over the steps; below, each with its number now."""
+    width, height = CHART
+    shade = min(max(_along(begins, steps), 0.0), 1.0) * width
+    curves, keys = "", ""
+    for place, (name, (values, value)) in enumerate(lines.items()):
+        kind = f"ex-line-{name}" if name in ("image", "words", "global") else f"ex-line-{place}"
+        points = " ".join(f"{_along(s, steps) * width:.1f},{(1 - v) * height:.1f}" for s, v in zip(steps, values, strict=True) if v == v)
+        curves += f'<polyline class="{kind}" points="{points}"/>'
+        swatch = f'<svg viewBox="0 0 24 8" aria-hidden="true"><line class="{kind}" x1="0" y1="4" x2="24" y2="4"/></svg>'
+        keys += f"<span>{swatch}{text(name)} <b>{_told(value)}</b></span>"
+    said = text(f"{title}, {unit}, at step {now:,}: " + ", ".join(f"{name} {_told(value)}" for name, (_, value) in lines.items()))
+    marks = "".join(f'<line class="ex-hair" x1="0" x2="{width}" y1="{y * height}" y2="{y * height}"/>' for y in (0, 0.5, 1))
+    cursor = _along(now, steps) * width
+    return (
+        f'<h3>{text(title)} <span>{text(unit)}</span></h3><div class="ex-axes"><i>1</i><i>.5</i><i>0</i>'
+        f'<svg class="ex-chart" viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" aria-label="{said}">'
+        f'<rect class="ex-shade" width="{shade:.1f}" height="{height}"/>{marks}'
+        f'<line class="ex-cursor" x1="{cursor:.1f}" x2="{cursor:.1f}" y1="0" y2="{height}"/>{curves}</svg></div>'
+        f'<p class="ex-span"><span>{steps[0]:,}</span><span>training step</span><span>{steps[-1]:,}</span></p><p class="ex-keys">{keys}</p>'
+    )
+
+
+def _told(value: float) -> str:
+    """A number, or a dash for one that is none: a caption of one word is read neither evenly nor unevenly."""
+    return short(value) if value == value else "–"
+
+
+def _gates(trace: Trace, index: int, steps: Sequence[int], course: Sequence[Sequence[Numbers]], now: int, limits: overlay.Limits) -> str:
+    """The writing gate of each word over the steps, a row a word; each cell is one step."""
+    values = np.array([[row[index].gates[i] for row in course] for i in word_indices(trace)])  # words steps
+    place = list(steps).index(now)
+    names = "".join(f"<span>{text(trace.words[0][i])}</span>" for i in word_indices(trace))
+    shown = "".join(f"<span>{short(value)}</span>" for value in values[:, place])
+    legend = _legend(overlay.legend(QUANTITIES[GATE].label, limits, QUANTITIES[GATE].unit))
+    return (
+        f"<h3>Memory written for {trace.stages[index].size} <span>{_together(_named(GATE))}</span></h3>{legend}"
+        f'<div class="ex-gates"><div>{names}</div><div class="ex-cells"><img alt="" src="{strip([values], limits)}">'
+        f'<i style="left:{place / len(steps):.2%};width:{1 / len(steps):.2%}"></i></div><div>{shown}</div>'
+        f'<p class="ex-span"><span>{steps[0]:,}</span><span>training step</span><span>{steps[-1]:,}</span></p></div>'
+    )
