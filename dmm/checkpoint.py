@@ -101,7 +101,7 @@ def write(
 def write_tensors(path: str | os.PathLike, tensors: dict[str, Tensor], config: ModelConfig, vocab: Vocabulary | None, card: dict) -> None:
     """Write named tensors as ``path/model.safetensors``, atomically. Without a vocabulary the file is kept for a later one to be added.
 
-    Of equal tensors one is stored, and the others are noted under "same": a captioner that was trained on a resting image encoder
+    Of equal tensors one is stored, and the others are noted under "same": a captioner that was trained on a frozen image encoder
     holds a second copy of it.
     """
     tensors, same = _once(tensors)

@@ -93,7 +93,7 @@ class TrainConfig:
     initial_batch: int = 0  # captions a step meanwhile; 0 = as ``batch``
     initial_stages: int = 1  # stages trained in those first steps, from the first
     adversarial_start: int = 0  # step from which discriminators are trained and ask; published: 0
-    frozen_steps: int = 0  # steps after those, in which the 64 px stage rests while the refinements start; published: 0
+    frozen_steps: int = 0  # steps after those, in which the 64 px stage is frozen while the refinements start; published: 0
     lr_end_factor: float = 1.0  # factor on the learning rates that is reached linearly at the end of the run; published: 1
     kl: float = 1.0  # weight of the conditioning KL
     damsm: float = 0.0  # weight of the DAMSM terms
@@ -126,7 +126,7 @@ class TrainConfig:
     log_every: int = 20  # steps between log rows
     unconditional: float = 1.0  # weight of the discriminators' terms without the text in StackGAN++
     colour: float = 0.0  # weight of the colour consistency between the pictures' sizes (StackGAN++); published for birds: 0
-    one_pass: bool = True  # discriminators without batch norm judge all pictures in one pass, with fewer power iterations; published: no
+    one_pass: bool = True  # discriminators without batch norm read all pictures in one pass, with fewer power iterations; published: no
     device: str = "auto"  # "cpu", "cuda" or "auto": cuda where there is one
     compile: bool = False  # gan only: compile the networks' blocks, which takes minutes; on a CPU 0.96 to 1.05 times as fast
     accumulate: int = 1  # equal micro-batches into which a batch is cut to save memory; one optimiser step a batch all the same

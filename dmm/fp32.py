@@ -2,7 +2,7 @@
 
 Under autocast, maps and features come in 16 bits: bf16 keeps 8 of a number's digits, fp16 has none below 6e-8 and none above 65,504. That
 does for convolutions. It does not for a cosine with an epsilon of 1e-8, a sum over a vocabulary, a singular value that divides every
-weight, or a state that a recurrent network hands on forty times.
+weight, or a state that a recurrent network passes on forty times.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ class Pipeline(nn.Module):
         seed: int | Sequence[int] = 0,
         redescribe: bool = True,
     ) -> Trace:
-        """Generate.
+        """Generate pictures of captions.
 
         Args:
             captions: one sentence or several.
@@ -148,7 +148,8 @@ class Pipeline(nn.Module):
         return trace
 
     def fused(self) -> Pipeline:
-        """This pipeline with a generator that generates faster, the same pictures up to rounding (:mod:`dmm.models.kernels.fuse`).
+        """This pipeline with a generator fused for inference, which is faster, with the same pictures up to rounding
+        (:mod:`dmm.models.kernels.fuse`).
 
         It shares the other networks. Its generator is a copy, with the hooks of now, that can neither be trained nor saved.
         """

@@ -1,4 +1,5 @@
-"""Random numbers and textures of a flock: each bird draws from a stream of its own, so what it gets does not depend on its neighbours."""
+"""Random numbers and textures of a flock: each bird draws from a generator of its own, so what it gets does not depend on its
+neighbours."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from dmm.aviary.traits import Bird
 
 
 class BirdRng:
-    """One stream of random numbers for each of B birds, for one purpose."""
+    """One random generator for each of B birds, for one purpose."""
 
     def __init__(self, birds: Sequence[Bird], purpose: str):
         self._rngs = [bird.rng(purpose) for bird in birds]

@@ -58,5 +58,5 @@ class Bird:
     marks: dict[str, str] = field(default_factory=dict)  # HEAD_MARKS -> colour ("crest" too)
 
     def rng(self, purpose: str) -> np.random.Generator:
-        """Random numbers of this bird alone, one independent stream for each purpose ("pose", "background", "captions", ...)."""
+        """Random numbers of this bird alone, one independent generator for each purpose ("pose", "background", "captions", ...)."""
         return np.random.default_rng([self.seed, self.index, zlib.crc32(purpose.encode()), LEVELS.index(self.level)])

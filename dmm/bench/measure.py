@@ -100,7 +100,7 @@ def seconds_of(call: Call, device: torch.device) -> float:
 
 
 def take_turns(paths: Mapping[str, Call], seconds: float, device: torch.device) -> dict[str, float]:
-    """Median seconds a call of each path, in turns until every path has had ``seconds``; each was called before, to warm up."""
+    """Median seconds a call of each path, alternating until every path has had ``seconds``; each was called before, to warm up."""
     taken: dict[str, list[float]] = {name: [] for name in paths}
     while not all(times and sum(times) >= seconds for times in taken.values()):
         for name, call in paths.items():

@@ -68,7 +68,7 @@ def captions_one_by_one() -> Iterator[None]:
 
 
 def plain_config(config: Config) -> Config:
-    """A run in fp32, as its networks are written, that reads its pictures and whose discriminators judge one kind of them at a time."""
+    """A run in fp32, as its networks are written, that reads its pictures and whose discriminators read one kind of them at a time."""
     train = dataclasses.replace(config.train, precision="fp32", one_pass=False, compile=False)
     return dataclasses.replace(config, data=dataclasses.replace(config.data, on_device=False), train=train)
 
@@ -85,6 +85,6 @@ class PlainStep:
                 group["fused"] = None
 
     def update(self, index: int) -> dict[str, float]:
-        """One step of the objective."""
+        """One adversarial step."""
         with captions_one_by_one():
             return self.step.update(index)

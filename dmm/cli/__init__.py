@@ -11,7 +11,7 @@ from dmm.cli import bench, convert, data, evaluate, generate, listing, train
 
 ABOUT = """Train, use and measure DMM-GAN and its family.
 
-Generate with the shipped model:
+Generate a picture with the shipped model:
 
   dmm generate "a small red bird with black wings" --seed 3
 

@@ -23,7 +23,7 @@ def generate(
     save_trace: Annotated[bool, typer.Option("--trace", help="Also write trace.npz: everything the memory did.")] = False,
     device: Device = "auto",
 ) -> None:
-    """Generate captions: writes <nn>-64.png, -128.png, -256.png for each, and prints what STREAM reads back.
+    """Generate pictures of captions: writes <nn>-64.png, -128.png, -256.png for each, and prints what STREAM reads back.
 
     Example: dmm generate "a small red bird with black wings" --seed 3
 

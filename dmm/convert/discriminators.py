@@ -27,11 +27,11 @@ def discriminator_names(parts: Mapping[str, Tensor]) -> Tensors:
 
 
 def _texts(case: Case) -> list[TextTerm]:
-    """The text losses whose reader the case holds, the published choice first."""
+    """The text losses whose network the case holds, the published choice first."""
     terms = system_of(case).texts
     found = [term for term in terms if has_network_of(case, term.kind)]
     if not found:
-        raise ConvertError(f"expected the reader of a text loss ({', '.join(term.kind for term in terms)}) in the case, found none")
+        raise ConvertError(f"expected the network of a text loss ({', '.join(term.kind for term in terms)}) in the case, found none")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The readers that a case's losses go through: stand-ins for the pretrained image networks, the caption decoder, and the text losses."""
+"""Stand-ins of a case's losses for the pretrained image networks, the caption decoder, and the text losses."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def caption_decoder(case: Case, prefix: str) -> CaptionDecoder:
 
 
 def has_network_of(case: Case, kind: str) -> bool:
-    """Does the case hold the reader of that text loss, "stream" or "damsm"?"""
+    """Does the case hold the network of that text loss, "stream" or "damsm"?"""
     return bool(case.below("weights/capcnn/" if kind == "stream" else "weights/imgenc/"))
 
 

@@ -47,7 +47,7 @@ PARTS = {
     "caption_decoder": "captioner.decoder",
     **{f"discriminator{size}": f"discriminators.{i}" for i, size in enumerate(SIZES)},
 }
-ONE_DISCRIMINATOR = ("attngan-dcgan", "dfgan")  # systems that judge the 256 px picture only
+ONE_DISCRIMINATOR = ("attngan-dcgan", "dfgan")  # systems with a discriminator for the 256 px picture only
 NOT_ALIGNED = ("dfgan",)  # whose Inception encoder says so; where nothing is said, PyTorch aligned corners when the weights were published
 START_TOKENS = ("dmmgan",)  # systems whose captions begin with a start token; the others' vocabulary begins with <end>
 WORD_ROWS = ("text_encoder.embedding.weight", "captioner.decoder.embedding.weight")  # one row a word id
@@ -113,7 +113,7 @@ def discriminator_sizes(state: State) -> dict:
 
 
 def stackgan_discriminator_sizes(state: State) -> dict:
-    """StackGAN++ judges with the conditioning code's mean, not with the sentence."""
+    """StackGAN++'s discriminators join the conditioning code's mean, not with the sentence."""
     sizes = discriminator_sizes(state)
     return {"discriminator_width": sizes["discriminator_width"], "condition_dim": sizes["text_dim"]}
 

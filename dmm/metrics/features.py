@@ -1,6 +1,6 @@
 """One pass of many networks over many pictures.
 
-A *extractor* is a function from pictures B 3 S S in [-1, 1] to what it reads there: a tensor B ..., a dict of those (nested as one likes),
+An *extractor* is a function from pictures B 3 S S in [-1, 1] to what it reads there: a tensor B ..., a dict of those (nested as one likes),
 or a list of B strings. :func:`extract` shows each batch to every extractor once and joins what they read; no picture is kept.
 """
 

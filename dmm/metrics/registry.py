@@ -1,7 +1,7 @@
 """Metrics by name: a metric is a function of what networks *read* from pictures, so that pictures are made once for all metrics.
 
 A metric names the extractors it needs (:mod:`dmm.metrics.features`); :func:`dmm.metrics.evaluate` makes every picture once, shows it to
-each extractor that any chosen metric asked for, and hands the features to the metrics.
+each extractor that any chosen metric asked for, and gives the features to the metrics.
 """
 
 from __future__ import annotations

@@ -40,9 +40,9 @@ class SentenceAttention(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(width, width, 1, bias=False)
 
-    def forward(self, image: Tensor, sentence: Tensor) -> Tensor:
-        """Image B C H W, projected sentence B C -> B C H W."""
-        return softmax_over_channels(self.conv(sentence[:, :, None, None] * image))
+    def forward(self, features: Tensor, sentence: Tensor) -> Tensor:
+        """Features B C H W, projected sentence B C -> B C H W."""
+        return softmax_over_channels(self.conv(sentence[:, :, None, None] * features))
 
 
 class SentenceReading(nn.Module):

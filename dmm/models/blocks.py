@@ -24,7 +24,7 @@ FUSE_FROM = 8  # px; on a smaller map, building the 16 sums costs more than the 
 class GLU(nn.Module):
     """Gated linear unit over the channels: first half times the sigmoid of the second half; halves the channels.
 
-    ``F.glu`` only where no gradient is asked for: it generates faster, but its gradient comes in contiguous order, and in a channels-last
+    ``F.glu`` only where no gradient is asked for: it is faster, but its gradient comes in contiguous order, and in a channels-last
     network makes the batch norm and convolution before it many times slower.
     """
 

@@ -20,7 +20,7 @@ class ClozeHead(nn.Module):
     Args:
         vocab_size: words in the vocabulary, special tokens included.
         region_dim: channels of the region features.
-        width: width of the sentence reader and of the attention.
+        width: width of the text encoder and of the attention.
         embedding: numbers in a word embedding.
         dropout: share of the embedding that is dropped in training.
     """

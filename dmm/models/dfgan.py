@@ -175,7 +175,7 @@ class DFGAN(nn.Module):
         eps: Tensor | None = None,
         stages: int | None = None,
     ) -> Trace:
-        """Generate.
+        """Generate pictures.
 
         Args:
             sentence: B D sentence features.

@@ -52,9 +52,9 @@ class PlainStage(nn.Module):
         self.residuals = ResidualBlocks(2 * width, residuals)
         self.up = UpBlock(2 * width, outputs)
 
-    def forward(self, image: Tensor, conditions: Conditions) -> StageTrace:
+    def forward(self, features: Tensor, conditions: Conditions) -> StageTrace:
         """Map B C H W -> a trace with ``hidden`` B outputs 2H 2W and nothing of a memory."""
-        return StageTrace(hidden=self.up(self.residuals(image, doubled=True)))
+        return StageTrace(hidden=self.up(self.residuals(features, doubled=True)))
 
 
 class DMGAN(MultiStage):

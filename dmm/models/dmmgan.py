@@ -43,7 +43,7 @@ class GlobalMemory(nn.Module):
 
     def forward(
         self,
-        image: Tensor,
+        features: Tensor,
         average: Tensor,
         image_slot: Tensor,
         conditions: Conditions,
@@ -54,7 +54,7 @@ class GlobalMemory(nn.Module):
         """Write the slot, ask it, and note everything in the trace.
 
         Args:
-            image: B C H W, the map that asks.
+            features: B C H W, the map that asks.
             average: B C, its average.
             image_slot: B 2C 1, the average projected by the word memory.
             conditions: of which the conditioning code is read.
@@ -69,7 +69,7 @@ class GlobalMemory(nn.Module):
         trace.global_gate = self.writing_gate(code, average)  # B 1 1
         trace.global_memory = self.writing(trace.global_gate, self.code_projection(code), image_slot)  # B 2C 1
         trace.global_key, trace.global_value = key(trace.global_memory), value(trace.global_memory)  # B C 1
-        trace.global_weights = self.addressing(image, trace.global_key)
+        trace.global_weights = self.addressing(features, trace.global_key)
         trace.global_response = self.reading(trace.global_weights, trace.global_value)
         return trace.global_response
 

@@ -42,15 +42,15 @@ class WritingGate(nn.Module):
 
 
 class MemoryWriting(nn.Module):
-    """gate * text + (1 - gate) * image, Eq. 8."""
+    """gate * text + (1 - gate) * features, Eq. 8."""
 
-    def forward(self, gate: Tensor, text: Tensor, image: Tensor) -> Tensor:
-        """Gate B 1 T, projected text B M T, projected image B M 1 -> slots B M T."""
-        return gate * text + (1 - gate) * image
+    def forward(self, gate: Tensor, text: Tensor, features: Tensor) -> Tensor:
+        """Gate B 1 T, projected text B M T, projected features B M 1 -> slots B M T."""
+        return gate * text + (1 - gate) * features
 
 
 class KeyAddressing(nn.Module):
-    """How much every place of the picture asks each slot: softmax over the T slots of key . image, Eq. 4.
+    """How much every place of the picture asks each slot: softmax over the T slots of key . features, Eq. 4.
 
     Args:
         mask_pairing: "right", every sample is masked by its own mask; "published", the published code's tiling, in which sample b at
@@ -66,11 +66,11 @@ class KeyAddressing(nn.Module):
             raise ValueError(f"mask_pairing must be 'right' or 'published', not {mask_pairing!r}")
         self.mask_pairing = mask_pairing
 
-    def forward(self, image: Tensor, key: Tensor, mask: Tensor) -> Tensor:
-        """Image B C H W, key B C T, mask B T (true = not a word; at least one word a row) -> B T H W."""
-        logits = key.transpose(1, 2) @ image.flatten(2)  # B T Q
+    def forward(self, features: Tensor, key: Tensor, mask: Tensor) -> Tensor:
+        """Features B C H W, key B C T, mask B T (true = not a word; at least one word a row) -> B T H W."""
+        logits = key.transpose(1, 2) @ features.flatten(2)  # B T Q
         logits = logits.masked_fill(self.pair(mask, logits.shape[2]), float("-inf"))
-        return logits.softmax(dim=1).unflatten(2, image.shape[2:])
+        return logits.softmax(dim=1).unflatten(2, features.shape[2:])
 
     def pair(self, mask: Tensor, places: int) -> Tensor:
         """Mask B T -> the mask at each of Q places, B T 1 or B T Q."""
@@ -101,11 +101,11 @@ def softmax_over_channels(maps: Tensor) -> Tensor:
 
 
 class GlobalAddressing(nn.Module):
-    """Which channels the single global slot speaks to: softmax over the channels of key * image, at every place."""
+    """Which channels the single global slot speaks to: softmax over the channels of key * features, at every place."""
 
-    def forward(self, image: Tensor, key: Tensor) -> Tensor:
-        """Image B C H W, key B C 1 -> B C H W."""
-        return softmax_over_channels(image * key[:, :, :, None])
+    def forward(self, features: Tensor, key: Tensor) -> Tensor:
+        """Features B C H W, key B C 1 -> B C H W."""
+        return softmax_over_channels(features * key[:, :, :, None])
 
 
 class GlobalReading(nn.Module):
@@ -128,25 +128,25 @@ class ResponseGate(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d((1 + answers) * width, 1 if answers == 1 else 1 + answers, 1)
 
-    def forward(self, image: Tensor, *answers: Tensor) -> Tensor:
-        """Image and answers, each B C H W -> B 1 H W in (0, 1), or B 3 H W that sum to one."""
-        logits = self.conv(torch.cat((image, *answers), dim=1))
+    def forward(self, features: Tensor, *answers: Tensor) -> Tensor:
+        """Features and answers, each B C H W -> B 1 H W in (0, 1), or B 3 H W that sum to one."""
+        logits = self.conv(torch.cat((features, *answers), dim=1))
         return torch.sigmoid(logits) if len(answers) == 1 else softmax_over_channels(logits)
 
 
 class Response(nn.Module):
     """The picture's features with the answers taken in, Eq. 9: a weighted sum by the response gate."""
 
-    def forward(self, gate: Tensor, image: Tensor, *answers: Tensor) -> Tensor:
-        """Gate B 1 H W or B 3 H W; image and answers B C H W -> B C H W."""
+    def forward(self, gate: Tensor, features: Tensor, *answers: Tensor) -> Tensor:
+        """Gate B 1 H W or B 3 H W; features and answers B C H W -> B C H W."""
         if len(answers) == 1:
-            return torch.lerp(image, answers[0], gate)
-        return sum(weight * part for weight, part in zip(gate.split(1, dim=1), (image, *answers), strict=True))
+            return torch.lerp(features, answers[0], gate)
+        return sum(weight * part for weight, part in zip(gate.split(1, dim=1), (features, *answers), strict=True))
 
 
 class Concatenation(nn.Module):
     """The picture's features beside the answer, without a gate: what DM-GAN compares its response gate with, Eq. 6."""
 
-    def forward(self, image: Tensor, answer: Tensor) -> Tensor:
-        """Image and answer B C H W -> B 2C H W, in this order."""
-        return torch.cat((image, answer), dim=1)
+    def forward(self, features: Tensor, answer: Tensor) -> Tensor:
+        """Features and answer B C H W -> B 2C H W, in this order."""
+        return torch.cat((features, answer), dim=1)

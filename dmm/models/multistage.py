@@ -62,7 +62,7 @@ class MultiStage(nn.Module):
     def forward(
         self, sentence: Tensor, words: Tensor | None, mask: Tensor | None, noise: Tensor, eps: Tensor, stages: int | None = None
     ) -> Trace:
-        """Generate.
+        """Generate pictures.
 
         Args:
             sentence: B D sentence features.

@@ -1,11 +1,11 @@
 """The adversarial step of every system: the discriminators, then the generator, then its average (DM-GAN, Eqs. 10-13, and its family's).
 
-Order as published: the generator generates once; each discriminator is updated on those pictures; the generator's loss goes through the
+Order as published: the generator is run once; each discriminator is updated on those pictures; the generator's loss goes through the
 updated discriminators. Which losses these are is the business of :mod:`dmm.training.objectives` and of the recipe's weights. A batch cut
-into micro-batches (``accumulate``) is generated twice, first for the discriminators and then for the generator, so that no more than one
+into micro-batches (``accumulate``) is run twice, first for the discriminators and then for the generator, so that no more than one
 graph is held.
 
-A run of a system with several pictures may begin with the 64 px stage alone (``initial_steps``) and then let it rest while the
+A run of a system with several pictures may begin with the 64 px stage alone (``initial_steps``) and then freeze it while the
 refinements start (``frozen_steps``); both are 0 in the published settings.
 """
 
@@ -98,7 +98,7 @@ def _agree(where: str | Path, found: ModelConfig, recipe: ModelConfig, fields: S
 
 
 class GanStep:
-    """One step of the objective.
+    """One adversarial step.
 
     Args:
         config: the run.
@@ -214,7 +214,7 @@ class GanStep:
         self.generator.train()
         if self.staged:
             for part in (self.generator.conditioning, self.generator.initial, self.generator.heads[0]):
-                part.requires_grad_(0 in stages).train(0 in stages)  # a resting stage keeps its statistics too
+                part.requires_grad_(0 in stages).train(0 in stages)  # a frozen stage keeps its statistics too
         micro_batches, values = self._micro_batches(index), ScalarLog()
         with autocast(self.dtype, self.ranks.device):
             with kept_statistics(self.generator, len(micro_batches) > 1), torch.set_grad_enabled(len(micro_batches) == 1):

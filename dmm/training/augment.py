@@ -1,6 +1,6 @@
 """Small differentiable changes to the pictures that the text losses read.
 
-A frozen reader can be pleased by faint patterns that no eye sees. Pictures that are shifted, blurred and made noisy a little differently
+A frozen network can be satisfied by faint patterns that no eye sees. Pictures that are shifted, blurred and made noisy a little differently
 at every step leave less room for that: the colour itself has to be there. Not in the papers; strength 0 switches it off.
 """
 

@@ -4,7 +4,7 @@ Compiled is how a block is called, nothing else: parameters, buffers, names, che
 (the averaged generator, a pipeline) is not compiled, and a run may go on from a checkpoint that was written without, or the other way
 round. The blocks are the outermost of :data:`BLOCKS` in a network: chains of up blocks, residual blocks and convolutions, where a
 compiler can join normalisation, gates and activations between two convolutions. Every shape is compiled on its own, so a schedule that
-changes the batch or rests a stage compiles anew when it does; memories and attention stay outside, for the number of words changes with
+changes the batch or freezes a stage compiles anew when it does; memories and attention stay outside, for the number of words changes with
 every batch.
 
 On a CPU it does not pay. Whole training steps on one core (AVX2, fp32, batch 4, the size of ``dmmgan-aviary``), measured twice:

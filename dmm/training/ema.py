@@ -1,7 +1,7 @@
-"""The averaged generator, and batch-norm statistics that belong to it.
+"""The exponential moving average (EMA) of the generator, and batch-norm statistics that belong to it.
 
 The published codes average the parameters and keep the batch-norm buffers of the last weights; the averaged network then runs with
-statistics of another network and, early in training, generates mush. :func:`reestimate` measures them anew.
+statistics of another network and, early in training, generates blurred pictures. :func:`reestimate` measures them anew.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class EMA:
 
     @torch.no_grad()
     def update(self, live: nn.Module) -> None:
-        """average = decay * average + (1 - decay) * live."""
+        """ema = decay * ema + (1 - decay) * live."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warm else self.decay
         self.updates += 1
         torch._foreach_lerp_(list(self.network.parameters()), [p.detach() for p in live.parameters()], 1 - decay)

@@ -233,4 +233,6 @@ class _Run:
             )
         vocabulary = self.step.data.vocab.to_json() if hasattr(self.step, "data") else None
         if kept.get("vocabulary") not in (None, vocabulary):
-            raise TrainingError(f"{self.directory}: was begun with another vocabulary; give the data and readers it was begun with")
+            raise TrainingError(
+                f"{self.directory}: was begun with another vocabulary; give the data and the matching run it was begun with"
+            )

@@ -1,10 +1,10 @@
 """Several processes that train as one: the same batch, the same losses, the same weights as a single process, up to rounding.
 
 Every process draws the same global batch: which pictures, how each is cut, captions and noise. Of the pictures it reads its own slice and
-no others (of each piece of a batch that is cut into several; and the mismatching pictures of its slice, in a objective that asks for them),
-generates its slice, and gathers what the losses compare: features of the discriminators' trunks, regions and codes of the readers. Small
-heads then see the whole batch everywhere, so mismatching pairs and contrasts do not depend on the number of processes. Three rules make
-the gradients right:
+no others (of each micro-batch; and the mismatching pictures of its slice, in a objective that asks for them),
+generates its slice, and gathers what the losses compare: features of the discriminators' trunks, regions and embeddings of the image
+encoders. Small heads then see the whole batch everywhere, so mismatching pairs and contrasts do not depend on the number of processes.
+Three rules make the gradients right:
 
 * what is gathered passes back world times the gradient of the own slice, and gradients are averaged over the processes: a part that
   worked on slices ends with the sum over all slices, a part that saw everything with its own gradient;
@@ -15,7 +15,7 @@ What still depends on the number of processes: the random numbers of augmented p
 word masks of a process's other samples on a picture.
 
 Hugging Face Accelerate finds the processes and the devices. Networks are not wrapped for data parallelism: a discriminator is called by
-its parts, rests in turn, and leaves parameters unused, each of which the wrapper forbids.
+its parts, is frozen while the generator is updated, and leaves parameters unused, each of which the wrapper forbids.
 """
 
 from __future__ import annotations
@@ -92,10 +92,10 @@ class Ranks:
         """This process's slice of ``count`` samples.
 
         Raises:
-            ConfigError: they cannot be dealt evenly.
+            ConfigError: they cannot be divided evenly.
         """
         if count % self.world:
-            raise ConfigError(f"a batch (or a piece of one) of {count} cannot be dealt to {self.world} processes; choose a multiple")
+            raise ConfigError(f"a batch (or a micro-batch) of {count} cannot be divided among {self.world} processes; choose a multiple")
         size = count // self.world
         return slice(self.rank * size, (self.rank + 1) * size)
 

@@ -130,7 +130,7 @@ class EncoderStep:
         """Encoders have no trace."""
 
     def evaluate(self) -> dict[str, float]:
-        """Encoders are judged by their losses."""
+        """Encoders are measured by their losses."""
         return {}
 
     def export(self, directory: Path, card: dict) -> None:
@@ -160,7 +160,7 @@ class MatchStep(EncoderStep):
     ``cloze`` names masked words from the picture, ``recall`` from the sentence feature, and ``reconstruct`` re-writes the whole caption
     from it: the features then hold what picture and caption say, not only what tells them from the others of a batch. ``part_colours``,
     where the data set knows them, has the colour of each part named from the picture, and those that the caption gives from the sentence
-    feature, by a linear layer: conditioning augmentation is one too, and a generator generates what it can tell apart. An encoder at rest
+    feature, by a linear layer: conditioning augmentation is one too, and a generator shows what it can tell apart. A frozen encoder
     (``frozen_encoder``, ``frozen_text``) is left out of it.
 
     Args:
@@ -291,7 +291,7 @@ class CaptionStep(EncoderStep):
 
     @torch.no_grad()
     def _maps(self, encoder: nn.Module, whole: bool, versions: int = 2, size: int = 64) -> Tensor:
-        """What the frozen trunk sees in every training picture, augmented in ``versions`` ways, computed once, in turns by all.
+        """What the frozen trunk sees in every training picture, augmented in ``versions`` ways, computed once, each rank its share.
 
         Summaries, V N F; with ``whole``, the maps that they are made from, V N C 8 8 in fp16.
         """

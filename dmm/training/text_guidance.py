@@ -1,4 +1,4 @@
-"""The losses by which frozen readers tell the generator what its picture says: DAMSM, redescription (STREAM), masked words.
+"""Text guidance: losses of frozen networks that compare a generated picture with its caption: DAMSM, redescription (STREAM), masked words.
 
 Each is weighted by the recipe; a weight of 0 leaves it out. The published systems read the last picture only.
 """
@@ -21,7 +21,7 @@ from dmm.training.transfer import to_device
 
 
 class TextGuidance:
-    """Sum over the pictures of each reader's loss.
+    """Mean over the pictures of each frozen network's loss.
 
     Args:
         settings: weights and sharpness.
@@ -32,7 +32,7 @@ class TextGuidance:
         ranks: this process among others.
 
     Raises:
-        ConfigError: a weight whose reader is missing.
+        ConfigError: a weight whose network is missing.
     """
 
     def __init__(

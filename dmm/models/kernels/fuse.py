@@ -1,4 +1,4 @@
-"""Batch norms fused into the layers before them, for generating only.
+"""Batch norms fused into the layers before them, for inference only.
 
 In evaluation mode a batch norm is a fixed scale and shift of each channel, so after a linear layer or a convolution it is one with it:
 
@@ -7,7 +7,7 @@ In evaluation mode a batch norm is a fixed scale and shift of each channel, so a
 Which layer feeds a batch norm is read from the names, which every block here keeps: ``norm`` after ``conv`` or ``linear``, ``norm1`` after
 ``conv1``. The up block's convolution is stored as the 16 sums of its weights (:class:`dmm.models.blocks.UpConv`), and the residual
 block's as the sum of its halves, so that neither is added up again for every picture; wide 3x3 convolutions of large maps take Winograd's
-order (:mod:`dmm.models.kernels.winograd`). Kernels are stored channels last, which a CPU generates with faster (in training it does not).
+order (:mod:`dmm.models.kernels.winograd`). Kernels are stored channels last, which is faster on a CPU (in training it does not).
 
 All modules whose outputs the papers name stay, and so do hooks.
 """
@@ -111,7 +111,7 @@ def fuse_batch_norms(network: nn.Module) -> nn.Module:
 
 
 def _replace(parent: nn.Module) -> None:
-    """Put what generates faster in the places of the modules below ``parent``, with their hooks."""
+    """Put faster modules in the places of the modules below ``parent``, with their hooks."""
     for name, child in list(parent.named_children()):
         faster = _faster(child)
         if faster is None:
@@ -121,7 +121,7 @@ def _replace(parent: nn.Module) -> None:
 
 
 def _faster(module: nn.Module) -> nn.Module | None:
-    """What generates faster in the place of a module whose norms, if it has any, are fused already."""
+    """The faster module in the place of a module whose norms, if it has any, are fused already."""
     if isinstance(module, ResidualBlock) and isinstance(module.norm1, nn.Identity) and isinstance(module.norm2, nn.Identity):
         return FusedResidualBlock(module)
     if isinstance(module, UpConv):

@@ -31,7 +31,7 @@ TAPS, OUTPUTS = 3, 4  # r and m, along each axis
 SIZE = TAPS + OUTPUTS - 1  # n
 POINTS = (0.0, 1.0, -1.0, 2.0, -0.5)  # and infinity
 SMALLEST = 32  # px; smaller maps have too few tiles for the larger kernel to be read
-NARROWEST = 64  # in generating: channels in and out, the smaller of the two; for fewer, moving tiles costs more than it saves
+NARROWEST = 64  # at inference: channels in and out, the smaller of the two; for fewer, moving tiles costs more than it saves
 DENSEST = 50  # in training: products of channels for each tile moved, I O / (I + O); 64 channels to 256 have 51, 96 to 96 have 48
 _PIECE = 2**20  # numbers of transformed tiles that are worked on at once, 4 MiB
 
@@ -228,7 +228,7 @@ class Conv3x3(nn.Conv2d):
 
 
 class TiledConv(nn.Module):
-    """A 3x3 convolution, padding 1, by Winograd's method with its kernel transformed beforehand; for generating in fp32 on a CPU.
+    """A 3x3 convolution, padding 1, by Winograd's method with its kernel transformed beforehand; for inference in fp32 on a CPU.
 
     Args:
         weight: O I 3 3.
