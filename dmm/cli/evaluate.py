@@ -35,20 +35,35 @@ def evaluate(
 
     Example: dmm evaluate dmmgan-aviary --captions 2000 --out assets/results/dmmgan-aviary.json
 
+    `--metrics claims` alone also takes a captioning run: which share of what STREAM says of rendered birds is true.
+
     Example: dmm evaluate dmmgan-aviary --metrics memory --captions 200
+
+    Example: dmm evaluate runs/aviary-caption --metrics claims
     """
+    from dmm.checkpoint import held_parts, read
     from dmm.config import ConfigError
-    from dmm.images import write_atomic
     from dmm.metrics import METRICS
     from dmm.metrics import evaluate as measure
+    from dmm.metrics.claims import evaluate_captioner
     from dmm.pipeline import CaptionError
 
     chosen = tuple(metrics.split(",")) if metrics else METRICS
     try:
+        if chosen == ("claims",) and "generator" not in held_parts(read(model)[0]):
+            _record(evaluate_captioner(model, captions, seed, command=command_line(), progress=sys.stderr.isatty()), out)
+            return
         pipe = load_fast(model, device)
         result = measure(pipe, captions, seed, chosen, judge=judge, sheet=sheet, command=command_line(), progress=sys.stderr.isatty())
     except CaptionError as error:
         raise ConfigError(f"{model}: trained on other words than those of Aviary's birds, which are what is measured") from error
+    _record(result, out)
+
+
+def _record(result: dict, out: Path | None) -> None:
+    """Print figures as JSON, and write them to ``out``."""
+    from dmm.images import write_atomic
+
     text = json.dumps(result, indent=1)
     if out:
         write_atomic(out, text.encode() + b"\n")

@@ -10,17 +10,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
+from dmm.aviary.cache import AviaryCache
 from dmm.aviary.factors import HEAD_PARTS
 from dmm.aviary.grammar import in_sight, read_slots
 from dmm.aviary.traits import COLOURED_PARTS, COLOURS, Bird
+from dmm.checkpoint import load_parts
+from dmm.images import to_float
 from dmm.metrics.attributes import PARTS
 from dmm.metrics.registry import register_metric
 
 Slots = Mapping[str, Sequence[str]]
+PROTOCOL = (
+    "colours that STREAM's sentences (greedy, the checkpoint's own captioner) give to slots, both parsed by the Aviary "
+    "grammar. rendered: true if the bird has the colour there (a head: in crown, forehead and nape; a body: first colour of "
+    "the back, further ones anywhere in sight; marks and patterns: their own; a mark that is not there is false). generated: "
+    "true if the caption gives the slot that colour, false if it gives another, unknown where it is silent. judged: seven "
+    "parts, against the judge's first choice, or first k for k colours. Floors: the same sentences against the bird or "
+    "caption of another species, parts only. 95 % intervals: 1,000 bootstrap draws of sentences."
+)
 
 
 @dataclass(frozen=True)
@@ -129,9 +142,20 @@ def summary(sentences: Sequence[Sequence[Claim]]) -> dict:
     }
 
 
-def _of_judge(said: Sequence[Slots], features: Mapping[str, Tensor]) -> dict:
+def _of_judge(said: Sequence[Slots], predictions: Mapping[str, Tensor]) -> dict:
     """Share of the claims of seven parts that the judge's logits, N 11 for each part, confirm."""
-    return share_true([claims_of_judge(slots, {part: features[part][i] for part in PARTS}) for i, slots in enumerate(said)])
+    return share_true([claims_of_judge(slots, {part: predictions[part][i] for part in PARTS}) for i, slots in enumerate(said)])
+
+
+def _rendered(sentences: Sequence[str], birds: Sequence[Bird], shuffle: Sequence[int]) -> dict:
+    """The figures of rendered birds, and the floor: the same sentences against birds of another species, parts only."""
+    said = [read_slots(text) for text in sentences]
+    other = [birds[i] for i in shuffle]
+    return {
+        "rendered": summary([claims_of_bird(slots, bird) for slots, bird in zip(said, birds, strict=True)])
+        | {"distinct_sentences": len(set(sentences))},
+        "rendered_floor_shuffled": share_true([claims_of_bird(slots, bird) for slots, bird in zip(said, other, strict=True)], _of_part),
+    }
 
 
 @register_metric("claims", needs=("redescription", "judge"))
@@ -140,31 +164,66 @@ def claims(evaluation) -> dict:
     wanted, shuffle = [caption.slots for caption in evaluation.captions], evaluation.shuffle.tolist()
     birds, result = [evaluation.birds.bird(i) for i in range(len(wanted))], {}
     for size, sentences in evaluation.generated["redescription"].items():
-        generated = [read_slots(text) for text in sentences]
-        rendered = [read_slots(text) for text in evaluation.rendered["redescription"][size]]
-        result[str(size)] = {
-            "rendered": summary([claims_of_bird(slots, bird) for slots, bird in zip(rendered, birds, strict=True)])
-            | {"distinct_sentences": len(set(evaluation.rendered["redescription"][size]))},
-            "rendered_floor_shuffled": share_true(
-                [claims_of_bird(slots, birds[i]) for slots, i in zip(rendered, shuffle, strict=True)], _of_part
-            ),
+        generated, seen = [read_slots(text) for text in sentences], evaluation.rendered["redescription"][size]
+        other = [wanted[i] for i in shuffle]
+        result[str(size)] = _rendered(seen, birds, shuffle) | {
             "generated": summary([claims_of_caption(slots, caption) for slots, caption in zip(generated, wanted, strict=True)])
             | {"distinct_sentences": len(set(sentences))},
             "generated_floor_shuffled": share_true(
-                [claims_of_caption(slots, wanted[i]) for slots, i in zip(generated, shuffle, strict=True)], _of_part
+                [claims_of_caption(slots, caption) for slots, caption in zip(generated, other, strict=True)], _of_part
             ),
         }
         if size in evaluation.generated["judge"]:
             result[str(size)]["generated"]["judged"] = _of_judge(generated, evaluation.generated["judge"][size]["logits"])
-            result[str(size)]["rendered"]["judged"] = _of_judge(rendered, evaluation.rendered["judge"][size]["logits"])
+            result[str(size)]["rendered"]["judged"] = _of_judge(
+                [read_slots(text) for text in seen], evaluation.rendered["judge"][size]["logits"]
+            )
+    return {"by_size": result, "protocol": PROTOCOL}
+
+
+@torch.no_grad()
+def evaluate_captioner(
+    name: str | Path,
+    count: int = 2000,
+    seed: int = 100,
+    level: str = "garden",
+    size: int = 64,
+    cache: str | Path = ".cache/aviary",
+    command: str = "",
+    batch: int = 64,
+    progress: bool = True,
+) -> dict:
+    """The record of a checkpoint that has a captioner and no generator, such as a captioning run: rendered birds of unseen species alone.
+
+    Args:
+        name: of the checkpoint.
+        count: birds.
+        seed: of the floor's shuffle.
+        level: "garden" or "world".
+        size: side of the pictures, px.
+        cache: where rendered birds are kept; rendered on first use.
+        command: the command line that was typed.
+        batch: pictures at a time.
+        progress: bars on stderr.
+
+    Raises:
+        CheckpointError: no captioner, or a file that cannot be used.
+    """
+    from dmm.metrics.evaluation import rounded, shuffled
+
+    parts, _, vocab = load_parts(name, ("captioner",))
+    cached = AviaryCache.open(cache, count, 0, level, "test", (size,), progress)
+    birds = [cached.bird(i) for i in range(count)]
+    sentences: list[str] = []
+    for start in tqdm(range(0, count, batch), "rendered", disable=not progress):
+        pictures = to_float(cached.images(size, range(start, min(start + batch, count))))
+        sentences += parts["captioner"].sentences(pictures, vocab)
+    shuffle = shuffled(torch.tensor([bird.species for bird in birds]), seed).tolist()
     return {
-        "by_size": result,
-        "protocol": (
-            "colours that STREAM's sentences (greedy, the checkpoint's own captioner) give to slots, both parsed by the Aviary grammar. "
-            "rendered: true if the bird has the colour there (a head: in crown, forehead and nape; a body: first colour of the back, "
-            "further ones anywhere in sight; marks and patterns: their own; a mark that is not there is false). generated: true if the "
-            "caption gives the slot that colour, false if it gives another, unknown where it is silent; judged: seven parts, against the "
-            "judge's first choice, or first k for k colours. Floors: the same sentences against the bird or caption of another species, "
-            "parts only. 95 % intervals: 1,000 bootstrap draws of sentences."
-        ),
+        "checkpoint": str(name),
+        "command": command,
+        "n": count,
+        "split": f"Aviary {level}, birds 0 to {count - 1} of the 50 unseen species (data seed 0)",
+        "seed": seed,
+        "metrics": {"claims": {"by_size": {str(size): rounded(_rendered(sentences, birds, shuffle))}, "protocol": PROTOCOL}},
     }

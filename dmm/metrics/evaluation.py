@@ -189,15 +189,15 @@ def evaluate(
         "noise": f"sample i draws z and eps from seed {seed} + i; no truncation",
         "seed": seed,
         "judge": _describe(judge_network),
-        "metrics": {name: _rounded(get_metric(name).compute(evaluation)) for name in metrics},
+        "metrics": {name: rounded(get_metric(name).compute(evaluation)) for name in metrics},
         "seconds": round(time.monotonic() - began),
     }
 
 
-def _rounded(value):
+def rounded(value):
     """Four decimals of every figure: more than N allows to tell apart."""
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
+        return {key: rounded(item) for key, item in value.items()}
     return round(value, 4) if isinstance(value, float) else value
 
 

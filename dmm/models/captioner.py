@@ -13,47 +13,68 @@ from torch import Tensor, nn
 from dmm.fp32 import in_fp32
 
 REGIONS = 64  # places of an encoder's 8x8 regions
+VIEWS = 16  # what a decoder that attends can attend to
 
 
 class RegionAttention(nn.Module):
-    """What a state of the decoder finds in the regions: cross-attention, and a layer that joins both.
+    """What a state of the decoder finds in the picture: views of its regions, attention over them, and a layer that joins both.
+
+    A view is a learned place to look at (a softmax over the regions) with a linear map of its own of what is there. Attending to a dozen
+    views instead of 64 places is cheap at every word, and where a data set knows parts, each of the first views can be taught one.
 
     Args:
         hidden: numbers in a state.
         inputs: channels of a region.
-        heads: of the attention, each ``width`` wide.
-        width: numbers in a head's keys and values.
+        heads: of the attention.
+        width: numbers in a view, and in a head's keys and values.
     """
 
-    def __init__(self, hidden: int, inputs: int, heads: int, width: int = 32):
+    def __init__(self, hidden: int, inputs: int, heads: int, width: int = 64):
         super().__init__()
         self.heads, inner = heads, heads * width
-        self.query = nn.Linear(hidden, inner)
-        self.memory = nn.Conv1d(inputs, 2 * inner, 1)  # keys and values of each region
-        self.positions = nn.Parameter(0.1 * torch.randn(1, 2 * inner, REGIONS))
-        self.join = nn.Sequential(nn.Linear(hidden + inner, hidden), nn.GELU(), nn.Linear(hidden, hidden))
+        self.look = nn.Conv1d(inputs, VIEWS, 1)
+        self.places = nn.Parameter(torch.zeros(1, VIEWS, REGIONS))
+        self.views = nn.Parameter(torch.randn(VIEWS, inputs, width) * inputs**-0.5)
+        self.query = nn.Linear(hidden + inputs, inner)
+        self.memory = nn.Linear(width, 2 * inner)  # keys and values of each view
+        self.names = nn.Parameter(0.3 * torch.randn(1, VIEWS, 2 * inner))  # added to them: which view it is
+        self.join = nn.Sequential(nn.Linear(hidden + inputs + inner + heads * VIEWS, hidden), nn.GELU(), nn.Linear(hidden, hidden))
 
     def read(self, regions: Tensor) -> tuple[Tensor, Tensor]:
-        """Regions B D 8 8 -> keys and values, B heads 64 width each.
+        """Regions B D 8 8 -> views B V width, and where each looks, B V 64.
 
         Raises:
             ValueError: another number of regions.
         """
         if regions.shape[2] * regions.shape[3] != REGIONS:
             raise ValueError(f"model.caption_attention: expected 8x8 regions, found {regions.shape[2]}x{regions.shape[3]}")
-        keys, values = (self.memory(regions.flatten(2)) + self.positions).unflatten(1, (2, self.heads, -1)).unbind(1)
-        return keys.transpose(2, 3), values.transpose(2, 3)
+        places = regions.flatten(2)  # B D 64
+        where = (self.look(places) + self.places).softmax(2)  # B V 64
+        return torch.einsum("bvd,vdw->bvw", where @ places.transpose(1, 2), self.views), where
 
-    def weights(self, states: Tensor, keys: Tensor) -> Tensor:
-        """States B T hidden -> where each head looks, B heads T 64; rows sum to one."""
-        query = self.query(states).unflatten(2, (self.heads, -1)).transpose(1, 2)  # B heads T width
-        return (query @ keys.transpose(2, 3) / query.shape[3] ** 0.5).softmax(3)
+    def scores(self, asking: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
+        """B T hidden+inputs, views B V width -> how well each view fits, B heads T V, and values B heads V width."""
+        keys, values = (self.memory(views) + self.names).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        query = self.query(asking).unflatten(2, (self.heads, -1)).transpose(1, 2)  # B heads T width
+        return query @ keys.transpose(2, 3) / query.shape[3] ** 0.5, values
 
-    def forward(self, states: Tensor, memory: tuple[Tensor, Tensor]) -> Tensor:
-        """States B T hidden -> states that know what the picture shows where they looked, B T hidden."""
-        keys, values = memory
-        found = self.weights(states, keys) @ values  # B heads T width
-        return states + self.join(torch.cat((states, found.transpose(1, 2).flatten(2)), dim=2))
+    def forward(self, states: Tensor, words: Tensor, views: Tensor) -> Tensor:
+        """States that know what the picture shows where they looked.
+
+        The scores themselves go on too: which view fits "red" says which part may be named next.
+
+        Args:
+            states: B T hidden of the LSTM.
+            words: B T inputs that the LSTM has just read.
+            views: B V width.
+
+        Returns:
+            B T hidden.
+        """
+        asking = torch.cat((states, words), dim=2)
+        scores, values = self.scores(asking, views)
+        found = (scores.softmax(3) @ values).transpose(1, 2).flatten(2)  # B T heads*width
+        return states + self.join(torch.cat((asking, found, scores.transpose(1, 2).flatten(2)), dim=2))
 
 
 class CaptionDecoder(nn.Module):
@@ -93,26 +114,31 @@ class CaptionDecoder(nn.Module):
         """
         steps = int(lengths.max())
         inputs = torch.cat((features[:, None], self.embedding(captions[:, : steps - 1])), dim=1)  # B T E
-        return self._logits(self.lstm(inputs)[0], self._memory(regions))
+        return self._logits(self.lstm(inputs)[0], inputs, self.views(regions))
 
-    def _memory(self, regions: Tensor | None) -> tuple[Tensor, Tensor] | None:
+    def views(self, regions: Tensor | None) -> Tensor | None:
+        """What the decoder can attend to in the regions B E 8 8: B V width; None if it does not attend.
+
+        Raises:
+            ValueError: no regions for a decoder that attends to them.
+        """
         if self.attention is None:
             return None
         if regions is None:
             raise ValueError("model.caption_attention: expected an image encoder with regions ('small'), found none")
-        return self.attention.read(regions)
+        return self.attention.read(regions)[0]
 
-    def _logits(self, states: Tensor, memory: tuple[Tensor, Tensor] | None) -> Tensor:
-        """LSTM states B T H -> logits B T V."""
-        return self.linear(states if memory is None else self.attention(states, memory))
+    def _logits(self, states: Tensor, inputs: Tensor, views: Tensor | None) -> Tensor:
+        """LSTM states B T H and inputs B T E -> logits B T V."""
+        return self.linear(states if views is None else self.attention(states, inputs, views))
 
     @torch.no_grad()
     def greedy(self, features: Tensor, steps: int = 20, regions: Tensor | None = None) -> Tensor:
         """The likeliest token at every step, B steps; does not stop at the end token. Arguments as of :meth:`forward`."""
-        inputs, state, ids, memory = features[:, None], None, [], self._memory(regions)
+        inputs, state, ids, views = features[:, None], None, [], self.views(regions)
         for _ in range(steps):
             hidden, state = self.lstm(inputs, state)
-            token = self._logits(hidden, memory)[:, 0].argmax(1)
+            token = self._logits(hidden, inputs, views)[:, 0].argmax(1)
             ids.append(token)
             inputs = self.embedding(token)[:, None]
         return torch.stack(ids, dim=1)

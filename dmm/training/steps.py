@@ -279,7 +279,9 @@ class CaptionStep(EncoderStep):
             captioner = build("captioner", config.model, data.vocab)
         networks: dict[str, nn.Module] = {"captioner": captioner}
         if config.train.part_colours:
-            networks["seen_colours"] = nn.Linear(config.model.caption_embedding, len(COLOURED_PARTS) * len(COLOURS))
+            attention, code = captioner.decoder.attention, config.model.caption_embedding
+            shape = (code, len(COLOURED_PARTS) * len(COLOURS)) if attention is None else (attention.memory.in_features, len(COLOURS))
+            networks["seen_colours"] = nn.Linear(*shape)
         self.reads_pictures = not config.train.frozen_encoder
         super().__init__(config, data, networks, ("captioner",))
         self.maps = None
@@ -332,7 +334,9 @@ class CaptionStep(EncoderStep):
             terms["content"] = self.config.train.content * F.cross_entropy(logits[content], targets[content])
             self.seen["content_accuracy"] = (logits[content].argmax(1) == targets[content]).float().mean()
         if self.config.train.part_colours:
-            seen = self.networks["seen_colours"](code).unflatten(1, (len(COLOURED_PARTS), len(COLOURS)))  # B P K
+            views = captioner.decoder.views(regions)  # B V width; a view for each part, then some without
+            seen = self.networks["seen_colours"](code if views is None else views[:, : len(COLOURED_PARTS)])
+            seen = seen.reshape(len(seen), len(COLOURED_PARTS), len(COLOURS))
             truth = self.data.part_colours(batch.indices).to(seen.device)
             terms["part_colours"] = self.config.train.part_colours * F.cross_entropy(seen.flatten(0, 1), truth.flatten(0, 1))
             self.seen["colour_accuracy"] = (seen.argmax(2) == truth.argmax(2)).float().mean()

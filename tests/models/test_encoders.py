@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dmm.data.vocab import Vocabulary
-from dmm.models.captioner import CaptionDecoder, Captioner
+from dmm.models.captioner import VIEWS, CaptionDecoder, Captioner
 from dmm.models.cloze import ClozeHead
 from dmm.models.image_encoder import SmallImageEncoder, resize
 from dmm.models.text_encoder import TextEncoder
@@ -82,10 +82,11 @@ def test_a_decoder_that_attends_sees_the_regions_at_every_word_and_knows_their_p
         (gradient,) = torch.autograd.grad(logits[0, word].square().sum(), regions, retain_graph=True)
         assert gradient[0].abs().sum() > 0 and gradient[1].abs().sum() == 0
     assert (decoder(features, captions, lengths, regions.flip(3)) - logits).abs().max() > 1e-4
-    keys, _ = decoder.attention.read(regions)
-    weights = decoder.attention.weights(torch.randn(2, 6, 7), keys)
-    assert weights.shape == (2, 2, 6, 64)
-    torch.testing.assert_close(weights.sum(3), torch.ones(2, 2, 6))
+    views, where = decoder.attention.read(regions)
+    assert views.shape == (2, VIEWS, 64) and where.shape == (2, VIEWS, 64)
+    torch.testing.assert_close(where.sum(2), torch.ones(2, VIEWS))
+    scores, values = decoder.attention.scores(torch.randn(2, 6, 7 + 5), views)
+    assert scores.shape == (2, 2, 6, VIEWS) and values.shape == (2, 2, VIEWS, 64)
 
 
 def test_a_decoder_that_attends_needs_8x8_regions():
