@@ -33,7 +33,7 @@ class RegionAttention(nn.Module):
         super().__init__()
         self.heads, inner = heads, heads * width
         self.look = nn.Conv1d(inputs, VIEWS, 1)
-        self.places = nn.Parameter(torch.zeros(1, VIEWS, REGIONS))
+        self.places = nn.Parameter(0.1 * torch.randn(1, VIEWS, REGIONS))
         self.views = nn.Parameter(torch.randn(VIEWS, inputs, width) * inputs**-0.5)
         self.query = nn.Linear(hidden + inputs, inner)
         self.memory = nn.Linear(width, 2 * inner)  # keys and values of each view

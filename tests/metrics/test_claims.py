@@ -1,15 +1,22 @@
 """True and false claims by hand, and the captions themselves, which say nothing untrue."""
 
 import dataclasses
+import json
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
-from dmm.aviary.grammar import captions, read_slots
+from dmm.aviary.grammar import AVIARY_VOCABULARY, captions, read_slots
 from dmm.aviary.species import bird
 from dmm.aviary.traits import COLOURED_PARTS, COLOURS
+from dmm.checkpoint import build, write
+from dmm.cli import app
+from dmm.config import ModelConfig
+from dmm.data.vocab import Vocabulary
 from dmm.metrics.attributes import PARTS
 from dmm.metrics.claims import Claim, bootstrap, claims_of_bird, claims_of_caption, claims_of_judge, share_true, summary
+from dmm.models.captioner import Captioner
 
 
 @pytest.fixture
@@ -94,3 +101,21 @@ def test_the_interval_holds_the_share_and_narrows():
 
     assert 0.015 < width(2000) < width(100) < 0.25
     assert bootstrap(torch.ones(9), torch.ones(9)) == [1, 1] and bootstrap(torch.zeros(3), torch.zeros(3)) is None
+
+
+def test_a_captioning_run_is_measured_on_rendered_birds_alone(tmp_path, monkeypatch):
+    """A captioner that always says the same: what is true of twelve birds can be counted."""
+    monkeypatch.chdir(tmp_path)
+    vocab = Vocabulary(AVIARY_VOCABULARY())
+    config = ModelConfig(encoder_width=2, encoder_size=32, caption_embedding=4, caption_hidden=4)
+    captioner = build("captioner", config, vocab)
+    write("run", {"captioner": captioner}, config, vocab, {})
+    monkeypatch.setattr(Captioner, "sentences", lambda self, images, vocab: ["a bird with a white belly and red wings"] * len(images))
+    result = CliRunner().invoke(app, ["evaluate", "run", "--captions", "12", "--metrics", "claims", "--out", "claims.json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "claims.json").read_text())
+    figures, birds = found["metrics"]["claims"]["by_size"]["64"], [bird(i, 0, "garden", "test") for i in range(12)]
+    true = sum(("white" in b.colours["belly"]) + ("red" in b.colours["wing"]) for b in birds)
+    assert figures["rendered"]["parts"]["true"] == pytest.approx(true / 24, abs=1e-4) and figures["rendered"]["parts"]["claims"] == 24
+    assert (figures["rendered"]["claims_a_sentence"], figures["rendered"]["distinct_sentences"], found["n"]) == (2, 1, 12)
+    assert CliRunner().invoke(app, ["evaluate", "run", "--metrics", "fid"]).exit_code == 2
