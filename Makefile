@@ -32,10 +32,12 @@ app: .venv/installed-app  ## serve the explorer on http://HOST:PORT
 test: .venv/installed-test  ## lint, unit, notebook and browser tests
 	@.venv/bin/python tests/chromium.py
 	.venv/bin/python -m ruff check .
+	.venv/bin/python -m ruff format --check .
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest $(PYTEST_FLAGS)
 
-lint: .venv/installed-test  ## ruff, without changing anything
+lint: .venv/installed-test  ## ruff's checks and layout, without changing anything
 	.venv/bin/python -m ruff check .
+	.venv/bin/python -m ruff format --check .
 
 format: .venv/installed-test  ## let ruff sort imports and lay out the code
 	.venv/bin/python -m ruff check --fix .

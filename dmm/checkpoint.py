@@ -25,7 +25,6 @@ from dmm.models.cloze import ClozeHead
 from dmm.models.image_encoder import create_caption_encoder, create_image_encoder
 from dmm.models.registry import create_model
 from dmm.models.text_encoder import TextEncoder
-from dmm.pipeline import Pipeline
 
 FORMAT = "dmm-gan-explorer/1"
 FILE = "model.safetensors"
@@ -136,8 +135,8 @@ def digest(metadata: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
-def save(pipeline: Pipeline, path: str | os.PathLike, half: bool = True) -> None:
-    """Write a pipeline so that :func:`load` gives it back.
+def save(pipeline, path: str | os.PathLike, half: bool = True) -> None:
+    """Write a :class:`dmm.pipeline.Pipeline` so that :func:`dmm.pipeline.load` gives it back.
 
     Raises:
         ValueError: a fused pipeline, whose generator no longer has the published weights.
@@ -270,21 +269,3 @@ def load_parts(name: str | os.PathLike, parts: tuple[str, ...]) -> tuple[dict[st
     if absent:
         raise CheckpointError(f"{name}: expected {', '.join(parts)}, found {', '.join(sorted(held))}")
     return {part: fill(part, config, vocab, tensors, name).eval() for part in parts}, config, vocab
-
-
-def load(name: str | os.PathLike = "dmmgan-aviary", device: str | torch.device = "cpu") -> Pipeline:
-    """A ready pipeline: ``load("dmmgan-aviary")("a small red bird", seed=3)``.
-
-    Args:
-        name: a folder under assets/checkpoints, or the path of a folder or file.
-
-    Raises:
-        CheckpointError: nothing there, or a file that cannot be used.
-    """
-    tensors, config, vocab, card = read(name)
-    held = held_parts(tensors)
-    if not {"generator", "text_encoder"} <= held:
-        raise CheckpointError(f"{name}: expected a generator and a text encoder, found {', '.join(sorted(held)) or 'neither'}")
-    networks = {part: fill(part, config, vocab, tensors, name) for part in PARTS if part in held}
-    label = Path(name).name if not Path(name).is_file() else Path(name).parent.name
-    return Pipeline(config, vocab, name=label, card=card, **networks).to(device)

@@ -2,18 +2,13 @@
 
 Every sample draws its own noise from its own seed, so the picture of a caption does not depend on the batch it was generated in.
 
-``save_pretrained``, ``from_pretrained`` and ``push_to_hub`` behave as those of ``huggingface_hub.PyTorchModelHubMixin`` do. They are
-written out here because the mixin keeps a second copy of the config beside the weights, falls back to pickled ones, and has to be imported
-with the class, which takes longer than loading a checkpoint.
+Weights are read by :mod:`dmm.checkpoint`, the Hub and the model card are in :mod:`dmm.hub`; both are imported when they are used.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -180,17 +175,17 @@ class Pipeline(nn.Module):
         Args:
             save_directory: the folder.
             repo_id: "user/name" on the Hub; by default the folder's name.
-            push_to_hub: also upload it; ``push`` is then handed to :meth:`push_to_hub`.
+            push_to_hub: also upload it; ``push`` is then given to :meth:`push_to_hub`.
             half: write floats as fp16, in half the space and with other pixels.
 
         Returns:
             the commit's address if it was uploaded.
         """
-        from dmm.checkpoint import save
+        from dmm import checkpoint
         from dmm.images import write_atomic
 
         folder = Path(save_directory)
-        save(self, folder, half)
+        checkpoint.save(self, folder, half)
         if not (folder / "README.md").exists():
             write_atomic(folder / "README.md", self.model_card(folder.name).encode())
         return self.push_to_hub(repo_id or folder.name, **push) if push_to_hub else None
@@ -200,106 +195,53 @@ class Pipeline(nn.Module):
         """A ready pipeline from a folder, a shipped name, or "user/name" on the Hub.
 
         Args:
-            name: what :func:`dmm.checkpoint.load` takes; a repository of the Hub if there is no such folder.
+            name: what :func:`load` takes; a repository of the Hub if there is no such folder.
             device: where it shall be.
             download: as of ``huggingface_hub.hf_hub_download``: revision, token, cache_dir, force_download, local_files_only.
 
         Raises:
             CheckpointError: nothing there, or a file that cannot be used.
         """
-        from dmm.checkpoint import FILE, CheckpointError, load, locate
+        from dmm import hub
 
-        try:
-            locate(name)
-        except CheckpointError:
-            if Path(name).exists() or str(name).count("/") != 1 or str(name).startswith((".", "/", "~")):
-                raise
-            from huggingface_hub import hf_hub_download  # only who downloads pays for the import
-            from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+        return load(hub.find(name, **download), device)
 
-            try:
-                name = hf_hub_download(str(name), FILE, **download)
-            except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-                raise CheckpointError(
-                    f"{name}: no folder, and not to be had from the Hub ({' '.join(str(error).split())[:200]})"
-                ) from error
-        return load(name, device)
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        commit_message: str = "Upload a pipeline",
-        private: bool | None = None,
-        token: str | None = None,
-        branch: str | None = None,
-        create_pr: bool | None = None,
-    ) -> str:
+    def push_to_hub(self, repo_id: str, **options) -> str:
         """Upload weights and model card to a repository of the user, made if need be; returns the commit's address.
 
         Args:
             repo_id: "user/name".
-            token: of the user; by default the one that ``hf auth login`` stored.
+            options: as of :func:`dmm.hub.upload`: commit_message, private, token, branch, create_pr.
         """
-        from huggingface_hub import HfApi
+        from dmm import hub
 
-        api = HfApi(token=token)
-        repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
-        with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(Path(folder) / repo_id.rpartition("/")[2])
-            return api.upload_folder(
-                repo_id=repo_id,
-                folder_path=Path(folder) / repo_id.rpartition("/")[2],
-                commit_message=commit_message,
-                revision=branch,
-                create_pr=create_pr,
-            )
+        return hub.upload(self, repo_id, **options)
 
     def model_card(self, name: str = "") -> str:
-        """What is known of this pipeline, as Markdown: system, sizes, measured figures (assets/results/<name>.json), training."""
-        from dmm.checkpoint import assets
-        from dmm.models.registry import find_model
+        """What is known of this pipeline, as Markdown; see :func:`dmm.hub.model_card`."""
+        from dmm import hub
 
-        entry, config = find_model(self.config.system), self.config
-        millions = {part: sum(p.numel() for p in net.parameters()) / 1e6 for part, net in self.named_children()}
-        title = name or self.name or config.system
-        results = assets() / "results" / f"{self.name or title}.json"
-        lines = [
-            "---",
-            "library_name: dmm-gan-explorer",
-            "pipeline_tag: text-to-image",
-            f"tags: [{config.system}, text-to-image, gan]",
-            "---",
-        ]
-        lines += [f"# {title}", "", f"{config.system} ({entry.paper}): adds, {entry.adds}.", ""]
-        lines += [f"- {part}: {count:.1f} million parameters" for part, count in millions.items()]
-        lines += [f"- vocabulary: {len(self.vocab)} ids, convention {self.vocab.convention}", ""]
-        lines += [
-            "```python",
-            "from dmm.pipeline import Pipeline",
-            f'Pipeline.from_pretrained("{title}")("a small red bird", seed=3)',
-            "```",
-        ]
-        lines += ["", "## Measured", "", *(_measured(json.loads(results.read_text())) if results.is_file() else ["Nothing yet."])]
-        lines += ["", "## Training", "", "```json", json.dumps(self.card, indent=1), "```", "", "## Config", "", "```json"]
-        return "\n".join([*lines, json.dumps(dataclasses.asdict(config), indent=1), "```", ""])
+        return hub.model_card(self, name)
 
 
-def _measured(results: dict) -> list[str]:
-    """The table of a file of ``dmm evaluate``: each metric's first figure, with ceiling and floor."""
-    lines = [f"`{results['command']}`: {results['n']} captions. {results['split']}; {results['noise']}.", ""]
-    columns = ("generated", "ceiling_rendered", "floor_shuffled")
-    lines += ["| metric | generated | rendered (ceiling) | shuffled (floor) |", "|---|---|---|---|"]
-    for metric, found in results["metrics"].items():
-        rows = {metric: found} if "generated" in found else {}
-        rows |= {f"{metric}, {size} px": row for size, row in found.get("by_size", {}).items()}
-        lines += [f"| {label} | {' | '.join(_figure(row.get(column)) for column in columns)} |" for label, row in rows.items()]
-    return lines
+def load(name: str | os.PathLike = "dmmgan-aviary", device: str | torch.device = "cpu") -> Pipeline:
+    """A ready pipeline: ``load("dmmgan-aviary")("a small red bird", seed=3)``.
 
+    Args:
+        name: a folder under assets/checkpoints, or the path of a folder or file.
 
-def _figure(value) -> str:
-    value = next(iter(value.values())) if isinstance(value, dict) else value
-    return "" if value is None else f"{value:.3f}"
+    Raises:
+        CheckpointError: nothing there, or a file that cannot be used.
+    """
+    from dmm import checkpoint
+
+    tensors, config, vocab, card = checkpoint.read(name)
+    held = checkpoint.held_parts(tensors)
+    if not {"generator", "text_encoder"} <= held:
+        raise checkpoint.CheckpointError(f"{name}: expected a generator and a text encoder, found {', '.join(sorted(held)) or 'neither'}")
+    networks = {part: checkpoint.fill(part, config, vocab, tensors, name) for part in checkpoint.PARTS if part in held}
+    label = Path(name).name if not Path(name).is_file() else Path(name).parent.name
+    return Pipeline(config, vocab, name=label, card=card, **networks).to(device)
 
 
 def truncate(normal: Tensor, limit: float) -> Tensor:

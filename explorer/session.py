@@ -44,7 +44,7 @@ class Session:
         names: checkpoint names (under ``assets/checkpoints``) or directories; a single one may be given bare.
         capacity: the most traces kept, at least 1.
         megabytes: the most memory the kept traces may hold; the newest trace is always kept.
-        load: name or directory -> pipeline; the default is :func:`dmm.checkpoint.load`, fused for generating.
+        load: name or directory -> pipeline; the default is :func:`dmm.pipeline.load`, fused for generating.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Session:
         with self._busy[model]:
             if model not in self._pipelines:
                 if self._load is None:
-                    from dmm.checkpoint import load  # the networks are only imported when one is used
+                    from dmm.pipeline import load  # the networks are only imported when one is used
 
                     self._load = lambda source: load(source).fused()
                 self._pipelines[model] = self._load(self._sources[model])

@@ -9,10 +9,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from dmm.checkpoint import FILE, PARTS, CheckpointError, build, load, load_parts, locate, read, save, write
+from dmm.checkpoint import FILE, PARTS, CheckpointError, build, load_parts, locate, read, save, write
 from dmm.config import ModelConfig
 from dmm.data.vocab import Vocabulary
-from dmm.pipeline import CaptionError
+from dmm.pipeline import CaptionError, load
 
 SMALL = ModelConfig(
     widths=(4, 4, 4),

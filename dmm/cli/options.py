@@ -51,7 +51,7 @@ def load_fast(model: str, device: str):
     """A model ready to generate. On a GPU it multiplies in full fp32, so that its pictures are a CPU's up to rounding."""
     import torch
 
-    from dmm.checkpoint import load
+    from dmm.pipeline import load
     from dmm.training.ranks import find_device
 
     place = find_device(device, "--device")

@@ -135,7 +135,7 @@ def evaluate(
     """Measure a pipeline on captions of the 50 unseen Aviary species.
 
     Args:
-        pipe: what :func:`dmm.checkpoint.load` gives.
+        pipe: what :func:`dmm.pipeline.load` gives.
         captions: how many, one a bird; as many other birds are rendered for the Fréchet distance.
         seed: sample i draws z and eps from seed + i; also orders the wrong and the shuffled captions.
         metrics: names of the registry.

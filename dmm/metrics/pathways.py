@@ -127,7 +127,7 @@ def generate(
     """Generate B pictures of ``text``, with the reads of a pathway, if one is given, from ``other``.
 
     Args:
-        generator: as :func:`dmm.checkpoint.load` gives it.
+        generator: as :func:`dmm.pipeline.load` gives it.
         text: of B captions.
         noise, eps: B Z and B K.
         pathway: which reads are of ``other``.

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from dmm.checkpoint import FILE, CheckpointError, build, load, read_file, write
+from dmm.checkpoint import FILE, CheckpointError, build, read_file, write
 from dmm.cli import app
 from dmm.config import ModelConfig
 from dmm.convert.files import read_state
@@ -26,7 +26,7 @@ from dmm.data.pickles import PickleError
 from dmm.data.vocab import Vocabulary
 from dmm.models.discriminators import create_discriminators
 from dmm.models.registry import list_models
-from dmm.pipeline import Pipeline
+from dmm.pipeline import Pipeline, load
 
 KEYS = Path(__file__).parent.parent / "data" / "keys"
 REFERENCE = Path(__file__).parent.parent / "data" / "reference"

@@ -12,10 +12,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from dmm.checkpoint import load
 from dmm.config import Config, override
 from dmm.metrics import evaluate
 from dmm.models.registry import list_models
+from dmm.pipeline import load
 from dmm.recipes import recipe
 from dmm.training import ranks
 from dmm.training.adversarial import GanStep

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from dmm.aviary.traits import COLOURS
-from dmm.checkpoint import CheckpointError, load, read
+from dmm.checkpoint import CheckpointError, read
 from dmm.config import ConfigError
+from dmm.pipeline import load
 from dmm.training.adversarial import GanStep
 from dmm.training.loop import TrainingError, run
 from dmm.training.steps import CaptionStep, MatchStep, lr_at, step_rng

@@ -6,9 +6,10 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from dmm.checkpoint import load, read
+from dmm.checkpoint import read
 from dmm.cli import app
 from dmm.config import override
+from dmm.pipeline import load
 from dmm.recipes import recipe
 from dmm.training.sequence import part_names
 

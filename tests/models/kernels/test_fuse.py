@@ -8,9 +8,9 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dmm.bench.systems import bench_config, random_inputs, warmed_generator
-from dmm.checkpoint import load
 from dmm.models.kernels.fuse import fuse_batch_norms
 from dmm.models.registry import list_models
+from dmm.pipeline import load
 
 CPU = torch.device("cpu")
 
