@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmm.config import Config, ConfigError, DataConfig, ModelConfig, TrainConfig, from_dict, override, to_dict
+from dmm.config import RENAMED_KEYS, Config, ConfigError, DataConfig, ModelConfig, TrainConfig, from_dict, override, to_dict
 
 COUNT = st.integers(1, 10**6)
 RATE = st.floats(1e-8, 1e3)
@@ -106,3 +106,13 @@ def test_an_ambiguous_key_names_both_homes():
 def test_a_value_that_does_not_fit_says_what_was_expected(cls, values, message):
     with pytest.raises(ConfigError, match=message):
         from_dict(cls, values)
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED_KEYS.items())
+def test_keys_that_were_renamed_are_understood_by_their_old_names(old, new):
+    value = "true" if new == "ema_warmup" else "0.25"
+    wanted = override(Config(), {new: value})
+    assert override(Config(), {old: value}) == override(Config(), {f"train.{old}": value}) == wanted != Config()
+    assert from_dict(TrainConfig, {old: value}) == wanted.train
+    with pytest.raises(ConfigError, match=f"'{old}' is now called '{new}', and both are given"):
+        from_dict(TrainConfig, {old: value, new: value})
