@@ -28,6 +28,25 @@ TOY = {
     "save_every": "2",
 }
 
+#: Every aid of adversarial training that is not paired training; tests switch off what they do not ask for.
+AIDS = {
+    "initial_steps": "9000",
+    "initial_batch": "16",
+    "frozen_steps": "3000",
+    "kl": "0.02",
+    "key_spread": "1.5",
+    "consistency": "60",
+    "damsm": "0.3",
+    "stream": "0.3",
+    "cloze": "2.5",
+    "cloze_variants": "3",
+    "augment": "1",
+    "clip": "0",
+    "text_losses_on": "all",
+    "generator_lr": "5e-4",
+    "beta2": "0.999",
+}
+
 
 @pytest.fixture(scope="session")
 def toy_cache(tmp_path_factory):
@@ -40,8 +59,8 @@ def toy(toy_cache):
     """Build a toy config: ``toy("gan", steps=2)``."""
 
     def build(step: str, **changes):
-        name = "dmmgan-aviary" if step == "gan" else "aviary"
-        return override(recipe(name, step), {**TOY, "cache": str(toy_cache), **{k: str(v) for k, v in changes.items()}})
+        name, aids = ("dmmgan-aviary", AIDS) if step == "gan" else ("aviary", {})
+        return override(recipe(name, step), {**aids, **TOY, "cache": str(toy_cache), **{k: str(v) for k, v in changes.items()}})
 
     return build
 

@@ -22,7 +22,7 @@ from dmm.training.adversarial import GanStep
 from dmm.training.loop import run
 from dmm.training.steps import CaptionStep, MatchStep
 from tests.pretend_gpu import NAME, pretended
-from tests.training.conftest import TOY
+from tests.training.conftest import AIDS, TOY
 from tests.training.test_systems_train import of_system
 
 EPS = 1e-2  # Adam's; with the usual one its first steps take the sign of rounding
@@ -64,7 +64,7 @@ def everything(folder: Path, cache: str) -> dict[str, dict]:
     found["match"] = _train(MatchStep, match, folder / "match")
     found["caption"] = _train(lambda config: CaptionStep(config, folder / "match"), caption, folder / "caption")
     earlier_runs = folder / "match", folder / "caption"
-    every_aid = override(recipe("dmmgan-aviary", "gan"), settings | {"initial_steps": "1", "frozen_steps": "0", "on_device": "true"})
+    every_aid = override(recipe("dmmgan-aviary", "gan"), AIDS | settings | {"initial_steps": "1", "frozen_steps": "0", "on_device": "true"})
     found["recipe"] = _train(lambda config: GanStep(config, *earlier_runs), every_aid, folder / "recipe")
     for entry in list_models():
         step = GanStep(of_system(entry, cache), *earlier_runs)

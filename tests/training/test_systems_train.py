@@ -20,10 +20,10 @@ from dmm.training import steps
 from dmm.training.adversarial import TRACED, GanStep
 from dmm.training.steps import MatchStep, step_rng
 
-from .conftest import TOY
+from .conftest import AIDS, TOY
 
-SMALL = {"image_encoder": "small", "caption_encoder": "small", "convention": "dmm", "initial_steps": "0", "frozen_steps": "0",
-         "consistency": "0", "key_spread": "0"}  # fmt: skip
+SMALL = {"source": "aviary", "image_encoder": "small", "caption_encoder": "small", "convention": "dmm", "initial_steps": "0",
+         "frozen_steps": "0", "consistency": "0", "key_spread": "0"}  # fmt: skip
 RECIPES = [name for name in names() if name != "aviary"]
 
 
@@ -36,7 +36,7 @@ def of_system(entry, cache, **changes):
     """A toy config for a system, with every loss that its entry names."""
     weights = {name: float(name in entry.losses) for name in ("kl", "damsm", "stream", "colour")}
     plain = {"cloze": 0, "hard_wrong": False, "calibrate": False, "adversarial": "hinge" if "hinge" in entry.losses else "bce"}
-    config = override(recipe("dmmgan-aviary", "gan"), {**TOY, **SMALL, "cache": str(cache), "system": entry.name})
+    config = override(recipe("dmmgan-aviary", "gan"), {**AIDS, **TOY, **SMALL, "cache": str(cache), "system": entry.name})
     return override(config, {k: str(v) for k, v in (weights | plain | changes).items()})
 
 
