@@ -416,7 +416,8 @@ class GanStep:
         """
         text = self._text(self.data.batch(2_000_001, captions, ()))
         for number, refinement in list(enumerate(self.generator.refinements, start=1))[first - 1 :]:
-            trace = self._generate(self.generator, text, step_rng(self.config.train.seed, 2_000_001, 4), number + 1)
+            with kept_statistics(self.generator, True):
+                trace = self._generate(self.generator, text, step_rng(self.config.train.seed, 2_000_001, 4), number + 1)
             logits = trace.stages[number].key.transpose(1, 2) @ trace.stages[number - 1].hidden.flatten(2)  # B T Q
             word = ~trace.mask[:, :, None]
             count = word.sum(1, keepdim=True)
