@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 
-from dmm.trace import Trace
 from explorer import controls, gather
 from explorer.figures import Figure, check_options, draw, list_figures
 from explorer.figures.export import FORMATS, export
@@ -58,16 +57,18 @@ def _run(figure: Figure, source: str, out: Path, formats: str, values: dict) -> 
         _stop(f"--format: expected some of {','.join(FORMATS)}, found {formats!r}")
     try:
         values = check_options(figure, values)
-        result = draw(figure, _traces(figure, source, values), gather.references(figure, values), **values)
+        result = draw(figure, _shown(figure, source, values), gather.references(figure, values), **values)
         for path in export(result, out, figure.name, kinds):
             typer.echo(path)
     except (ValueError, OSError) as error:  # CheckpointError, CaptionError, FigureError, RunError: each says what was expected
         _stop(str(error))
 
 
-def _traces(figure: Figure, source: str, values: dict) -> Sequence[Trace]:
-    """What the figure shows: captions generated with a checkpoint, or one caption over the steps of a run."""
-    return gather.course(figure, values, source) if figure.shows == "run" else gather.traces(figure, values, Session(source))
+def _shown(figure: Figure, source: str, values: dict) -> Sequence:
+    """What the figure shows: captions generated with a checkpoint, effects of their words, or one caption over the steps of a run."""
+    if figure.shows == "run":
+        return gather.course(figure, values, source)
+    return (gather.effects if figure.shows == "effects" else gather.traces)(figure, values, Session(source))
 
 
 def _stop(message: str) -> None:

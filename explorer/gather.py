@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dmm.metrics.effects import WordEffects, word_effects
 from dmm.trace import StageTrace, Trace
 from explorer.figures.registry import Figure, Reference, check_options, requests, wants_references
 from explorer.figures.runs import Run
@@ -26,6 +27,16 @@ def traces(figure: Figure, values: Mapping[str, Any], session: Session, model: s
         dmm.pipeline.CaptionError: a caption that cannot be generated.
     """
     return [_slim(session.trace(model, caption, seed), figure) for caption, seed in requests(figure, values)]
+
+
+def effects(figure: Figure, values: Mapping[str, Any], session: Session, model: str | None = None) -> list[WordEffects]:
+    """What each word of a figure's captions did to the picture of a model of the session (None: its first).
+
+    Raises:
+        explorer.figures.FigureError: options that do not fit.
+        dmm.pipeline.CaptionError: a caption that cannot be generated.
+    """
+    return [word_effects(session.pipeline(model), caption, seed) for caption, seed in requests(figure, values)]
 
 
 def references(figure: Figure, values: Mapping[str, Any]) -> dict[str, Reference | None]:

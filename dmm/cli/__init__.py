@@ -31,7 +31,7 @@ From a folder of your own pictures to your own model (docs/training.md tells eac
 """
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=ABOUT)
-app.add_typer(train.app, name="train", short_help="Train: match (DAMSM encoders), caption (STREAM), gan, judge.")
+app.add_typer(train.app, name="train", short_help="Train: match (DAMSM encoders), caption (STREAM), gan, judge, segmenter.")
 app.add_typer(data.app, name="data", short_help="Check and prepare data sets; draw Aviary.")
 for group in (generate, convert, listing, evaluate, bench):
     app.registered_commands += group.app.registered_commands

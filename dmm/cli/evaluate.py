@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dmm.cli.errors import readable
-from dmm.cli.options import Device, command_line, load_fast
+from dmm.cli.options import Device, command_line, load_plain
 
 app = typer.Typer()
 
@@ -25,6 +25,10 @@ def evaluate(
     judge: Annotated[Path | None, typer.Option(help="Directory of the judge; the shipped one by default.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON here.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Write the first 16 pictures here.")] = None,
+    sentences: Annotated[
+        Path | None,
+        typer.Option(help="Captions of your own, one a line: with `--metrics memory`, what needs no ground truth, for photographs."),
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Measure a model on Aviary: attribute agreement, Fréchet distance, R-precision, caption F1, each with ceiling and floor.
@@ -33,19 +37,22 @@ def evaluate(
 
     `--metrics memory` measures what the memory does: how much of a word's effect passes through it, and where words are read.
 
-    Example: dmm evaluate dmmgan-aviary --captions 2000 --out assets/results/dmmgan-aviary.json
-
     `--metrics claims` alone also takes a captioning run: which share of what STREAM says of rendered birds is true.
+
+    Example: dmm evaluate dmmgan-aviary --captions 2000 --out assets/results/dmmgan-aviary.json
 
     Example: dmm evaluate dmmgan-aviary --metrics memory --captions 200
 
     Example: dmm evaluate runs/aviary-caption --metrics claims
+
+    Example: dmm evaluate runs/cats-gan --metrics memory --sentences captions.txt
     """
     from dmm.checkpoint import held_parts, read
     from dmm.config import ConfigError
     from dmm.metrics import METRICS
     from dmm.metrics import evaluate as measure
     from dmm.metrics.claims import evaluate_captioner
+    from dmm.metrics.memory_metric import measure_sentences
     from dmm.pipeline import CaptionError
 
     chosen = tuple(metrics.split(",")) if metrics else METRICS
@@ -53,8 +60,12 @@ def evaluate(
         if chosen == ("claims",) and "generator" not in held_parts(read(model)[0]):
             _record(evaluate_captioner(model, captions, seed, command=command_line(), progress=sys.stderr.isatty()), out)
             return
-        pipe = load_fast(model, device)
-        result = measure(pipe, captions, seed, chosen, judge=judge, sheet=sheet, command=command_line(), progress=sys.stderr.isatty())
+        pipe = load_plain(model, device)
+        progress = sys.stderr.isatty()
+        if sentences is not None:
+            result = measure_sentences(pipe, sentences, seed, chosen, command_line(), progress)
+        else:
+            result = measure(pipe, captions, seed, chosen, judge=judge, sheet=sheet, command=command_line(), progress=progress)
     except CaptionError as error:
         raise ConfigError(f"{model}: trained on other words than those of Aviary's birds, which are what is measured") from error
     _record(result, out)

@@ -48,7 +48,12 @@ def command_line() -> str:
 
 
 def load_fast(model: str, device: str):
-    """A model ready to generate. On a GPU it multiplies in full fp32, so that its pictures are a CPU's up to rounding."""
+    """A model ready to generate, fused. On a GPU it multiplies in full fp32, so that its pictures are a CPU's up to rounding."""
+    return load_plain(model, device).fused()
+
+
+def load_plain(model: str, device: str):
+    """As :func:`load_fast`, but not fused."""
     import torch
 
     from dmm.pipeline import load
@@ -56,4 +61,4 @@ def load_fast(model: str, device: str):
 
     place = find_device(device, "--device")
     torch.backends.cudnn.allow_tf32 = False
-    return load(model, place).fused()
+    return load(model, place)

@@ -1,4 +1,4 @@
-"""``dmm train``: match, caption, gan, and the attribute judge."""
+"""``dmm train``: match, caption, gan, and the networks that measure: judge and segmenter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from dmm.cli.errors import readable
 from dmm.cli.options import Dry, Minutes, Out, Overrides, Recipe, Resume, command_line, read_config
 
-TRAINING = """Train: match (DAMSM encoders), caption (STREAM), gan (the generator), judge (the attribute judge).
+TRAINING = """Train: match (DAMSM encoders), caption (STREAM), gan (the generator); judge and segmenter, which measure.
 
 A model takes the first three, in this order, with the same data in all (Aviary's drawn birds unless --set source= names a folder):
 
@@ -207,6 +207,24 @@ def train_judge(
     Example: dmm train judge --out runs/aviary-judge
     """
     from dmm.metrics.judge import train_judge as train
+
+    card = train(out, images, steps, seed, command=command_line(), progress=sys.stderr.isatty())
+    typer.echo(json.dumps(card["unseen_species"], indent=1))
+
+
+@app.command("segmenter")
+@readable
+def train_segmenter(
+    out: Annotated[Path, typer.Option(help="Directory for segmenter.safetensors.")] = Path("runs/aviary-segmenter"),
+    images: Annotated[int, typer.Option(help="Rendered training birds.")] = 4000,
+    steps: Annotated[int, typer.Option(help="Optimiser steps of 16 pictures.")] = 900,
+    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
+) -> None:
+    """Train the segmenter that finds a bird's parts in pictures, on rendered birds only.
+
+    Example: dmm train segmenter --out runs/aviary-segmenter
+    """
+    from dmm.metrics.segmenter import train_segmenter as train
 
     card = train(out, images, steps, seed, command=command_line(), progress=sys.stderr.isatty())
     typer.echo(json.dumps(card["unseen_species"], indent=1))

@@ -79,7 +79,7 @@ def compare(generated: Tensor, rendered: Tensor, seed: int = 0) -> dict:
 def diversity(evaluation) -> dict:
     """How much another seed changes a caption's picture, as a share of how much birds that fit the caption differ (higher: more varied)."""
     count, pipe, judge = min(len(evaluation.captions), MOST), evaluation.pipe, evaluation.judge
-    own = evaluation.birds.birds(range(len(evaluation.captions)))
+    own = evaluation.population
     generated, rendered = [], []
     for i in tqdm(range(count), "diversity", disable=not evaluation.progress):
         caption = evaluation.captions[i]

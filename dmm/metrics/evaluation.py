@@ -10,7 +10,6 @@ species (``shuffle``).
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,10 +20,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dmm.aviary.cache import AviaryCache
+from dmm.aviary.grammar import captions as describe
+from dmm.aviary.species import bird
+from dmm.aviary.traits import Bird
 from dmm.config import ConfigError
 from dmm.images import grid, save, to_float
 from dmm.metrics.features import Extractor, Features, extract
 from dmm.metrics.judge import Judge, load_judge
+from dmm.metrics.records import digest, rounded
 from dmm.metrics.registry import get_metric
 
 METRICS = ("attributes", "fid", "r_precision", "caption_f1", "claims")  # measured by default; the others are asked for by name
@@ -44,9 +47,11 @@ class Evaluation:
     rendered: Features | None = None
     reference: Features | None = None  # other birds of the same species; only what the judge read
     sentences: Tensor | None = None  # N D sentence features of the checkpoint's text encoder
+    population: Sequence[Bird] = ()  # N birds of the captions
     pipe: object = None  # for metrics that make their own pictures
+    original: object = None  # the same pipeline, not fused
     judge: Judge | None = None
-    birds: AviaryCache | None = None  # at least the N birds of the captions
+    birds: AviaryCache | None = None  # their pictures; None where no metric asks for any
     batch: int = 16  # pictures at a time
     progress: bool = False
 
@@ -156,22 +161,22 @@ def evaluate(
     """
     needed = _needed(pipe, metrics)
     judge_network = load_judge(judge, pipe.device)
+    original, pipe = pipe, pipe.fused() if hasattr(pipe, "fused") else pipe
     sizes = [image.shape[-1] for image in pipe("a bird", seed=seed, redescribe=False).images]
-    birds = AviaryCache.open(cache, 2 * captions if "fid" in metrics else captions, 0, level, "test", sizes, progress)
-    sentences = [birds.captions(i)[0] for i in range(captions)]
-    texts = [sentence.text for sentence in sentences]
-    classes = torch.tensor([birds.class_id(i) for i in range(captions)])
+    population = [bird(i, 0, level, "test") for i in range(captions)]
+    sentences = [describe(one)[0] for one in population]
+    texts, classes = [sentence.text for sentence in sentences], torch.tensor([one.species for one in population])
     began, shuffle = time.monotonic(), shuffled(classes, seed)
-    own, others = range(captions), range(captions, len(birds))
     shown, drawn = [], []
 
     def read(label, which, batches):
         return extract(which, tqdm(batches, label, -(-captions // batch), unit="batch", disable=not progress))
 
-    evaluation = Evaluation(
-        sentences, classes, shuffle, seed, sizes[-1], pipe=pipe, judge=judge_network, birds=birds, batch=batch, progress=progress
-    )
+    own_pictures = {"pipe": pipe, "original": original, "judge": judge_network, "batch": batch, "progress": progress}
+    evaluation = Evaluation(sentences, classes, shuffle, seed, sizes[-1], population=population, **own_pictures)
     if needed - {OWN_PICTURES} or sheet:
+        birds = AviaryCache.open(cache, 2 * captions if "fid" in metrics else captions, 0, level, "test", sizes, progress)
+        own, others, evaluation.birds = range(captions), range(captions, len(birds)), birds
         extractors = _extractors(pipe, judge_network, needed, sizes, by_stage)
         evaluation.generated = read("generated", extractors, _generated(pipe, texts, seed, batch, shown))
         evaluation.rendered = read("rendered", extractors, _rendered(birds, own, sizes, batch, pipe.device, drawn))
@@ -188,22 +193,13 @@ def evaluate(
         "split": f"Aviary {level}, birds 0 to {captions - 1} of the 50 unseen species (data seed 0), the first caption of each",
         "noise": f"sample i draws z and eps from seed {seed} + i; no truncation",
         "seed": seed,
+        "weights_sha256": digest(original),
         "judge": _describe(judge_network),
         "metrics": {name: rounded(get_metric(name).compute(evaluation)) for name in metrics},
         "seconds": round(time.monotonic() - began),
     }
 
 
-def rounded(value):
-    """Four decimals of every figure: more than N allows to tell apart."""
-    if isinstance(value, dict):
-        return {key: rounded(item) for key, item in value.items()}
-    return round(value, 4) if isinstance(value, float) else value
-
-
 def _describe(judge: Judge) -> dict:
     """Which judge: a hash of its weights, and what it reaches on rendered birds of unseen species."""
-    digest = hashlib.sha256()
-    for value in judge.state_dict().values():
-        digest.update(value.cpu().numpy().tobytes())
-    return {"weights_sha256": digest.hexdigest()[:16], "unseen_species": judge.card.get("unseen_species")}
+    return {"weights_sha256": digest(judge), "unseen_species": judge.card.get("unseen_species")}

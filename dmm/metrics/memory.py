@@ -23,14 +23,17 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dmm.aviary.traits import COLOURS
-from dmm.metrics import map_scores
+from dmm.data.vocab import Vocabulary
+from dmm.metrics import map_scores, named_parts
 from dmm.metrics.diversity import interval
 from dmm.metrics.exchange import Exchange, sample_exchanges
 from dmm.metrics.pathways import Text, generate, parts_of_total, pathways, read_text, word_maps
-from dmm.metrics.registry import register_metric
+from dmm.metrics.segmenter import Segmenter
 from dmm.trace import Trace
 
 Key = tuple[str, ...]
+Changes = dict[tuple[str, str], Tensor]  # (size, pathway) -> change of the pictures, B S S
+Named = Sequence[tuple[int, named_parts.NamedPart]]  # (sample of the batch, word)
 
 
 @dataclass
@@ -79,11 +82,6 @@ def batches(pipe, drawn: Sequence[Exchange | None], seed: int, batch: int) -> It
         yield Batch(found, both.rows(slice(len(found))), both.rows(slice(len(found), None)), noise, eps)
 
 
-def change(images: Tensor, base: Tensor) -> Tensor:
-    """Mean absolute change over the channels, B 3 S S and B 3 S S -> B S S."""
-    return (images - base).abs().mean(1)
-
-
 def judged(judge: Callable, images: Tensor, exchange: Sequence[Exchange]) -> tuple[Tensor, Tensor]:
     """Whether the judge reads the new colour, and the old colour, of each named part: B and B, 0 or 1."""
     logits = judge(images)["logits"]
@@ -92,57 +90,103 @@ def judged(judge: Callable, images: Tensor, exchange: Sequence[Exchange]) -> tup
     return (first == new).double(), (first == old).double()
 
 
-def _measure_effects(rows: Rows, generator, batch: Batch, base: Trace, judge: Callable | None) -> dict[str, Tensor]:
-    """Effects of every pathway on the pictures of one batch; returns the total change by size, B S S."""
-    found, total = pathways(generator), {}
-    single, sums = parts_of_total(list(found)), {}
-    if judge is not None:
-        for stage in base.stages:
-            _success(rows, "none", stage.image, batch, judge)
+def _measure_effects(rows: Rows, generator, batch: Batch, base: Trace, judge: Callable | None) -> Changes:
+    """Effects of every pathway on the pictures of one batch."""
+    found, changes = pathways(generator), {}
+    single, rest = parts_of_total(list(found)), {}
+    for stage in base.stages:
+        _success(rows, "none", stage.image, batch, judge)
     for name, pathway in found.items():
         trace = generate(generator, batch.text, batch.noise, batch.eps, pathway, batch.other)
         for stage, own in zip(trace.stages, base.stages, strict=True):
             if stage.image is None:
                 continue
-            size, difference = str(own.size), change(stage.image, own.image)
-            rows.add(("change", size, name), difference.mean((1, 2)))
-            rows.add(("outside", size, name), map_scores.outside_most(difference))
-            if judge is not None:
-                _success(rows, name, stage.image, batch, judge)
-            if name == "total":
-                total[size] = difference
-                sums[size] = stage.image - own.image
-            elif name in single:
-                sums[size] = sums[size] - (stage.image - own.image)
-    for size, rest in sums.items():
-        rows.add(("interaction", size), rest.abs().mean((1, 2, 3)))
-    return total
+            size, signed = str(own.size), stage.image - own.image
+            changes[size, name] = signed.abs().mean(1)
+            rows.add(("change", size, name), changes[size, name].mean((1, 2)))
+            rows.add(("outside", size, name), map_scores.outside_most(changes[size, name]))
+            _success(rows, name, stage.image, batch, judge)
+            if name == "total" or name in single:
+                rest[size] = signed if name == "total" else rest[size] - signed
+    for size, signed in rest.items():
+        rows.add(("interaction", size), signed.abs().mean((1, 2, 3)))
+    return changes
 
 
-def _success(rows: Rows, name: str, images: Tensor | None, batch: Batch, judge: Callable) -> None:
-    if images is not None:
+def _success(rows: Rows, name: str, images: Tensor | None, batch: Batch, judge: Callable | None) -> None:
+    """Whether the judge reads the new colour, and the old one, after an exchange on the pathway ``name``."""
+    if images is not None and judge is not None:
         new, old = judged(judge, images, batch.exchanges)
         rows.add(("new", str(images.shape[-1]), name), new)
         rows.add(("old", str(images.shape[-1]), name), old)
 
 
-def _measure_maps(rows: Rows, batch: Batch, base: Trace, total: dict[str, Tensor]) -> None:
-    """Where the exchanged word is read, against where the picture changes, for each stage that has word maps."""
+def _measure_maps(rows: Rows, batch: Batch, base: Trace, changes: Changes, segmenter: Segmenter | None, tokens: Named) -> None:
+    """Where the exchanged word is read, against where the picture changes, for each stage that has word maps; and all named words."""
     positions = torch.tensor([e.position for e in batch.exchanges])
-    every = torch.arange(len(positions))
+    every, others = torch.arange(len(positions)), another(batch.text.mask, positions)
     for stage in base.stages:
         maps = word_maps(stage)
         if maps is None:
             continue
-        side = str(maps.shape[-1])
+        side, size = str(maps.shape[-1]), str(stage.size)
         rows.add(("entropy", side), map_scores.entropy(maps, batch.text.mask))
+        variants = {"word": maps[every, positions], "other word": maps[every, others]}
+        if len(positions) > 1:  # the map of another caption is that of the next in the batch
+            variants["other caption"] = variants["word"].roll(1, 0)
+        for pathway in (name for name in ("total", "memory") if (size, name) in changes):
+            effect = map_scores.at_places(changes[size, pathway], maps.shape[-1])
+            inside = map_scores.most_changed(effect, map_scores.MOST_CHANGED)
+            for name, weights in variants.items():
+                rows.add(("lift", side, pathway, name), map_scores.lift(weights, inside))
+                rows.add(("spearman", side, pathway, name), map_scores.rank_correlation(weights, effect))
+        if segmenter is not None and stage.image is not None:
+            score_named(rows, side, maps, batch.text.mask, segmenter.segment(stage.image), tokens)
+
+
+def score_named(rows: Rows, side: str, maps: Tensor, mask: Tensor, segmentation: Tensor, tokens: Named) -> None:
+    """Maps B T H W of all words that speak of a part, against that part in class numbers B I I; with controls."""
+    samples, named = [b for b, _ in tokens], [word for _, word in tokens]
+    if not named:
+        return
+    masks = named_parts.masks_of(segmentation, samples, [word.part for word in named])
+    rows.add(("area", side), masks.mean((1, 2)).where(masks.sum((1, 2)) >= named_parts.FEWEST, torch.nan))
+    rows.add(("kind", side), torch.tensor([float(word.kind == "colour") for word in named]))
+    rows.add(("part", side), torch.tensor([float(named_parts.PLACES.index(word.part)) for word in named]))
+    chosen, positions = torch.tensor(samples), torch.tensor([word.position for word in named])
+    variants = {"word": maps[chosen, positions], "other word": maps[chosen, another(mask[chosen], positions)]}
+    variants["other caption"] = _of_another_caption(maps, samples, positions)
+    variants["uniform"] = torch.ones_like(variants["word"])
+    for name, weights in variants.items():
+        for score, values in named_parts.score_maps(weights, masks).items():
+            rows.add((score, side, name), values)
+
+
+def _of_another_caption(maps: Tensor, samples: Sequence[int], positions: Tensor) -> Tensor:
+    """W H W': for each word the map of a word of another caption that speaks of a part as well; nan where the batch has no other."""
+    result = []
+    for sample in samples:
+        other = next((k for k in range(len(samples)) if samples[k] > sample), 0)
+        of_other = maps[samples[other], positions[other]]
+        result.append(torch.full_like(of_other, torch.nan) if samples[other] == sample else of_other)
+    return torch.stack(result)
+
+
+def _measure_locality(rows: Rows, batch: Batch, base: Trace, changes: Changes, segmenter: Segmenter) -> None:
+    """Share of each pathway's change that lies inside the named part, in the picture before the exchange."""
+    parts = [e.part for e in batch.exchanges]
+    for stage in (stage for stage in base.stages if stage.image is not None):
+        masks = named_parts.masks_of(segmenter.segment(stage.image), range(len(parts)), parts)
+        there = masks.sum((1, 2)) >= named_parts.FEWEST
         size = str(stage.size)
-        if size not in total:
-            continue
-        inside = map_scores.most_changed(map_scores.at_places(total[size], maps.shape[-1]), map_scores.MOST_CHANGED)
-        rows.add(("lift", side, "word"), map_scores.lift(maps[every, positions], inside))
-        rows.add(("lift", side, "other word"), map_scores.lift(maps[every, another(batch.text.mask, positions)], inside))
-        rows.add(("lift", side, "other caption"), map_scores.lift(maps[every, positions].roll(1, 0), inside))
+        rows.add(("part there", size), there.double())
+        rows.add(("named area", size), masks.mean((1, 2)).where(there, torch.nan))
+        for (of, pathway), difference in changes.items():
+            if of == size:
+                side = min(masks.shape[-1], difference.shape[-1])
+                inside = map_scores.at_places(masks, side)
+                share = map_scores.mass(map_scores.at_places(difference, side), inside)
+                rows.add(("locality", size, pathway), share.where(there, torch.nan))
 
 
 def another(mask: Tensor, positions: Tensor) -> Tensor:
@@ -154,26 +198,41 @@ def another(mask: Tensor, positions: Tensor) -> Tensor:
     return torch.tensor(result)
 
 
-@register_metric("memory", needs=("pipeline",))
-def memory(evaluation) -> dict:
-    """Share of a word's effect that passes through the memories, effect and success of each pathway, and where words are read."""
-    groups = [[caption.text for caption in evaluation.birds.captions(i)] for i in range(len(evaluation.captions))]
-    result = measure(evaluation.pipe, groups, evaluation.seed, evaluation.judge, evaluation.batch, evaluation.progress)
-    return result | {
-        "protocol": (
-            "one colour word of one caption of each bird, the only colour of one judged part, exchanged for a colour that the caption does "
-            "not mention; same z and eps; exchanged everywhere (total) or only in what one pathway reads. change: mean absolute difference "
-            "of the pictures in [-1, 1]. success: share of captions whose named part the judge reads in the new colour as its first choice "
-            "(none: without any exchange). memory_share: change through all word memories over total change, means over captions. "
-            "interaction: mean absolute difference between the total change and the sum of the changes through initial code, memories and "
-            "global memory, over the total change. lift: mean weight of the exchanged word's map inside the 5 % of places that change "
-            "most, over its mean everywhere; chance 1."
-        )
-    }
-
-
 @torch.no_grad()
-def measure(pipe, groups: Sequence[Sequence[str]], seed: int, judge: Callable | None, batch: int = 8, progress: bool = False) -> dict:
+def collect(
+    pipe,
+    drawn: Sequence[Exchange | None],
+    seed: int,
+    judge: Callable | None,
+    segmenter: Segmenter | None,
+    batch: int = 8,
+    progress: bool = False,
+) -> Rows:
+    """All numbers of all exchanges; arguments as of :func:`measure`."""
+    rows, count = Rows(), sum(exchange is not None for exchange in drawn)
+    for one in tqdm(batches(pipe, drawn, seed, batch), "memory", -(-count // batch), unit="batch", disable=not progress):
+        base = generate(pipe.generator, one.text, one.noise, one.eps)
+        changes = _measure_effects(rows, pipe.generator, one, base, judge)
+        _measure_maps(rows, one, base, changes, segmenter, tokens_of(one, pipe.vocab))
+        if segmenter is not None:
+            _measure_locality(rows, one, base, changes, segmenter)
+    return rows
+
+
+def tokens_of(batch: Batch, vocab: Vocabulary) -> Named:
+    """Every word of the captions of a batch that speaks of a part."""
+    return [(b, word) for b, e in enumerate(batch.exchanges) for word in named_parts.named_parts(e.caption, vocab)]
+
+
+def measure(
+    pipe,
+    groups: Sequence[Sequence[str]],
+    seed: int,
+    judge: Callable | None,
+    segmenter: Segmenter | None = None,
+    batch: int = 8,
+    progress: bool = False,
+) -> dict:
     """What the memory does in a pipeline, on one exchanged colour word of a caption of each group.
 
     Args:
@@ -181,6 +240,7 @@ def measure(pipe, groups: Sequence[Sequence[str]], seed: int, judge: Callable | 
         groups: captions of N birds; of each, the first that has a qualified word is used.
         seed: of the noise (seed + i) and of the exchanges.
         judge: reads colours of parts; None where there is no ground truth (photographs), then any colour word qualifies.
+        segmenter: finds parts in pictures; None where there is no ground truth.
         batch: pictures at a time.
 
     Returns:
@@ -190,37 +250,32 @@ def measure(pipe, groups: Sequence[Sequence[str]], seed: int, judge: Callable | 
         ConfigError: no caption has a colour word to exchange.
     """
     drawn = sample_exchanges(groups, pipe.vocab, seed, judge is not None)
+    rows = collect(pipe, drawn, seed, judge, segmenter, batch, progress)
     count = sum(exchange is not None for exchange in drawn)
-    rows = Rows()
-    for one in tqdm(batches(pipe, drawn, seed, batch), "memory", -(-count // batch), unit="batch", disable=not progress):
-        base = generate(pipe.generator, one.text, one.noise, one.eps)
-        total = _measure_effects(rows, pipe.generator, one, base, judge)
-        _measure_maps(rows, one, base, total)
     return {"captions": count, "pathways": list(pathways(pipe.generator)), **summary(rows)}
 
 
 def summary(rows: Rows) -> dict:
     """The figures of all captions."""
-    result: dict = {}
     sizes = list(dict.fromkeys(key[1] for key in rows.keys("change")))
-    result["change"] = {size: {key[2]: rows.mean(key) for key in rows.keys("change", size)} for size in sizes}
     reached = [size for size in sizes if rows.mean(("change", size, "memory"))]  # a memory acts before the picture
-    result["memory_share"] = {size: _share(rows, size) for size in reached}
     changed = [size for size in sizes if rows.mean(("change", size, "total"))]
-    result["interaction"] = {size: rows.mean(("interaction", size)) / rows.mean(("change", size, "total")) for size in changed}
-    for name, label in (("new", "success"), ("old", "old_colour_read")):
+    result: dict = {"memory_share": {size: _share(rows, size) for size in reached}}
+    for name, label in _TABLES.items():
         if rows.keys(name):
             result[label] = {size: {key[2]: rows.mean(key) for key in rows.keys(name, size)} for size in sizes}
-    result["outside_most_changed_tenth"] = {size: {key[2]: rows.mean(key) for key in rows.keys("outside", size)} for size in sizes}
-    sides = list(dict.fromkeys(key[1] for key in rows.keys("entropy")))
-    result["maps"] = {
-        side: {
-            "entropy_over_log_words": rows.mean(("entropy", side)),
-            "lift_in_most_changed": {key[2].replace(" ", "_"): rows.mean(key) for key in rows.keys("lift", side)} | {"uniform": 1.0},
-        }
-        for side in sides
-    }
+    result["interaction"] = {size: rows.mean(("interaction", size)) / rows.mean(("change", size, "total")) for size in changed}
+    if rows.keys("part there"):
+        there = {size: {"found": rows.mean(("part there", size)), "area": rows.mean(("named area", size))} for size in sizes}
+        result["named_part_in_picture"] = there
+    result["maps"] = {key[1]: _map_figures(rows, key[1]) for key in rows.keys("entropy")}
     return result
+
+
+#: First word of the rows' keys -> name of their table in the summary: size, then pathway.
+_TABLES = {
+    "change": "change", "new": "success", "old": "old_colour_read", "outside": "outside_most_changed_tenth", "locality": "locality",
+}  # fmt: skip
 
 
 def _share(rows: Rows, size: str) -> dict:
@@ -231,3 +286,38 @@ def _share(rows: Rows, size: str) -> dict:
         return (memory[chosen].sum() / total[chosen].sum()).item()
 
     return {"share": share(torch.arange(len(total))), "interval_95": list(interval(share, len(total)))}
+
+
+def _map_figures(rows: Rows, side: str) -> dict:
+    """What is known of the maps of one stage, read at side x side places."""
+    found: dict = {"entropy_over_log_words": rows.mean(("entropy", side))}
+    for score, label in (("lift", "lift_in_most_changed"), ("spearman", "spearman_of_map_and_change")):
+        for pathway in ("total", "memory"):
+            keys = [key for key in rows.keys(score, side, pathway) if len(key) == 4]
+            if keys and any(rows.mean(key) is not None for key in keys):
+                found.setdefault(label, {})[pathway] = {_plain(key[3]): rows.mean(key) for key in keys}
+    if rows.keys("area", side):
+        area = rows["area", side]
+        found["words_of_parts"] = int(area.isfinite().sum())
+        found["highest_possible_lift"] = (1 / area).nanmean().item()
+        for score in named_parts.SCORES:
+            names = [key[2] for key in rows.keys(score, side) if len(key) == 3]
+            found[f"{score}_in_named_part"] = {_plain(name): rows.mean((score, side, name)) for name in names}
+        found["by_kind"] = _by(rows, side, "kind", ("part", "colour"))
+        found["by_part"] = _by(rows, side, "part", named_parts.PLACES)
+    return found
+
+
+def _by(rows: Rows, side: str, key: str, names: Sequence[str]) -> dict:
+    """Scores of the words of each kind, or of each part; those that no caption has are left out."""
+    group, result = rows[key, side], {}
+    for number, name in enumerate(names):
+        chosen = (group == number) & rows["area", side].isfinite()
+        if chosen.any():
+            means = {score: rows[score, side, "word"][chosen].nanmean().item() for score in named_parts.SCORES}
+            result[name] = {"words": int(chosen.sum()), **means}
+    return result
+
+
+def _plain(name: str) -> str:
+    return name.replace(" ", "_")

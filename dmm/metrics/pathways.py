@@ -113,11 +113,20 @@ def exchanged(generator: nn.Module, pathway: Pathway, text: Text, other: Text) -
 
 
 def _give(words: Text, code: Text):
+    """A forward pre-hook that gives a stage these words and this code. A map, or a text, of one row stands for all rows."""
+
     def give(_module: nn.Module, inputs: tuple) -> tuple[Tensor, Conditions]:
         image, conditions = inputs
-        return image, replace(conditions, sentence=code.sentence, code=code.code, words=words.words, mask=words.mask)
+        rows = max(len(image), len(words.words), len(code.sentence))
+        reads = {"sentence": code.sentence, "code": code.code, "words": words.words, "mask": words.mask}
+        return _rows(image, rows), replace(conditions, **{name: _rows(value, rows) for name, value in reads.items()})
 
     return give
+
+
+def _rows(value: Tensor | None, count: int) -> Tensor | None:
+    """One row as ``count`` equal rows; what has so many is left as it is."""
+    return value if value is None or len(value) == count else value.expand(count, *value.shape[1:])
 
 
 @torch.no_grad()
@@ -126,17 +135,20 @@ def generate(
 ) -> Trace:
     """Generate B pictures of ``text``, with the reads of a pathway, if one is given, from ``other``.
 
+    One row of ``text``, noise and eps may stand for all rows of ``other``; stages before the first exchanged read then compute one row.
+
     Args:
         generator: as :func:`dmm.pipeline.load` gives it.
-        text: of B captions.
-        noise, eps: B Z and B K.
+        text: of B captions, or of one.
+        noise, eps: B Z and B K, or 1 Z and 1 K.
         pathway: which reads are of ``other``.
-        other: as many captions, padded to the same T.
+        other: B captions, padded to the same T.
     """
     if pathway is None:
         return generator(text.sentence, text.words, text.mask, noise, eps)
     with exchanged(generator, pathway, text, other) as first:
-        return generator(first.sentence, text.words, text.mask, noise, eps)
+        rows = len(first.sentence)
+        return generator(first.sentence, _rows(text.words, rows), _rows(text.mask, rows), _rows(noise, rows), _rows(eps, rows))
 
 
 def word_maps(stage: StageTrace) -> Tensor | None:

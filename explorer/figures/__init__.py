@@ -1,6 +1,6 @@
 """Figures of the papers and of training runs, each a pure function of what it shows. Importing this package registers them all."""
 
-from explorer.figures import diversity, dmgan, learning
+from explorer.figures import diversity, dmgan, effects, learning
 from explorer.figures.registry import (
     Figure,
     FigureError,
@@ -26,6 +26,7 @@ __all__ = [
     "diversity",
     "dmgan",
     "draw",
+    "effects",
     "get_figure",
     "learning",
     "list_figures",

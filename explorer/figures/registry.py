@@ -16,11 +16,12 @@ from typing import Any
 from matplotlib.figure import Figure as Drawing
 from torch import Tensor
 
+from dmm.metrics.effects import WordEffects
 from dmm.trace import Trace
 from explorer.figures.runs import Course
 
 KINDS = ("int", "float", "bool", "text", "choice", "captions")
-SHOWS = ("captions", "run")
+SHOWS = ("captions", "run", "effects")
 #: What an option decides. "trace": what is generated, that is the captions (or one text), the first noise ``seed``, and how many ``seeds``
 #: from there on for each caption; "references": whether rendered pictures of the captions are needed too; "drawing": how all is shown.
 MAKES = ("trace", "references", "drawing")
@@ -117,7 +118,8 @@ class Figure:
     needs: tuple[str, ...]  # fields of StageTrace that at least one stage must have
     function: Callable[..., Result] = field(repr=False)
     options: tuple[Option, ...] = ()
-    shows: str = "captions"  # "captions": generated for the figure; "run": one caption over the steps of a training run, a Course
+    shows: str = "captions"  # "captions": generated for the figure; "run": one caption over the steps of a training run, a Course;
+    # "effects": what each word of a caption did, a WordEffects each
     reads: tuple[str, ...] = ()  # fields of StageTrace that are shown where a stage has them, beside ``needs``
 
     def option(self, name: str) -> Option:
@@ -223,6 +225,8 @@ def draw(figure: Figure | str, traces: Sequence[Trace], references: Mapping[str,
     figure = get_figure(figure) if isinstance(figure, str) else figure
     if (figure.shows == "run") != isinstance(traces, Course):
         raise FigureError(f"{figure.name}: expected {'the course of a training run' if figure.shows == 'run' else 'generated captions'}")
+    if (figure.shows == "effects") != (bool(traces) and all(isinstance(one, WordEffects) for one in traces)):
+        raise FigureError(f"{figure.name}: expected {'effects of words' if figure.shows == 'effects' else 'traces'}")
     if not traces:
         raise FigureError(f"{figure.name}: expected at least one trace")
     for need in figure.needs:

@@ -59,7 +59,7 @@ def test_a_pipeline_that_ignores_its_seeds_has_no_diversity(share):
 
     pipe.device = "cpu"
     evaluation = SimpleNamespace(
-        captions=texts, pipe=pipe, seed=5, largest=32, progress=False, birds=SimpleNamespace(birds=lambda rows: [own[i] for i in rows]),
+        captions=texts, pipe=pipe, seed=5, largest=32, progress=False, population=own,
         judge=lambda images: {"features": images.flatten(1)},
     )  # fmt: skip
     assert get_metric("diversity").compute is diversity

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -13,8 +15,12 @@ from dmm.config import ConfigError, ModelConfig
 from dmm.data.vocab import Vocabulary
 from dmm.metrics import map_scores
 from dmm.metrics.exchange import exchanges, sample_exchanges
-from dmm.metrics.memory import measure
+from dmm.metrics.memory import Rows, measure, score_named
+from dmm.metrics.memory_controls import blocks, cascade, controls, uniform_addressing
+from dmm.metrics.memory_metric import measure_sentences
+from dmm.metrics.named_parts import named_parts
 from dmm.metrics.pathways import Text, generate, pathways, word_maps
+from dmm.metrics.segmenter import NAMES, part_mask
 from dmm.models.memory import KeyAddressing, ValueReading
 from dmm.models.multistage import Conditions
 from dmm.models.registry import create_model
@@ -235,3 +241,135 @@ def test_entropy_and_share_outside():
     assert map_scores.outside_most(change).item() == pytest.approx(0.9)
     change[:, 0] = 9
     assert map_scores.outside_most(change).item() == pytest.approx(0.5)
+
+
+def test_words_that_speak_of_parts():
+    caption = "this bird is blue with a red cap, black tail feathers, a white eye ring and a strange grey abdomen"
+    found = [(word.word, word.part, word.kind) for word in named_parts(caption, VOCAB)]
+    assert found == [
+        ("red", "crown", "colour"), ("cap", "crown", "part"), ("black", "tail", "colour"), ("tail", "tail", "part"),
+        ("grey", "belly", "colour"), ("abdomen", "belly", "part"),
+    ]  # fmt: skip
+    labels = VOCAB.labels(VOCAB.encode(caption))  # "strange" is no word of Aviary's, and has no place there
+    assert all(labels[word.position] == word.word for word in named_parts(caption, VOCAB))
+
+
+def placed_maps(side: int = 16) -> tuple[Tensor, Tensor, list]:
+    """Two captions; the maps of words that speak of a part are the part's mask, all others are noise: maps, mask, class numbers, words."""
+    captions = CAPTIONS[:2]
+    mask = VOCAB.mask(VOCAB.batch([VOCAB.encode(caption) for caption in captions])[0])
+    segmentation = torch.zeros(2, side, side, dtype=torch.int64)
+    words = [(b, word) for b, caption in enumerate(captions) for word in named_parts(caption, VOCAB)]
+    maps = torch.rand(2, mask.shape[1], side, side, generator=torch.Generator().manual_seed(0))
+    for number, part in enumerate(("crown", "belly", "breast", "wing")):
+        segmentation[number // 2, 4 * number : 4 * number + 3, 2:5] = NAMES.index(part)
+    for b, word in words:
+        maps[b, word.position] = part_mask(segmentation[b], word.part).float()
+    return maps, mask, segmentation, words
+
+
+class FixedSegmenter:
+    """Finds the same parts in every picture."""
+
+    def __init__(self, segmentation: Tensor):
+        self.segmentation = segmentation
+
+    def segment(self, images: Tensor) -> Tensor:
+        return self.segmentation[torch.arange(len(images)) % len(self.segmentation)]
+
+
+def test_maps_that_are_the_masks_have_the_highest_scores_and_controls_are_at_chance():
+    maps, mask, segmentation, words = placed_maps()
+    rows = Rows()
+    score_named(rows, "16", maps, mask, segmentation, words)
+    area = 9 / 256
+    assert len(words) == 8
+    assert rows["lift", "16", "word"].tolist() == pytest.approx([1 / area] * 8, rel=1e-5)
+    assert rows["pointing", "16", "word"].tolist() == rows["mass", "16", "word"].tolist() == [1] * 8
+    assert rows["lift", "16", "uniform"].tolist() == pytest.approx([1] * 8)
+    assert rows["mass", "16", "uniform"].tolist() == pytest.approx([area] * 8)
+    noun = rows["kind", "16"] == 0  # the word after a noun is "and" or the end: noise, and at chance
+    assert rows["lift", "16", "other word"][noun].mean().item() == pytest.approx(1, abs=0.4)
+    assert rows["lift", "16", "other caption"].tolist() == [0] * 8  # parts of the other bird lie elsewhere
+
+
+def test_effects_inside_the_named_part():
+    segmentation = torch.zeros(1, 16, 16, dtype=torch.int64)
+    segmentation[:, :, :] = NAMES.index("crown")
+    pipe = HandMadePipeline(HandMadeGenerator(0.5))
+    result = measure(pipe, [[CAPTIONS[0]]] * 8, 0, first_colour, FixedSegmenter(segmentation))
+    found = sum(e.part == "crown" for e in sample_exchanges([[CAPTIONS[0]]] * 8, VOCAB, 0)) / 8
+    assert 0 < found < 1  # the crown is everywhere, the belly nowhere
+    assert result["named_part_in_picture"]["16"] == pytest.approx({"found": found, "area": 1.0})
+    assert result["locality"]["16"]["memory"] == pytest.approx(1.0)
+
+
+def toy_pipeline(system: str = "dmmgan") -> HandMadePipeline:
+    torch.manual_seed(0)
+    config = ModelConfig(**{**CONFIG.__dict__, "system": system, "text_dim": 6})
+    return HandMadePipeline(create_model(config).eval())
+
+
+def test_cascade_redraws_from_the_last_block_to_the_first():
+    generator = toy_pipeline().generator
+    names = [name for name, _ in blocks(generator)]
+    assert names == ["heads", "refinements.1", "refinements.0", "initial", "conditioning"]
+    before = {name: value.clone() for name, value in generator.named_parameters()}
+    for number, (name, copy) in enumerate(cascade(generator, 0)):
+        assert name == names[number]
+        for key, value in copy.named_parameters():
+            block = next(i for i, prefix in enumerate(names) if key.startswith(prefix + "."))
+            constant = before[key].numel() == 1 or before[key].std() == 0
+            assert torch.equal(value, before[key]) == (block > number or bool(constant)), key
+    assert all(torch.equal(value, before[key]) for key, value in generator.named_parameters())
+
+
+@torch.no_grad()
+def test_uniform_addressing_reads_all_words_alike_and_goes_away():
+    generator = toy_pipeline().generator
+    text, _ = texts(generator)
+    with uniform_addressing(generator):
+        maps = generate(generator, text, torch.zeros(2, 4), torch.zeros(2, 5)).stages[2].addressing
+    assert torch.equal(maps.amax((2, 3)), maps.amin((2, 3)))
+    torch.testing.assert_close(maps[:, :, 0, 0], torch.tensor([[0, 1 / 3, 1 / 3, 1 / 3, 0]] * 2))
+    assert not torch.equal(generate(generator, text, torch.zeros(2, 4), torch.zeros(2, 5)).stages[2].addressing, maps)
+
+
+@pytest.mark.parametrize("system", ["dmmgan", "mirrorgan", "stackgan"])
+def test_controls_of_systems_with_and_without_words(system):
+    pipe = toy_pipeline(system)
+    drawn = sample_exchanges([[caption] for caption in CAPTIONS], VOCAB, 0)
+    segmentation = torch.randint(0, len(NAMES), (4, 128, 128), generator=torch.Generator().manual_seed(0))
+    result = controls(pipe, drawn, 0, first_colour, FixedSegmenter(segmentation), batch=3)
+    assert json.loads(json.dumps(result)) == result
+    assert list(result["random_weights"]) == ["none", *[name for name, _ in blocks(pipe.generator)]]
+    if system == "stackgan":
+        assert set(result) == {"captions", "second_noise", "random_weights"} and result["second_noise"]["maps"] == {}
+    else:
+        assert set(result["other_captions_words"]) == set(result["uniform_addressing"]) == {"change", "success"}
+        lifts = [level["64"]["lift_in_named_part"] for level in result["random_weights"].values()]
+        assert lifts[0] == lifts[2] and lifts[3] != lifts[2]  # the first refinement is re-drawn third
+
+
+def test_without_ground_truth_only_what_needs_none():
+    pipe = toy_pipeline("attngan")
+    result = measure(pipe, [["a grey cat"], ["a black and white dog"]], 0, None)
+    assert result["captions"] == 2
+    assert {"memory_share", "change", "interaction", "maps"} <= set(result)
+    assert not {"success", "locality", "named_part_in_picture"} & set(result)
+    assert set(result["maps"]["64"]) == {"entropy_over_log_words", "lift_in_most_changed", "spearman_of_map_and_change"}
+
+
+def test_sentences_of_a_file(tmp_path):
+    file = tmp_path / "captions.txt"
+    file.write_text("a grey cat\n\na black and white dog\na cat\n", encoding="utf-8")
+    result = measure_sentences(toy_pipeline(), file, 3, ("memory",), "dmm evaluate toy --sentences captions.txt")
+    assert json.loads(json.dumps(result)) == result
+    assert (result["n"], result["metrics"]["memory"]["captions"], result["split"]) == (3, 2, "captions of captions.txt")
+    assert set(result["metrics"]["memory"]["controls"]["other_captions_words"]) == {"change"}
+    for content, metrics, said in (("a cat", ("memory",), "colour word"), ("", ("memory",), "found none"), ("a", ("fid",), "memory alone")):
+        file.write_text(content, encoding="utf-8")
+        with pytest.raises(ConfigError, match=said):
+            measure_sentences(toy_pipeline(), file, 3, metrics)
+    with pytest.raises(ConfigError, match="expected a text file"):
+        measure_sentences(toy_pipeline(), tmp_path / "none.txt", 3, ("memory",))

@@ -1,0 +1,186 @@
+"""How every word of one caption reached one picture: each word exchanged on one pathway at a time, all words in a few forward passes.
+
+    effects = word_effects(pipe, "a small bird with a yellow crown", seed=3)
+    for word in effects.words:
+        print(word.word, word.other, word.changes)  # {"total": .., "initial": .., "memory_128": .., "memory_256": .., "global": ..}
+    effects.for_word(6).difference("memory_128")  # S S
+
+The counterfactual of a word of a kind (:data:`KINDS`: colours, parts, sizes, lengths and shapes of bills, patterns) is another word of its
+kind with another meaning that the caption does not use, drawn from the seed. A word without a kind ("a", "bird", "with") has no
+counterpart; it is *muted*: its slot is masked in the key addressing (DM-GAN Eq. 4), and the sentence code is that of the caption without
+the word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dmm.aviary import lexicon
+from dmm.data.vocab import Vocabulary, tokenise
+from dmm.metrics.pathways import Text, generate, pathways, read_text
+
+AT_ONCE = 8  # pictures of a forward pass
+LEFT_OUT = ("memory", "sentence")  # pathways that are several others together
+
+
+def _meanings(table: dict) -> dict[str, dict[str, str]]:
+    """Of a table of phrases: single words -> what they mean."""
+    return {phrase: meaning for meaning, phrases in table.items() for phrase, _ in phrases if " " not in phrase}
+
+
+def _parts(number: int) -> dict[str, str]:
+    names = {part: forms[number] for part, forms in lexicon.PART_NAMES.items()}
+    return {phrase: lexicon.SAME_SLOT.get(part, part) for part, phrases in names.items() for phrase, _ in phrases if " " not in phrase}
+
+
+#: Kind -> words of the kind and what they mean; words of equal meaning are no counterfactuals of each other.
+KINDS: dict[str, dict[str, str]] = {
+    "colour": _meanings(lexicon.COLOUR_NAMES),
+    "part": _parts(0),
+    "parts": _parts(1),
+    "size": _meanings(lexicon.SIZE_NAMES),
+    "length": _meanings(lexicon.BILL_LENGTH_NAMES),
+    "shape": _meanings(lexicon.BILL_SHAPE_NAMES),
+    "pattern": _meanings(lexicon.PATTERN_NOUNS),
+    "marking": _meanings(lexicon.PATTERN_ADJECTIVES),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class WordEffect:
+    """What one word did to the last picture on each pathway."""
+
+    position: int  # on the T axis of the trace
+    word: str
+    other: str | None  # the word read in its place; None: it was muted
+    changes: dict[str, float]  # pathway -> mean absolute change of the pixels, which lie in [-1, 1]
+    pictures: dict[str, Tensor] = field(repr=False)  # pathway -> picture 3 S S with the word exchanged there
+    base: Tensor = field(repr=False)  # 3 S S, the caption's own picture
+
+    def difference(self, pathway: str = "total") -> Tensor:
+        """Mean absolute change over the channels, S S.
+
+        Raises:
+            KeyError: a pathway that the system does not have.
+        """
+        if pathway not in self.pictures:
+            raise KeyError(f"no pathway {pathway!r}; this system has {', '.join(self.pictures)}")
+        return (self.pictures[pathway] - self.base).abs().mean(0)
+
+
+@dataclass(frozen=True)
+class WordEffects:
+    """Effects of all words of one caption and seed."""
+
+    caption: str
+    seed: int
+    pathways: tuple[str, ...]  # "total" last, before it those that the total is made of
+    words: tuple[WordEffect, ...]  # in the order of the caption; a word that alone is known has no effect to tell and is left out
+    base: Tensor = field(repr=False)  # 3 S S
+
+    def for_word(self, position: int) -> WordEffect:
+        """The effect of the word at a position of the T axis.
+
+        Raises:
+            KeyError: no such word.
+        """
+        for word in self.words:
+            if word.position == position:
+                return word
+        raise KeyError(f"no word at position {position} of “{self.caption}”; words are at {[word.position for word in self.words]}")
+
+
+@dataclass(frozen=True)
+class _Counterfactual:
+    position: int
+    word: str
+    other: str | None
+    caption: str  # with the other word, or without the word
+
+
+def counterfactual(word: str, tokens: Sequence[str], vocab: Vocabulary, rng: np.random.Generator) -> str | None:
+    """Another word of the word's kind, of another meaning, that the caption does not use; the usual name of its meaning. None: no kind."""
+    for kind in KINDS.values():
+        if word not in kind:
+            continue
+        usual: dict[str, str] = {}  # meaning -> its first known word
+        for name, meaning in kind.items():
+            if name in vocab.ids:
+                usual.setdefault(meaning, name)
+        said = {kind[token] for token in tokens if token in kind}
+        options = [name for meaning, name in usual.items() if meaning not in said]
+        if options:
+            return options[int(rng.integers(len(options)))]
+    return None
+
+
+def _counterfactuals(caption: str, vocab: Vocabulary, seed: int) -> list[_Counterfactual]:
+    """One for each known word; none for a word without a kind that is the only known one."""
+    tokens, place, found = tokenise(caption), 0 if vocab.start is None else 1, []
+    known = [index is not None for _, index in vocab.known(caption)]
+    for k, word in enumerate(tokens):
+        if not known[k]:
+            continue
+        other = counterfactual(word, tokens, vocab, np.random.default_rng([seed, k]))
+        if other is not None or sum(known) > 1:
+            changed = [*tokens[:k], *([] if other is None else [other]), *tokens[k + 1 :]]
+            found.append(_Counterfactual(place, word, other, " ".join(changed)))
+        place += 1
+    return found
+
+
+def _texts(pipe, caption: str, found: Sequence[_Counterfactual], eps: Tensor) -> tuple[Text, Text]:
+    """The caption's text, one row, and the texts of the counterfactuals, a row each."""
+    both = read_text(pipe, [caption, *(one.caption for one in found)], eps.expand(len(found) + 1, -1))
+    own, others = both.rows(slice(1)), both.rows(slice(1, None))
+    muted = torch.tensor([one.other is None for one in found], dtype=torch.bool, device=own.words.device)
+    masks = own.mask.repeat(len(found), 1)
+    masks[torch.arange(len(found)), [one.position for one in found]] = True
+    return own, replace(
+        others,
+        words=torch.where(muted[:, None, None], own.words, others.words),
+        mask=torch.where(muted[:, None], masks, others.mask),
+    )
+
+
+@torch.no_grad()
+def word_effects(pipe, caption: str, seed: int = 0) -> WordEffects:
+    """The effect of every word of a caption on every pathway, with the same z and eps.
+
+    Args:
+        pipe: a :class:`dmm.pipeline.Pipeline`; fused, it takes half the time.
+        caption: one sentence.
+        seed: of the noise, and of the words that are put in.
+
+    Raises:
+        CaptionError: a caption that cannot be generated.
+    """
+    noise, eps = pipe.noise([seed])
+    found = _counterfactuals(caption, pipe.vocab, seed)
+    own, others = _texts(pipe, caption, found, eps)
+    base = generate(pipe.generator, own, noise, eps).images[-1]  # 1 3 S S
+    ways = {name: way for name, way in pathways(pipe.generator).items() if name not in LEFT_OUT}
+    names = [*(name for name in ways if name != "total"), "total"]
+    pictures: dict[str, Tensor] = {}
+    for name in names:
+        rows = [others.rows(slice(k, k + AT_ONCE)) for k in range(0, len(found), AT_ONCE)]
+        parts = [generate(pipe.generator, own, noise, eps, ways[name], other).images[-1] for other in rows]
+        pictures[name] = torch.cat(parts).cpu() if parts else base[:0].cpu()
+    changes = {name: (images - base.cpu()).abs().mean((1, 2, 3)).tolist() for name, images in pictures.items()}
+    words = [
+        WordEffect(
+            one.position,
+            one.word,
+            one.other,
+            {name: changes[name][k] for name in names},
+            {name: pictures[name][k] for name in names},
+            base[0].cpu(),
+        )
+        for k, one in enumerate(found)
+    ]
+    return WordEffects(caption, seed, tuple(names), tuple(words), base[0].cpu())
