@@ -97,6 +97,14 @@ class Session:
                 self._pipelines[model] = self._load(self._sources[model])
             return self._pipelines[model]
 
+    def using(self, model: str | None = None) -> threading.RLock:
+        """Held while a network is used without :meth:`trace`: one forward pass at a time for each.
+
+        Raises:
+            UnknownModel: as :meth:`pipeline`.
+        """
+        return self._busy[self._resolve(model)]
+
     def trace(self, model: str | None, caption: str, seed: int = 0, edits: Sequence = ()) -> Trace:
         """One caption generated: a trace with a batch axis of 1, without graph, on the CPU. It is shared: read it, do not write to it.
 
@@ -104,8 +112,8 @@ class Session:
             model: a name of :attr:`models`; None is the first.
             caption: one sentence.
             seed: noise seed; the same (model, caption, seed, edits) gives the same numbers.
-            edits: :mod:`explorer.edits` records, applied in order; the trace then says them in ``Trace.edits``, and its caption is the
-                edited one.
+            edits: :mod:`explorer.edits` records, applied in order; the trace then says them in ``Trace.edits``; its caption is the one
+                given, its words are those that were generated.
 
         Raises:
             UnknownModel: as :meth:`pipeline`.
@@ -128,7 +136,7 @@ class Session:
 
                 with interventions.attached(pipe, *key[3], caption=key[1]) as edited:
                     trace = pipe(edited, seed=key[2])
-                trace.edits = to_data(key[3])
+                trace.edits, trace.captions = to_data(key[3]), [key[1]]
             else:
                 trace = pipe(key[1], seed=key[2])
             trace = trace.detach().to("cpu")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from dmm.pipeline import MOST_WORDS, CaptionError, Pipeline
-from explorer import page_html
+from explorer import endpoints, page_html
 from explorer.session import Session, UnknownModel
 from explorer.statistics import spoken
 
@@ -202,6 +202,7 @@ def build(session: Session) -> gr.Blocks:
         events.append(app.load(follow_link, None, [caption, seed, model, *outputs, *folds], **asked))
         for section in sections:
             events += section.events([message, result], asked)
+        endpoints.register(session, "paint")
         for event in events:
             event.success(None, js=SETTLE)
             event.failure(lambda: page_html.notice(BROKEN), None, message, js=SETTLE, show_progress="hidden", api_visibility="private")

@@ -1,0 +1,317 @@
+"""What the page can do, as named endpoints: plain values in, plain containers out. :mod:`explorer.ui` serves them.
+
+    from gradio_client import Client
+
+    client = Client("http://127.0.0.1:7860")
+    client.predict("a small red bird", "red", api_name="/effects")
+
+Pictures are PNG data URIs; regions are ``[y0, x0, y1, x1]`` as shares of the side; edits are lists as
+:func:`explorer.interventions.to_data` writes them. A request that cannot be answered is refused with a sentence that says why.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from PIL import Image
+
+from dmm.images import to_float, to_pil
+from dmm.pipeline import CaptionError
+from dmm.trace import Trace
+from explorer import effects as word_effects
+from explorer import overlay, slots, statistics, takeaway, walks
+from explorer.edits import EditError
+from explorer.interventions import describe, lacks, to_data
+from explorer.notebook import changed_numbers
+from explorer.page_html import data_uri
+from explorer.questions import FIRST_SEED, Question, Refusal, read_seed
+from explorer.regions import read_region
+from explorer.session import Session
+
+MOST_MODELS = 8  # side by side
+MOST_SEEDS = 16  # noises of one caption
+UPLOAD_BYTES = 4 * 2**20  # of a picture that is handed in
+UPLOAD_PIXELS = 4096 * 4096
+UPLOAD_KINDS = ("PNG", "JPEG", "WEBP")
+
+
+class Endpoints:
+    """The endpoints of a session; each public method is one.
+
+    Args:
+        session: what is open.
+    """
+
+    def __init__(self, session: Session):
+        self.session = session
+
+    def models(self) -> list[dict]:
+        """Open models: name, system, what it adds, and which edits it does not allow."""
+        from dmm.models.registry import find_model
+
+        found = []
+        for name in self.session.models:
+            pipe = self.session.pipeline(name)
+            entry = find_model(pipe.config.system)
+            about = {"name": name, "system": pipe.config.system, "paper": entry.paper, "adds": entry.adds}
+            found.append(about | {"words": len(pipe.vocab.words), "redescribes": pipe.captioner is not None, "lacks": lacks(pipe)})
+        return found
+
+    def trace(self, caption: str, seed: int = FIRST_SEED, model: str = "", edits: list[dict] | None = None) -> dict:
+        """Generate a caption: pictures, words with their numbers, who answered, and what was read back."""
+        asked = Question.read(self.session, caption, seed, model, edits)
+        trace = asked.trace(self.session)
+        vocab = self.session.pipeline(asked.model).vocab
+        unknown = [word.word for word in statistics.spoken(asked.caption, vocab) if not word.known]
+        pictures = {str(stage.size): _png(stage.image) for stage in trace.stages if stage.image is not None}
+        return takeaway.summary(trace, asked.model) | {"unknown": list(dict.fromkeys(unknown)), "pictures": pictures}
+
+    def words(
+        self,
+        caption: str,
+        by: str = "",
+        k: int = 5,
+        stop_words: bool = True,
+        region: list[float] | None = None,
+        seed: int = FIRST_SEED,
+        model: str = "",
+        edits: list[dict] | None = None,
+    ) -> list[dict]:
+        """The k words with the largest numbers at every stage that has them, by writing_gate, addressing or word_attention."""
+        trace = Question.read(self.session, caption, seed, model, edits).trace(self.session)
+        if by and by not in statistics.QUANTITIES:
+            raise Refusal(f"by: expected one of {', '.join(statistics.QUANTITIES)}; found {by[:40]!r}")
+        found = []
+        for stage in range(len(trace.stages)):
+            for name in [by] if by else list(statistics.QUANTITIES):
+                if statistics.has(trace, stage, name):
+                    ranked = statistics.top_words(trace, stage, name, len(trace.words[0]), _region(region))
+                    ranked = [chip for chip in ranked if stop_words or chip.word not in statistics.SMALL_WORDS][:k]
+                    size = trace.stages[stage].size or 64 << stage
+                    found += [{"stage_px": size, "by": name, "word": c.word, "position": c.index, "value": c.value} for c in ranked]
+        if not found:
+            raise Refusal(f"no stage of this model has {by or 'a number for each word'}")
+        return found
+
+    def map(self, caption: str, word: str, seed: int = FIRST_SEED, model: str = "", edits: list[dict] | None = None) -> list[dict]:
+        """Where a word is read: its map at every stage that reads words, as numbers and laid over the picture."""
+        trace = Question.read(self.session, caption, seed, model, edits).trace(self.session)
+        index = _position(trace, word)
+        found = []
+        for stage, record in enumerate(trace.stages):
+            quantity = statistics.maps_of(trace, stage)
+            if quantity:
+                values = statistics.word_map(trace, stage, index, quantity)
+                limits = overlay.limits(values, uniform=statistics.uniform(trace))
+                row = {"stage_px": record.size or 64 << stage, "quantity": quantity, "uniform": statistics.uniform(trace)}
+                row |= {"range": list(limits), "values": np.round(values, 6).tolist()}
+                found.append(row | {"picture": _laid_over(record.image, values, limits)})
+        if not found:
+            raise Refusal("no stage of this model reads single words, so that there is no map")
+        return found
+
+    def region(
+        self,
+        caption: str,
+        region: list[float],
+        stage: int = -1,
+        seed: int = FIRST_SEED,
+        model: str = "",
+        edits: list[dict] | None = None,
+    ) -> dict:
+        """Which words a region of a stage's picture reads, most first, and who answers there."""
+        trace = Question.read(self.session, caption, seed, model, edits).trace(self.session)
+        if not -len(trace.stages) <= stage < len(trace.stages):
+            raise Refusal(f"stage: expected 0 to {len(trace.stages) - 1}, or -1 for the last; found {stage}")
+        read = _refusing(lambda: read_region(trace, stage % len(trace.stages), _region(region) or (0, 0, 1, 1)))
+        rows = [
+            {"word": w.word, "position": w.index, "here": w.inside, "everywhere": w.everywhere, "lift": _number(w.lift)} for w in read.words
+        ]
+        answered = {"here": read.inside, "everywhere": read.everywhere} if read.inside else None
+        return {"stage_px": read.size, "quantity": read.quantity, "words": rows, "answered_by": answered}
+
+    def redescribe(
+        self, caption: str = "", picture: str = "", seed: int = FIRST_SEED, model: str = "", edits: list[dict] | None = None
+    ) -> list[dict]:
+        """What STREAM reads back, attribute by attribute: from each picture of a caption, or from one handed in as a data URI."""
+        if picture:
+            name = Question.read(self.session, caption, seed, model).model
+            sentences = {"handed in": self._read_picture(name, read_upload(picture))}
+        else:
+            trace = Question.read(self.session, caption, seed, model, edits).trace(self.session)
+            sentences = {str(stage.size): stage.redescription[0] for stage in trace.stages if stage.redescription}
+        if not sentences:
+            raise Refusal("no captioner (STREAM) came with this model, so that nothing is read back")
+        rows = []
+        for size, sentence in sentences.items():
+            found = slots.compare(caption, sentence)
+            listed = [{"attribute": s.name, "said": list(s.said), "read": list(s.read), "verdict": s.verdict} for s in found]
+            rows.append({"picture": size, "sentence": sentence, "attributes": listed, "summary": slots.summary(found)})
+        return rows
+
+    def _read_picture(self, model: str, picture: Image.Image) -> str:
+        pipe = self.session.pipeline(model)
+        if pipe.captioner is None:
+            raise Refusal("no captioner (STREAM) came with this model, so that nothing is read back")
+        side = 64 << (len(pipe.config.widths) - 1)
+        pixels = np.array(picture.convert("RGB").resize((side, side), Image.Resampling.BICUBIC))
+        with torch.no_grad():
+            image = to_float(torch.from_numpy(pixels).permute(2, 0, 1)[None]).to(pipe.device)  # 1 3 S S
+            return pipe.captioner.sentences(image, pipe.vocab)[0]
+
+    def intervene(self, caption: str, edits: list[dict], seed: int = FIRST_SEED, model: str = "") -> dict:
+        """A caption with and without edits: both pictures, their difference, and the gates that changed."""
+        asked = Question.read(self.session, caption, seed, model, edits)
+        after, before = asked.trace(self.session), asked.bare().trace(self.session)
+        change = word_effects.difference(after.images[-1], before.images[-1])
+        pictures = {"original": _png(before.images[-1]), "edited": _png(after.images[-1])}
+        pictures["difference"] = data_uri(Image.fromarray(overlay.heat(change, overlay.limits(change))))
+        said = [describe(edit) for edit in asked.edits]
+        return {
+            "edits": to_data(asked.edits),
+            "in_words": said,
+            "change": float(change.mean()),
+            "gates": changed_numbers(before, after),
+        } | pictures
+
+    def effects(
+        self, caption: str, word: str, new: str = "", seed: int = FIRST_SEED, model: str = "", edits: list[dict] | None = None
+    ) -> dict:
+        """How a word reached the picture: muted, or exchanged for new, on one pathway at a time."""
+        asked = Question.read(self.session, caption, seed, model, edits)
+        found = _refusing(
+            lambda: word_effects.word_effects(self.session, asked.model, asked.caption, asked.seed, _word(word), new or None, asked.edits)
+        )
+        rows = [
+            {"pathway": e.pathway, "change": e.change, "share": _number(e.share), "picture": _png(e.trace.images[-1])}
+            for e in found.effects
+        ]
+        return {"original": _png(found.base.images[-1]), "pathways": rows, "lacks": found.lacks}
+
+    def compare(self, caption: str, word: str = "", models: list[str] | None = None, seeds: list[int] | None = None) -> list[dict]:
+        """One caption through several models and noises: the last picture of each, and the map of a word over it where it is read."""
+        chosen, noises = models or list(self.session.models), [read_seed(seed) for seed in seeds or [FIRST_SEED]]
+        if len(chosen) > MOST_MODELS or len(noises) > MOST_SEEDS:
+            raise Refusal(f"expected at most {MOST_MODELS} models and {MOST_SEEDS} seeds, found {len(chosen)} and {len(noises)}")
+        rows = []
+        for name in chosen:
+            for seed in noises:
+                trace = Question.read(self.session, caption, seed, name).trace(self.session)
+                row = {"model": name, "seed": seed, "picture": _png(trace.images[-1]), "map": None, "why": ""}
+                stage = len(trace.stages) - 1
+                quantity = statistics.maps_of(trace, stage)
+                if word and quantity:
+                    values = statistics.word_map(trace, stage, _position(trace, word), quantity)
+                    row["map"] = _laid_over(trace.stages[stage].image, values, overlay.limits(values, uniform=statistics.uniform(trace)))
+                elif word:
+                    row["why"] = "this system reads no single words"
+                rows.append(row | {"read_back": (trace.stages[stage].redescription or [""])[0]})
+        return rows
+
+    def walk(
+        self, caption: str, other: str = "", seed: int = FIRST_SEED, other_seed: int = FIRST_SEED, steps: int = 8, model: str = ""
+    ) -> dict:
+        """From a caption and noise to another, picture by picture: a film strip and a GIF."""
+        asked = Question.read(self.session, caption, seed, model)
+        goal = Question.read(self.session, other or caption, other_seed, model)
+        pipe = self.session.pipeline(asked.model)
+        captions, seeds = (asked.caption, goal.caption), (asked.seed, goal.seed)
+        with self.session.using(asked.model):
+            stops = _refusing(lambda: walks.walk(pipe, captions, seeds, steps))
+        animated = "data:image/gif;base64," + base64.b64encode(walks.gif(stops)).decode()
+        return {
+            "at": [stop.at for stop in stops],
+            "reads": [stop.reads for stop in stops],
+            "strip": data_uri(walks.strip(stops)),
+            "gif": animated,
+        }
+
+    def export(self, caption: str, kind: str = "json", seed: int = FIRST_SEED, model: str = "", edits: list[dict] | None = None) -> dict:
+        """A file of a generated caption, base64: npz, json, csv, html (works offline), py (makes the same), png, svg or pdf."""
+        if kind not in takeaway.FORMATS:
+            raise Refusal(f"kind: expected one of {', '.join(takeaway.FORMATS)}; found {kind[:40]!r}")
+        asked = Question.read(self.session, caption, seed, model, edits)
+        data = takeaway.FORMATS[kind](asked.trace(self.session), asked.model)
+        return {"name": f"{asked.model}-{asked.seed}.{kind}", "base64": base64.b64encode(data).decode()}
+
+
+NAMES = ("models", "trace", "words", "map", "region", "redescribe", "intervene", "effects", "compare", "walk", "export")
+
+
+def read_upload(uri: str) -> Image.Image:
+    """A picture handed in as a data URI, decoded in memory and never kept; PNG, JPEG or WebP of bounded size.
+
+    Raises:
+        Refusal: anything else.
+    """
+    head, _, body = uri.partition(",")
+    if not head.startswith("data:image/") or not head.endswith(";base64") or len(body) > UPLOAD_BYTES * 4 // 3 + 4:
+        raise Refusal(f"picture: expected a data URI of a PNG, JPEG or WebP of at most {UPLOAD_BYTES >> 20} MiB")
+    try:
+        data = base64.b64decode(body, validate=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = Image.open(io.BytesIO(data), formats=UPLOAD_KINDS)
+            if picture.width * picture.height > UPLOAD_PIXELS:
+                raise Refusal(f"picture: expected at most {UPLOAD_PIXELS} pixels, found {picture.width} x {picture.height}")
+            picture.load()
+    except Refusal:
+        raise
+    except (binascii.Error, OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise Refusal(f"picture: not a PNG, JPEG or WebP that can be read ({type(error).__name__})") from error
+    return picture
+
+
+def _png(image: torch.Tensor) -> str:
+    return data_uri(to_pil(image))
+
+
+def _laid_over(image: torch.Tensor | None, values: np.ndarray, limits: overlay.Limits) -> str:
+    pixels = overlay.heat(values, limits) if image is None else overlay.overlay(image, values, limits)
+    return data_uri(Image.fromarray(pixels))
+
+
+def _number(value: float) -> float | None:
+    """JSON has no NaN."""
+    return value if value == value else None
+
+
+def _word(word: str) -> str | int:
+    """A word, or its position written as a number."""
+    return int(word) if word.isdecimal() and len(word) < 4 else word
+
+
+def _position(trace: Trace, word: str) -> int:
+    """Position on the T axis of a word (its first occurrence), or of a position written as a number.
+
+    Raises:
+        Refusal: it is not among the words that were read.
+    """
+    wanted, known = _word(word), {i: trace.words[0][i] for i in statistics.word_indices(trace)}
+    found = [i for i, name in known.items() if wanted == i or (isinstance(wanted, str) and wanted.lower() == name)]
+    if not found:
+        raise Refusal(f"{word[:40]!r} is not among the words that were read: {', '.join(dict.fromkeys(known.values()))}")
+    return found[0]
+
+
+def _region(region) -> statistics.Region | None:
+    if region is None:
+        return None
+    if len(region) != 4 or not all(isinstance(edge, (int, float)) for edge in region):
+        raise Refusal(f"region: expected [y0, x0, y1, x1] as shares of the side, found {str(region)[:80]}")
+    _refusing(lambda: statistics.cells(tuple(region), 1, 1))
+    return tuple(region)
+
+
+def _refusing(ask: Callable):
+    """The answer, or a refusal with the reason."""
+    try:
+        return ask()
+    except (EditError, CaptionError, ValueError, statistics.MissingQuantity, IndexError) as error:
+        raise Refusal(str(error)) from error

@@ -1,0 +1,126 @@
+"""A generated caption as files: the trace, its numbers, a drawing, and a page that works without a server."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from dmm.trace import Trace
+from explorer import statistics
+from explorer.page_html import render as page_of
+from explorer.page_html import text
+from explorer.figures import draw
+from explorer.figures.export import render
+from explorer.interventions import describe, from_data
+
+STATIC = Path(__file__).parent / "static"
+
+
+def numbers(trace: Trace) -> list[dict]:
+    """Every number that the page shows, a row each: stage, quantity, word or path, value."""
+    rows = []
+    for stage, record in enumerate(trace.stages):
+        size = record.size or 64 << stage
+        for name, about in statistics.QUANTITIES.items():
+            if statistics.has(trace, stage, name):
+                rows += [
+                    {"stage_px": size, "quantity": about.label, "of": chip.word, "position": chip.index, "value": f"{chip.value:.6f}"}
+                    for chip in statistics.chips(trace, stage, name)
+                ]
+        if record.response_gate is not None:
+            rows += [
+                {"stage_px": size, "quantity": "response gate", "of": path, "position": "", "value": f"{share:.6f}"}
+                for path, share in statistics.response_shares(trace, stage).items()
+            ]
+    return rows
+
+
+def summary(trace: Trace, model: str) -> dict:
+    """The trace in plain containers: what was asked, which edits were on, what was read back, and :func:`numbers`."""
+    return {
+        "model": model,
+        "caption": trace.captions[0],
+        "seed": trace.seeds[0],
+        "edits": trace.edits or [],
+        "edits_in_words": [describe(edit) for edit in from_data(trace.edits or [])],
+        "words": [{"word": trace.words[0][i], "position": i} for i in statistics.word_indices(trace)],
+        "read_back": {str(stage.size): stage.redescription[0] for stage in trace.stages if stage.redescription},
+        "numbers": numbers(trace),
+    }
+
+
+def snippet(trace: Trace, model: str) -> str:
+    """Python that makes the same trace."""
+    caption = trace.captions[0]
+    call = f"ex({caption!r}, seed={trace.seeds[0]})"
+    if not trace.edits:
+        return f'import explorer\nex = explorer.open("{model}")\n{call}\n'
+    return f'import explorer\nex = explorer.open("{model}")\nwith ex.edits(*{trace.edits!r}):\n    view = {call}\nview\n'
+
+
+def as_npz(trace: Trace, _model: str) -> bytes:
+    """What :meth:`dmm.trace.Trace.save` writes: every tensor, and JSON for the rest."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.npz"
+        trace.save(path)
+        return path.read_bytes()
+
+
+def as_json(trace: Trace, model: str) -> bytes:
+    """:func:`summary`."""
+    return json.dumps(summary(trace, model), ensure_ascii=False, indent=1).encode()
+
+
+def as_csv(trace: Trace, _model: str) -> bytes:
+    """:func:`numbers`; empty for a system without them."""
+    rows, table = numbers(trace), io.StringIO()
+    if rows:
+        writer = csv.DictWriter(table, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return table.getvalue().encode()
+
+
+def as_html(trace: Trace, model: str) -> bytes:
+    """A page that works offline: pictures, maps and numbers inside, nothing fetched from anywhere."""
+    spoken = [statistics.Spoken(trace.words[0][i], True) for i in statistics.word_indices(trace)]
+    script = (STATIC / "page.js").read_text(encoding="utf-8") + "\nwindow.explorerPage.mount(document.getElementById('result'));\n"
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    style = (STATIC / "page.css").read_text(encoding="utf-8")
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    said = "".join(f"<li>{text(describe(edit))}</li>" for edit in from_data(trace.edits or []))
+    listed = f'<ul class="ex-edits">{said}</ul>' if said else ""
+    body = page_of(trace, spoken, model, len(spoken))
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><title>{text(trace.captions[0])}</title>'
+        f'<style>{style}</style></head><body><div class="gradio-container"><main class="app">{listed}'
+        f'<div id="result">{body}</div><pre>{text(snippet(trace, model))}</pre></main></div><script>{script}</script></body></html>'
+    ).encode()
+
+
+def _drawn(kind: str) -> Callable[[Trace, str], bytes]:
+    def drawn(trace: Trace, _model: str) -> bytes:
+        ranked = any(stage.writing_gate is not None and stage.addressing is not None for stage in trace.stages)
+        return render(draw("dmgan-fig6b" if ranked else "dmgan-fig4", [trace]), kind)
+
+    return drawn
+
+
+#: ending -> bytes of a trace and its model's name.
+FORMATS: dict[str, Callable[[Trace, str], bytes]] = {
+    "npz": as_npz,
+    "json": as_json,
+    "csv": as_csv,
+    "html": as_html,
+    "py": lambda trace, model: snippet(trace, model).encode(),
+    "png": _drawn("png"),
+    "svg": _drawn("svg"),
+    "pdf": _drawn("pdf"),
+}

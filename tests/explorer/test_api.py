@@ -1,0 +1,256 @@
+"""The endpoints: every one by name through a real client, and what each answers and refuses."""
+
+from __future__ import annotations
+
+import base64
+import io
+import zipfile
+
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from dmm.trace import Trace
+from explorer import ui
+from explorer.api import NAMES, UPLOAD_BYTES, Endpoints, read_upload
+from explorer.questions import Question, Refusal, read_seed
+from explorer.session import Session
+from explorer.walks import slerp, walk
+from tests.explorer.toy import CAPTION, toy_pipeline, toy_system
+
+MUTE = [{"edit": "mute", "word": "red"}]
+
+
+def load(name: str):
+    if name in ("toy", "dm"):
+        return toy_pipeline(global_memory=name == "toy")
+    return toy_system(name)
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    return Session(["toy", "dm", "dfgan"], load=load)
+
+
+@pytest.fixture(scope="module")
+def api(session) -> Endpoints:
+    return Endpoints(session)
+
+
+@pytest.fixture(scope="module")
+def client(session):
+    app = ui.build(session)
+    options = ui.launch_options() | {"server_port": None, "prevent_thread_lock": True, "quiet": True}
+    app.launch(**options)
+    yield Client(app.local_url, verbose=False)
+    app.close(verbose=False)
+
+
+def picture(uri: str) -> Image.Image:
+    head, _, body = uri.partition(",")
+    assert head.startswith("data:image/")
+    return Image.open(io.BytesIO(base64.b64decode(body)))
+
+
+def uri(kind: str = "PNG", size: tuple[int, int] = (20, 10)) -> str:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, (200, 30, 30)).save(buffer, format=kind)
+    return f"data:image/{kind.lower()};base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+# --- through a client -----------------------------------------------------------------------------------------------------
+
+
+def test_every_endpoint_is_named_and_described(client):
+    named = client.view_api(return_format="dict")["named_endpoints"]
+    assert set(named) == {f"/{name}" for name in NAMES}
+    assert all(named[f"/{name}"]["description"] for name in NAMES)
+
+
+def test_a_client_drives_every_endpoint(client, session):
+    assert [model["name"] for model in client.predict(api_name="/models")] == ["toy", "dm", "dfgan"]
+    trace = client.predict(CAPTION, seed=3, api_name="/trace")
+    assert trace["caption"] == CAPTION and set(trace["pictures"]) == {"64", "128", "256"} and trace["unknown"] == []
+    top = client.predict(CAPTION, by="addressing", k=2, stop_words=False, api_name="/words")
+    assert len(top) == 4 and not {"a", "with", "bird"} & {row["word"] for row in top}
+    assert picture(client.predict(CAPTION, "red", api_name="/map")[1]["picture"]).size == (256, 256)
+    region = client.predict(CAPTION, [0, 0, 0.5, 0.5], api_name="/region")
+    assert region["stage_px"] == 256 and sum(word["here"] for word in region["words"]) == pytest.approx(1, abs=1e-4)
+    change = client.predict(CAPTION, MUTE, api_name="/intervene")
+    assert change["in_words"] == ["mute “red” in the memory only"] and change["change"] > 0
+    assert len(client.predict(CAPTION, "red", "blue", api_name="/effects")["pathways"]) == 5
+    rows = client.predict(CAPTION, "red", seeds=[3, 4], api_name="/compare")
+    assert [(row["model"], row["seed"]) for row in rows] == [(m, s) for m in ("toy", "dm", "dfgan") for s in (3, 4)]
+    assert picture(client.predict(CAPTION, other_seed=9, steps=3, api_name="/walk")["gif"]).n_frames == 4
+    assert base64.b64decode(client.predict(CAPTION, "json", api_name="/export")["base64"]).startswith(b"{")
+
+
+def test_a_client_is_told_why_it_is_refused(client):
+    with pytest.raises(AppError, match="whole number"):
+        client.predict(CAPTION, seed=1.5, api_name="/trace")
+    with pytest.raises(AppError, match="no captioner"):
+        client.predict(CAPTION, api_name="/redescribe")
+
+
+# --- what each answers ------------------------------------------------------------------------------------------------------
+
+
+def test_edits_reach_every_answer(api):
+    with_edit, without = api.trace(CAPTION, edits=MUTE), api.trace(CAPTION)
+    assert with_edit["edits"] == MUTE and with_edit["pictures"]["256"] != without["pictures"]["256"]
+    assert with_edit["pictures"]["64"] == without["pictures"]["64"]
+    muted = [row for row in api.words(CAPTION, "addressing", k=8, edits=MUTE) if row["word"] == "red"]
+    assert [row["value"] for row in muted] == [0, 0]
+
+
+def test_unknown_words_are_said(api):
+    assert api.trace("a small zorp bird, zorp")["unknown"] == ["zorp"]
+
+
+def test_a_repeated_word_is_named_by_its_position(api):
+    first, sixth = (api.map(CAPTION, word)[0]["values"] for word in ("a", "6"))
+    assert first != sixth and api.map(CAPTION, "1")[0]["values"] == first
+
+
+def test_what_a_model_lacks_is_said(api):
+    assert "mute:memory" in api.models()[2]["lacks"]
+    rows = api.compare(CAPTION, "red")
+    assert rows[0]["map"] and rows[2]["map"] is None and rows[2]["why"] == "this system reads no single words"
+    with pytest.raises(Refusal, match="reads single words"):
+        api.map(CAPTION, "red", model="dfgan")
+    with pytest.raises(Refusal, match="one stage"):
+        api.intervene(CAPTION, MUTE, model="dfgan")
+
+
+def test_a_picture_is_read_back_attribute_by_attribute(monkeypatch, api, session):
+    class Reads:
+        def sentences(self, images, vocab):
+            assert images.shape == (1, 3, 256, 256) and float(images[0, 0].mean()) > 0.5 > float(images[0, 1].mean())
+            return ["a bird with a yellow crown"]
+
+    monkeypatch.setattr(session.pipeline("toy"), "captioner", Reads())
+    (row,) = api.redescribe(CAPTION, uri())
+    assert row["sentence"] == "a bird with a yellow crown"
+    assert {a["attribute"]: a["verdict"] for a in row["attributes"]}["crown"] == "agrees"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_pictures_of_common_kinds_are_read(kind):
+    assert read_upload(uri(kind)).size == (20, 10)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("/etc/passwd", "expected a data URI"),
+        ("file:///etc/passwd", "expected a data URI"),
+        ("data:image/png;base64,!!!", "cannot be read|can be read"),
+        ("data:image/png;base64,aGVsbG8=", "can be read"),
+        ("data:image/svg+xml;base64,PHN2Zz48L3N2Zz4=", "can be read"),
+        ("data:image/png;base64," + "A" * (UPLOAD_BYTES * 2), "at most 4 MiB"),
+        (uri("GIF"), "can be read"),
+        (uri("PNG", (5000, 5000)), "pixels"),
+        (uri("PNG")[:-40], "can be read"),
+    ],
+    ids=range(9),
+)
+def test_other_uploads_are_refused(value, said):
+    with pytest.raises(Refusal, match=said):
+        read_upload(value)
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda api: api.words(CAPTION, "love"), "expected one of writing_gate"),
+        (lambda api: api.words(CAPTION, region=[0, 0, 2, 1]), "shares of the side"),
+        (lambda api: api.words(CAPTION, region=[0, 0]), "expected \\[y0"),
+        (lambda api: api.map(CAPTION, "zorp"), "not among the words that were read: a, small"),
+        (lambda api: api.region(CAPTION, [0, 0, 1, 1], stage=9), "0 to 2"),
+        (lambda api: api.region(CAPTION, [0, 0, 1, 1], stage=0), "reads no words"),
+        (lambda api: api.effects(CAPTION, "zorp"), "not among"),
+        (lambda api: api.effects(CAPTION, "red", "zorp"), "vocabulary"),
+        (lambda api: api.compare(CAPTION, seeds=list(range(17))), "at most 8 models and 16 seeds"),
+        (lambda api: api.walk(CAPTION, steps=1), "2 to 24"),
+        (lambda api: api.export(CAPTION, "exe"), "expected one of npz"),
+        (lambda api: api.trace("zorp"), "vocabulary"),
+        (lambda api: api.trace(CAPTION, model="other"), "toy, dm"),
+        (lambda api: api.trace(CAPTION, edits=[{"edit": "x"}]), "expected each to name"),
+        (lambda api: api.trace("b" * 601), "601 characters"),
+        (lambda api: api.trace(5), "a text"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_with_a_reason(api, ask, said):
+    with pytest.raises(Refusal, match=said):
+        ask(api)
+
+
+@pytest.mark.parametrize(("value", "seed"), [(None, 3), ("", 3), (0, 0), ("7", 7), (7.0, 7), (2**31 - 1, 2**31 - 1)])
+def test_seeds(value, seed):
+    assert read_seed(value) == seed
+
+
+@pytest.mark.parametrize("value", [1.5, "1.5", -1, "-4", 2**31, float("nan"), float("inf"), "abc", True, [3]])
+def test_a_seed_that_is_none_is_refused(value):
+    with pytest.raises(Refusal, match="whole number"):
+        read_seed(value)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------------
+
+
+def exported(api, kind: str, **asked) -> bytes:
+    return base64.b64decode(api.export(CAPTION, kind, **asked)["base64"])
+
+
+def test_an_exported_trace_can_be_loaded(api, tmp_path):
+    (tmp_path / "t.npz").write_bytes(exported(api, "npz", edits=MUTE))
+    loaded = Trace.load(tmp_path / "t.npz")
+    assert loaded.edits == MUTE and loaded.captions == [CAPTION] and zipfile.is_zipfile(tmp_path / "t.npz")
+
+
+@pytest.mark.parametrize(("kind", "begins"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF"), ("csv", b"stage_px,quantity")])
+def test_files_of_every_kind(api, kind, begins):
+    assert exported(api, kind).startswith(begins)
+
+
+def test_a_system_without_maps_is_exported_too(api):
+    assert exported(api, "png", model="dfgan").startswith(b"\x89PNG") and exported(api, "csv", model="dfgan") == b""
+
+
+def test_the_snippet_makes_the_same(api, session):
+    edits = [{"edit": "exchange", "word": "red", "new": "blue", "where": "caption"}, {"edit": "mute", "word": 6}]
+    code = exported(api, "py", edits=edits).decode()
+    assert code.startswith('import explorer\nex = explorer.open("toy")\n')
+    from explorer.notebook import Explorer
+
+    names = {"ex": Explorer(session)}
+    exec(code.split("\n", 2)[2], names)  # noqa: S102 - our own text
+    assert names["view"].trace is Question.read(session, CAPTION, 3, "toy", edits).trace(session)
+
+
+def test_the_page_of_a_trace_works_offline(api):
+    html = exported(api, "html", edits=MUTE).decode()
+    assert html.startswith("<!doctype html>") and "default-src 'none'" in html
+    assert "http://" not in html and "https://" not in html and 'src="/' not in html
+    assert html.count('class="ex-image"') == 3 and "mute “red” in the memory only" in html
+
+
+# --- walks ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_walk_begins_and_ends_with_the_pictures_themselves():
+    import torch
+
+    pipe = toy_pipeline()
+    other = "this blue bird has a white belly"
+    stops = walk(pipe, (CAPTION, other), (3, 4), steps=5)
+    torch.testing.assert_close(stops[0].image, pipe(CAPTION, seed=3).images[-1][0])
+    torch.testing.assert_close(stops[-1].image, pipe(other, seed=4).images[-1][0])
+    assert [stop.reads for stop in stops] == [CAPTION] * 3 + [other] * 2
+    z, _ = pipe.noise([3, 4])
+    between = slerp(z[:1], z[1:], 0.5)
+    angles = torch.nn.functional.cosine_similarity(between, z)
+    torch.testing.assert_close(angles[0], angles[1])
+    torch.testing.assert_close(slerp(z[:1], z[:1], 0.3), z[:1])
