@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as deserialise
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -29,7 +31,8 @@ from dmm.models.text_encoder import TextEncoder
 FORMAT = "dmm-gan-explorer/1"
 FILE = "model.safetensors"
 PARTS = ("generator", "text_encoder", "image_encoder", "captioner")
-METADATA = {"format", "config", "vocabulary", "card", "digest", "same"}
+METADATA = {"format", "config", "vocabulary", "card", "digest", "same", "further"}
+FURTHER = re.compile(rf"({'|'.join(PARTS)})-([0-9a-f]{{64}})\.safetensors")  # file of one network, with the SHA-256 of its content
 WORTH_SHARING = 1024  # bytes from which a tensor that another one equals is stored once
 UNFIT = (
     ValueError,
@@ -86,31 +89,87 @@ def build(part: str, config: ModelConfig, vocab: Vocabulary) -> nn.Module:
 
 
 def write(
-    path: str | os.PathLike, networks: dict[str, nn.Module], config: ModelConfig, vocab: Vocabulary, card: dict, half: bool = True
+    path: str | os.PathLike,
+    networks: dict[str, nn.Module],
+    config: ModelConfig,
+    vocab: Vocabulary,
+    card: dict,
+    half: bool = True,
+    max_file_size: int | None = None,
 ) -> None:
-    """Write networks as ``path/model.safetensors``, atomically; floats as fp16 if ``half``."""
+    """Write networks as ``path/model.safetensors``, atomically; floats as fp16 if ``half``; ``max_file_size``: see :func:`write_tensors`."""
     tensors: dict[str, Tensor] = {}
     for part, network in networks.items():
         for key, value in network.state_dict().items():
             value = value.detach().cpu().contiguous()
             tensors[f"{part}.{key}"] = value.half() if half and value.dtype == torch.float32 else value
-    write_tensors(path, tensors, config, vocab, card)
+    write_tensors(path, tensors, config, vocab, card, max_file_size)
 
 
-def write_tensors(path: str | os.PathLike, tensors: dict[str, Tensor], config: ModelConfig, vocab: Vocabulary | None, card: dict) -> None:
+def write_tensors(
+    path: str | os.PathLike,
+    tensors: dict[str, Tensor],
+    config: ModelConfig,
+    vocab: Vocabulary | None,
+    card: dict,
+    max_file_size: int | None = None,
+) -> None:
     """Write named tensors as ``path/model.safetensors``, atomically. Without a vocabulary the file is kept for a later one to be added.
 
     Of equal tensors one is stored, and the others are noted under "same": a captioner that was trained on a frozen image encoder
-    holds a second copy of it.
+    holds a second copy of it. Networks that do not fit into ``max_file_size`` bytes go into files of their own, named after their content
+    and noted under "further"; they are written first, so that the file that names them is whole.
     """
     tensors, same = _once(tensors)
+    tensors, further = _split(tensors, max_file_size)
     metadata = {"format": FORMAT, "config": json.dumps(to_dict(config)), "card": json.dumps(card)}
     if vocab is not None:
         metadata["vocabulary"] = vocab.to_json()
     if same:
         metadata["same"] = json.dumps(same)
+    if further:
+        metadata["further"] = json.dumps(sorted(further))
     metadata["digest"] = digest(metadata)
+    for name, content in further.items():
+        write_atomic(Path(path) / name, content)
     write_atomic(Path(path) / FILE, serialise(tensors, metadata))
+
+
+def _split(tensors: dict[str, Tensor], max_file_size: int | None) -> tuple[dict[str, Tensor], dict[str, bytes]]:
+    """The tensors of the first file, and the further files by name, each with one network; the last of :data:`PARTS` go first."""
+    further: dict[str, bytes] = {}
+    for part in reversed(PARTS):
+        if max_file_size is None or sum(value.nbytes for value in tensors.values()) <= max_file_size:
+            break
+        own = {key: value for key, value in tensors.items() if key.startswith(part + ".")}
+        if own and len(own) < len(tensors):
+            content = serialise(own)
+            further[f"{part}-{hashlib.sha256(content).hexdigest()}.safetensors"] = content
+            tensors = {key: value for key, value in tensors.items() if key not in own}
+    return tensors, further
+
+
+def _further(folder: Path, names: object) -> dict[str, Tensor]:
+    """Tensors of the further files of a checkpoint.
+
+    Raises:
+        ValueError: names that :func:`write_tensors` does not write, or a file that is missing or holds something else.
+    """
+    tensors: dict[str, Tensor] = {}
+    if (
+        not isinstance(names, list)
+        or len(names) > len(PARTS)
+        or not all(isinstance(name, str) and FURTHER.fullmatch(name) for name in names)
+    ):
+        raise ValueError(f"further files {str(names)[:80]!r}")
+    for name in names:
+        if not (folder / name).is_file():
+            raise ValueError(f"the further file {name} is missing; copy it beside this one")
+        content = (folder / name).read_bytes()
+        if hashlib.sha256(content).hexdigest() != FURTHER.fullmatch(name)[2]:
+            raise ValueError(f"the further file {name} is damaged; copy it again")
+        tensors |= deserialise(content)
+    return tensors
 
 
 def _once(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -135,8 +194,11 @@ def digest(metadata: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
-def save(pipeline, path: str | os.PathLike, half: bool = True) -> None:
+def save(pipeline, path: str | os.PathLike, half: bool = True, max_file_size: int | None = None) -> None:
     """Write a :class:`dmm.pipeline.Pipeline` so that :func:`dmm.pipeline.load` gives it back.
+
+    Args:
+        max_file_size: bytes of a file; what does not fit goes into further files beside it.
 
     Raises:
         ValueError: a fused pipeline, whose generator no longer has the published weights.
@@ -144,7 +206,7 @@ def save(pipeline, path: str | os.PathLike, half: bool = True) -> None:
     if pipeline.is_fused:
         raise ValueError("a fused pipeline generates only; save the one that fused() was called on")
     networks = {part: getattr(pipeline, part) for part in PARTS if getattr(pipeline, part) is not None}
-    write(path, networks, pipeline.config, pipeline.vocab, pipeline.card, half)
+    write(path, networks, pipeline.config, pipeline.vocab, pipeline.card, half, max_file_size)
 
 
 def read(name: str | os.PathLike) -> tuple[dict[str, Tensor], ModelConfig, Vocabulary, dict]:
@@ -185,6 +247,8 @@ def read_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, Vocabulary | 
             raise ValueError(f"unknown entry {unknown[0]!r:.80}")
         config = from_dict(ModelConfig, json.loads(metadata["config"]), "config")
         vocab = Vocabulary.from_json(metadata["vocabulary"]) if "vocabulary" in metadata else None
+        if "further" in metadata:
+            tensors |= _further(path.parent, json.loads(metadata["further"]))
         same = json.loads(metadata.get("same", "{}"))
         tensors = {key: tensors[first] for key, first in same.items() if first in tensors} | tensors
         card = json.loads(metadata["card"])

@@ -45,6 +45,33 @@ def test_what_is_written_comes_back(directory):
     torch.testing.assert_close(pipe.generator.conditioning.linear.weight, half["generator.conditioning.linear.weight"].float())
 
 
+def test_what_does_not_fit_into_one_file_goes_into_further_ones(directory, tmp_path):
+    pipe = load(directory)
+    save(pipe, tmp_path, half=False, max_file_size=60_000)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert [name.split("-")[0] for name in names] == ["captioner", "image_encoder", FILE, "text_encoder"]
+    again = load(tmp_path)
+    for part in PARTS:
+        own, back = getattr(pipe, part).state_dict(), getattr(again, part).state_dict()
+        assert own.keys() == back.keys() and all(torch.equal(own[key], back[key]) for key in own)
+    (tmp_path / names[0]).write_bytes((tmp_path / names[0]).read_bytes()[:-1] + b"x")
+    with pytest.raises(CheckpointError, match="captioner-.*is damaged; copy it again"):
+        load(tmp_path)
+    (tmp_path / names[0]).unlink()
+    with pytest.raises(CheckpointError, match="captioner-.*is missing; copy it beside"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("further", [["../captioner.safetensors"], "captioner", [3], ["captioner-" + "0" * 64 + ".safetensors"] * 9])
+def test_further_files_are_only_those_that_are_written(directory, tmp_path, further):
+    with safe_open(directory / FILE, framework="pt") as file:
+        metadata = dict(file.metadata(), further=json.dumps(further))
+    del metadata["digest"]
+    save_file(load_file(directory / FILE), tmp_path / FILE, metadata)
+    with pytest.raises(CheckpointError, match="further files"):
+        load(tmp_path)
+
+
 def test_equal_tensors_are_stored_once_and_come_back_twice(tmp_path):
     vocab = Vocabulary(WORDS)
     networks = {part: build(part, SMALL, vocab) for part in ("image_encoder", "captioner")}
