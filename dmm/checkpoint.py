@@ -97,7 +97,7 @@ def write(
     half: bool = True,
     max_file_size: int | None = None,
 ) -> None:
-    """Write networks as ``path/model.safetensors``, atomically; floats as fp16 if ``half``; ``max_file_size``: see :func:`write_tensors`."""
+    """Write networks as ``path/model.safetensors``, atomically, floats as fp16 if ``half``; ``max_file_size``: :func:`write_tensors`."""
     tensors: dict[str, Tensor] = {}
     for part, network in networks.items():
         for key, value in network.state_dict().items():
