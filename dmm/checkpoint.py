@@ -122,7 +122,7 @@ def write_tensors(
     """
     tensors, same = _once(tensors)
     tensors, further = _split(tensors, max_file_size)
-    metadata = {"format": FORMAT, "config": json.dumps(to_dict(config)), "card": json.dumps(card)}
+    metadata = {"format": FORMAT, "config": json.dumps(_without_trunk(config)), "card": json.dumps(card)}
     if vocab is not None:
         metadata["vocabulary"] = vocab.to_json()
     if same:
@@ -170,6 +170,11 @@ def _further(folder: Path, names: object) -> dict[str, Tensor]:
             raise ValueError(f"the further file {name} is damaged; copy it again")
         tensors |= deserialise(content)
     return tensors
+
+
+def _without_trunk(config: ModelConfig) -> dict:
+    """What a network is built from: where a frozen trunk once came from is no part of it, for the file holds the trunk."""
+    return {key: value for key, value in to_dict(config).items() if key != "trunk"}
 
 
 def _once(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -54,6 +54,7 @@ class ModelConfig:
     writing_gate: bool = True  # DM-GAN, WG: mix each word with the picture when it is written; off only in its ablation
     response_gate: bool = True  # DM-GAN, RG: weigh picture and answer at each place; off only in its ablation
     caption_encoder: str = "small"  # STREAM image encoder: "small" or "resnet"
+    trunk: str = ""  # ImageNet weights of frozen trunks: torchvision's file, a folder with its files, or "imagenet", to fetch them
     image_align_corners: bool = True  # corner rule of the inception encoder's resize to 299 px: DM-GAN and DMM-GAN aligned, DF-GAN not
     caption_align_corners: bool = False  # corner rule of the resnet encoder's resize to 224 px; PyTorch's own since 0.4 is False
     noise_truncation: float = 0.0  # sampling draws z within this many standard deviations, 0 = anywhere; DF-GAN published: 2

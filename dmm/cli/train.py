@@ -36,7 +36,7 @@ def _train(step, config, directory: Path, resume: bool, minutes: float | None, d
     from dmm.training.loop import run
 
     if dry:
-        dry_run(step, config, directory, typer.echo)
+        dry_run(step, config, directory, typer.echo, begun=resume)
         return
     done = run(step, config, directory, resume, command_line(), minutes, typer.echo)
     if done >= config.train.steps and step.ranks.main:

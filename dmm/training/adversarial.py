@@ -177,6 +177,9 @@ class GanStep:
         linear.bias[:size] = -linear(sentence)[:, :size].mean(0)
         linear.bias[size : 2 * size] = -6.0  # log variance -3
 
+    def begin(self) -> None:
+        """A new run has all that it starts from: its frozen encoders came from checkpoints."""
+
     # -- the schedule
 
     def stages_at(self, index: int) -> list[int]:

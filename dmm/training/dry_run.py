@@ -31,7 +31,7 @@ def _peak(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def dry_run(step, config: Config, directory: Path | None = None, say: Callable[[str], None] = print) -> dict:
+def dry_run(step, config: Config, directory: Path | None = None, say: Callable[[str], None] = print, begun: bool = False) -> dict:
     """Take a warm-up step and three timed ones, and say what the whole run would need; nothing is written, the step is used up.
 
     Timed is the step that most of the run consists of: the last one's schedule.
@@ -41,12 +41,15 @@ def dry_run(step, config: Config, directory: Path | None = None, say: Callable[[
         config: its run.
         directory: where the run would write.
         say: receives lines.
+        begun: the run has a checkpoint, which would hold what a new one starts from.
 
     Returns:
         ``parameters`` (name -> (all, trained)), ``estimate_bytes`` (weights, gradients, optimisers, average, and the pictures kept on the
         device, without activations), ``pictures_bytes`` (of those pictures), ``peak_bytes`` (measured, activations included),
         ``images_per_second``, ``seconds`` (of the whole run), ``checkpoint_bytes``.
     """
+    if not begun:
+        step.begin()
     settings, device, last = config.train, step.ranks.device, max(config.train.steps - 1 - TIMED, 0)
     networks = _networks(step)
     trained = {name: sum(p.numel() for p in net.parameters() if p.requires_grad) for name, net in networks.items()}

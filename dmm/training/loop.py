@@ -39,6 +39,9 @@ class Step(Protocol):
     label: str
     ranks: Ranks
 
+    def begin(self) -> None:
+        """Load what a new run starts from and a checkpoint would hold; not called when a run goes on."""
+
     def update(self, index: int) -> dict[str, float]:
         """One optimiser step on batch ``index``; the values to log."""
 
@@ -218,6 +221,8 @@ class _Run:
                 set_random_state(kept["random"])
         elif self.keeper.last.exists():
             raise TrainingError(f"{self.directory}: a run is there already; go on with --resume, or choose another --out")
+        else:
+            self.step.begin()
         if self.step.ranks.main:
             with writing(self.directory, held=self.keeper.held):
                 write_atomic(self.directory / "config.json", json.dumps(to_dict(self.config), indent=1).encode())
@@ -225,6 +230,7 @@ class _Run:
     def _check(self, kept: dict) -> None:
         """Refuse to go on with other networks or words than the checkpoint's."""
         own = to_dict(self.config)["model"]
+        own.pop("trunk")  # the checkpoint holds it
         other = [name for name, value in kept.get("config", {}).get("model", {}).items() if name in own and own[name] != value]
         if other:
             was, now = kept["config"]["model"][other[0]], own[other[0]]

@@ -204,7 +204,7 @@ class Sequence:
                     continue
                 self.say(f"{label}:")
                 step = self._step(part, sources)
-                seconds += dry_run(step, part.config, part.directory, lambda text: self.say(f"  {text}"))["seconds"]
+                seconds += dry_run(step, part.config, part.directory, lambda text: self.say(f"  {text}"), part.begun())["seconds"]
                 if number < len(self.parts):
                     sources[part.name] = Path(folder) / part.name
                     step.export(sources[part.name], {})

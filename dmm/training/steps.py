@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from dmm.aviary.traits import COLOURED_PARTS, COLOURS
-from dmm.checkpoint import build, load_parts, write
+from dmm.checkpoint import CheckpointError, build, compare, load_parts, write
 from dmm.config import Config, ConfigError
+from dmm.convert.trunks import load_trunk, published_trunk
 from dmm.data.batch import Batch
 from dmm.losses.cloze import MaskedCaptions, cloze_loss
 from dmm.losses.stream import caption_loss
@@ -63,13 +64,14 @@ class EncoderStep:
         config: the run.
         networks: name -> network; all are trained.
         shipped: the names that the exported model holds.
+        untrained: the image encoder that no earlier run has trained, if there is one; :meth:`begin` fills its trunk if it is a frozen one.
     """
 
     label = "encoder"
     reads_pictures = True  # False: the step has all it needs from the pictures already
     encoder = "image_encoder"  # field of ModelConfig that names the encoder which reads the pictures
 
-    def __init__(self, config: Config, data: TrainingData, networks: dict[str, nn.Module], shipped: tuple[str, ...]):
+    def __init__(self, config: Config, data: TrainingData, networks: dict[str, nn.Module], shipped: tuple[str, ...], untrained=None):
         self.config, self.data, self.shipped = config, data, shipped
         self.ranks = Ranks.find(config.train.device)
         self.dtype = resolve(config.train.precision, self.ranks.device)
@@ -80,11 +82,24 @@ class EncoderStep:
         self.parameters = [p for network in networks.values() for p in network.parameters() if p.requires_grad]
         settings = config.train
         self.optimiser = torch.optim.Adam(self.parameters, settings.generator_lr, (settings.beta1, settings.beta2), fused=True)
+        self.untrained, self.trunk = untrained, {}  # and file and hash of the weights that its trunk was filled with
         self.seen: dict[str, Tensor] = {}  # values to log beside the terms
         wanted = config.model.encoder_size if getattr(config.model, self.encoder) == "small" else max(config.data.sizes)
         self.size = min(s for s in config.data.sizes if s >= min(wanted, max(config.data.sizes)))
         if self.reads_pictures:
             data.hold(self.ranks.device, [self.size])
+
+    def begin(self) -> None:
+        """Fill the frozen trunk of a new run; a run that goes on has it in its checkpoint.
+
+        Raises:
+            ConfigError, ConvertError: as of :func:`dmm.convert.trunks.load_trunk`, or a trunk for encoders that have none.
+        """
+        model = self.config.model
+        if self.untrained is not None and published_trunk(self.untrained):
+            self.trunk = load_trunk(self.untrained, model.trunk)
+        elif model.trunk and {model.image_encoder, model.caption_encoder} == {"small"}:
+            raise ConfigError("model.trunk: the small image encoders are trained from the start; leave it out")
 
     def losses(self, batch: Batch, images: Tensor | None, index: int) -> dict[str, Tensor]:
         """Named weighted terms."""
@@ -138,11 +153,12 @@ class EncoderStep:
         for network in self.networks.values():
             network.eval()
         networks = {name: self.networks[name] for name in self.shipped}
-        write(directory, networks, self.config.model, self.data.vocab, card, half=False)
+        write(directory, networks, self.config.model, self.data.vocab, card | ({"trunk": self.trunk} if self.trunk else {}), half=False)
 
     def state_dict(self) -> dict:
         """Networks and optimiser."""
-        state = {"networks": {n: m.state_dict() for n, m in self.networks.items()}, "optimiser": self.optimiser.state_dict()}
+        networks = {name: network.state_dict() for name, network in self.networks.items()}
+        state = {"networks": networks, "optimiser": self.optimiser.state_dict(), "trunk": self.trunk}
         return state | ({"scaler": self.scaler.state_dict()} if self.scaler.is_enabled() else {})
 
     def load_state_dict(self, state: dict) -> None:
@@ -150,6 +166,7 @@ class EncoderStep:
         for name, network in self.networks.items():
             network.load_state_dict(state["networks"][name])
         self.optimiser.load_state_dict(state["optimiser"])
+        self.trunk = state.get("trunk", {})
         if self.scaler.is_enabled() and "scaler" in state:
             self.scaler.load_state_dict(state["scaler"])
 
@@ -181,7 +198,7 @@ class MatchStep(EncoderStep):
             data = TrainingData(config)
             networks = {part: build(part, model, data.vocab) for part in names}
         for name, frozen in (("image_encoder", settings.frozen_encoder), ("text_encoder", settings.frozen_text)):
-            if frozen:  # what an encoder is built without gradients stays without: its trunk came trained
+            if frozen:  # what an encoder is built without gradients stays without
                 networks[name].requires_grad_(False)
         if settings.part_colours:
             networks["part_colours"] = PartColours(model.text_dim, len(COLOURED_PARTS), len(COLOURS))
@@ -190,7 +207,7 @@ class MatchStep(EncoderStep):
             networks["recaller"] = build("cloze", model, data.vocab)
         if settings.reconstruct:
             networks["rewriter"] = CaptionDecoder(len(data.vocab), model.text_dim, model.caption_hidden)
-        super().__init__(config, data, networks, names)
+        super().__init__(config, data, networks, names, networks["image_encoder"] if start is None else None)
 
     def losses(self, batch: Batch, images: Tensor, index: int) -> dict[str, Tensor]:
         """Four matching terms; the masked-word and re-writing terms if asked for."""
@@ -273,23 +290,42 @@ class CaptionStep(EncoderStep):
             parts, _, vocab = load_parts(match, ("image_encoder",))
             data = TrainingData(config, vocab)
             captioner = build("captioner", config.model, vocab)
-            captioner.encoder.load_state_dict(parts["image_encoder"].state_dict())
+            same = self._adopt(captioner.encoder, parts["image_encoder"], config, match)
         else:
             data = TrainingData(config)
-            captioner = build("captioner", config.model, data.vocab)
+            captioner, same = build("captioner", config.model, data.vocab), False
+        if config.train.frozen_encoder and not same and published_trunk(captioner.encoder) is None:
+            raise CheckpointError(f"{match}: train.frozen_encoder: its image encoder is of another kind than the captioner's")
         networks: dict[str, nn.Module] = {"captioner": captioner}
         if config.train.part_colours:
             attention, code = captioner.decoder.attention, config.model.caption_embedding
             shape = (code, len(COLOURED_PARTS) * len(COLOURS)) if attention is None else (attention.memory.in_features, len(COLOURS))
             networks["seen_colours"] = nn.Linear(*shape)
         self.reads_pictures = not config.train.frozen_encoder
-        super().__init__(config, data, networks, ("captioner",))
-        self.maps = None
+        super().__init__(config, data, networks, ("captioner",), None if same else captioner.encoder)
+        self.maps: Tensor | None = None  # what a frozen trunk sees, read before the first update
         if config.train.frozen_encoder:
             if isinstance(captioner.encoder.code, nn.Module):  # an encoder whose code is no module of its own has a trunk built frozen
                 captioner.encoder.requires_grad_(False)
                 captioner.encoder.code.requires_grad_(True)
-            self.maps = self._maps(captioner.encoder.eval(), captioner.decoder.attention is not None)
+
+    @staticmethod
+    def _adopt(encoder: nn.Module, found: nn.Module, config: Config, match: str | Path) -> bool:
+        """Start from a matching run's image encoder, if it is of the captioner's kind; its heads stay new where they have another size.
+
+        Raises:
+            CheckpointError: an encoder of that kind and of another width.
+        """
+        if type(encoder) is not type(found):
+            return False
+        state = found.state_dict()
+        if config.model.caption_embedding != found.text_dim:
+            state |= {key: value for key, value in encoder.state_dict().items() if key.startswith(("regions.", "code."))}
+        problems = compare(encoder, state)
+        if problems:
+            raise CheckpointError(f"{match}: its image encoder is no start for the captioner: {problems}; train both with one recipe")
+        encoder.load_state_dict(state)
+        return True
 
     @torch.no_grad()
     def _maps(self, encoder: nn.Module, whole: bool, versions: int = 2, size: int = 64) -> Tensor:
@@ -320,6 +356,17 @@ class CaptionStep(EncoderStep):
             return None, encoder.code(maps)
         maps = maps.float()
         return encoder.regions(maps + encoder.positions), encoder.code(encoder.summary(maps))
+
+    def read_pictures(self) -> None:
+        """Compute what a frozen trunk sees in the training pictures, once; nothing to do for a trunk that is trained."""
+        if self.config.train.frozen_encoder and self.maps is None:
+            captioner = self.networks["captioner"]
+            self.maps = self._maps(captioner.encoder.eval(), captioner.decoder.attention is not None)
+
+    def update(self, index: int) -> dict[str, float]:
+        """As of every encoder."""
+        self.read_pictures()
+        return super().update(index)
 
     def losses(self, batch: Batch, images: Tensor | None, index: int) -> dict[str, Tensor]:
         """Cross-entropy of the caption given the picture."""

@@ -126,8 +126,8 @@ def test_sentence_features_learn_to_tell_the_captioned_colours_apart(toy):
 def test_a_frozen_encoder_stays_and_must_come_from_somewhere(toy, earlier_runs):
     step = CaptionStep(toy("caption", frozen_encoder=True), earlier_runs[0])
     before = {key: value.clone() for key, value in step.networks["captioner"].encoder.state_dict().items()}
-    assert step.maps.shape == (2, 8, 64 * 4)
     step.update(0)
+    assert step.maps.shape == (2, 8, 64 * 4)
     moved = {key for key, value in step.networks["captioner"].encoder.state_dict().items() if not torch.equal(value, before[key])}
     assert moved == {"code.weight", "code.bias"}
     with pytest.raises(ConfigError, match="give --match"):
@@ -138,6 +138,7 @@ def test_a_captioner_that_looks_learns_from_maps_computed_once(toy, earlier_runs
     """The maps give what the pictures give; everything of the decoder moves, and of the encoder its last layer alone."""
     step = CaptionStep(toy("caption", frozen_encoder=True, caption_attention=2, augment=0), earlier_runs[0])
     captioner, batch = step.networks["captioner"], step.data.batch(0, 4)
+    step.read_pictures()
     assert step.maps.shape == (2, 8, 16, 8, 8)
     with torch.no_grad():
         regions, code = step._seen(captioner.encoder, batch, None, 0)
