@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from dmm.config import ModelConfig, from_dict, to_dict
 from dmm.data.vocab import Vocabulary
+from dmm.errors import InputError
 from dmm.images import write_atomic
 from dmm.models.captioner import CaptionDecoder, Captioner
 from dmm.models.cloze import ClozeHead
@@ -45,7 +46,7 @@ UNFIT = (
 )  # what a builder says to odd numbers
 
 
-class CheckpointError(ValueError):
+class CheckpointError(InputError):
     """A checkpoint that cannot be used: which file, what was expected, what was found."""
 
 
@@ -81,7 +82,7 @@ def build(part: str, config: ModelConfig, vocab: Vocabulary) -> nn.Module:
     if part == "cloze":
         return ClozeHead(len(vocab), config.text_dim)
     if config.caption_attention and config.caption_encoder != "small":
-        raise ValueError(
+        raise InputError(
             f"model.caption_attention: expected caption_encoder 'small', which has regions, found {config.caption_encoder!r}; set it to 0"
         )
     decoder = CaptionDecoder(len(vocab), config.caption_embedding, config.caption_hidden, heads=config.caption_attention)
@@ -209,7 +210,7 @@ def save(pipeline, path: str | os.PathLike, half: bool = True, max_file_size: in
         ValueError: a fused pipeline, whose generator no longer has the published weights.
     """
     if pipeline.is_fused:
-        raise ValueError("a fused pipeline generates only; save the one that fused() was called on")
+        raise InputError("a fused pipeline generates only; save the one that fused() was called on")
     networks = {part: getattr(pipeline, part) for part in PARTS if getattr(pipeline, part) is not None}
     write(path, networks, pipeline.config, pipeline.vocab, pipeline.card, half, max_file_size)
 

@@ -13,6 +13,8 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dmm.errors import InputError
+
 #: Keys that once had another name. Stored runs, recipes and ``--set`` may use the old one.
 RENAMED_KEYS = {
     "generator_rate": "generator_lr",
@@ -23,7 +25,7 @@ RENAMED_KEYS = {
 }
 
 
-class ConfigError(ValueError):
+class ConfigError(InputError):
     """A key or value that does not fit a config, with what was expected and the nearest name."""
 
 

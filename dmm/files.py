@@ -17,6 +17,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dmm.errors import InputError
+
 #: The limits, a phrase each; SECURITY.md shows this table.
 LIMITS = {
     "json_bytes": (1 << 30, "bytes of one JSON file (COCO's captions have 92 MB)"),
@@ -35,7 +37,7 @@ def limit(name: str) -> int:
     return LIMITS[name][0]
 
 
-class FileError(ValueError):
+class FileError(InputError):
     """A file that cannot be used: which file or field, what was expected, what was found."""
 
 

@@ -8,21 +8,24 @@ Weights are read by :mod:`dmm.checkpoint`, the Hub and the model card are in :mo
 from __future__ import annotations
 
 import math
+import operator
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import SupportsIndex
 
 import torch
 from torch import Tensor, nn
 
 from dmm.config import ModelConfig
 from dmm.data.vocab import Vocabulary
+from dmm.errors import InputError
 from dmm.trace import Trace
 
 MOST_WORDS = 60  # known words in one sentence; a map is kept for each
 
 
-class CaptionError(ValueError):
+class CaptionError(InputError):
     """A sentence that cannot be generated, with a reason that can be shown to its author."""
 
 
@@ -112,7 +115,7 @@ class Pipeline(nn.Module):
     def forward(
         self,
         captions: str | Sequence[str],
-        seed: int | Sequence[int] = 0,
+        seed: SupportsIndex | Sequence[SupportsIndex] = 0,
         redescribe: bool = True,
     ) -> Trace:
         """Generate pictures of captions.
@@ -130,9 +133,9 @@ class Pipeline(nn.Module):
             ValueError: as many seeds as captions were expected.
         """
         captions = [captions] if isinstance(captions, str) else list(captions)
-        seeds = [seed] * len(captions) if isinstance(seed, int) else [int(s) for s in seed]
+        seeds = _whole_numbers(seed, len(captions))
         if len(seeds) != len(captions):
-            raise ValueError(f"seed: expected one number or {len(captions)}, found {len(seeds)}")
+            raise InputError(f"seed: expected one number or {len(captions)}, found {len(seeds)}")
         words, sentence, mask, names = self.encode(captions)
         trace = self.generator(sentence, words, mask, *self.noise(seeds))
         trace.mask, trace.captions, trace.words, trace.seeds = mask, captions, names, seeds
@@ -242,6 +245,22 @@ def load(name: str | os.PathLike = "dmmgan-aviary", device: str | torch.device =
     networks = {part: checkpoint.fill(part, config, vocab, tensors, name) for part in checkpoint.PARTS if part in held}
     label = Path(name).name if not Path(name).is_file() else Path(name).parent.name
     return Pipeline(config, vocab, name=label, card=card, **networks).to(device)
+
+
+def _whole_numbers(seed: SupportsIndex | Sequence[SupportsIndex], count: int) -> list[int]:
+    """One seed, of any type of whole numbers (NumPy's and PyTorch's too), for all of ``count`` samples; or one each.
+
+    Raises:
+        InputError: something else.
+    """
+    try:
+        return [operator.index(seed)] * count
+    except TypeError:  # several
+        pass
+    try:
+        return [operator.index(one) for one in seed]
+    except TypeError as error:
+        raise InputError(f"seed: expected whole numbers, found {seed!r:.80}") from error
 
 
 def truncate(normal: Tensor, limit: float) -> Tensor:

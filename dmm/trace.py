@@ -24,8 +24,10 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor, from_numpy
 
+from dmm.errors import InputError
 
-class TraceError(ValueError):
+
+class TraceError(InputError):
     """A trace file that cannot be read: which file, what was found."""
 
 

@@ -29,6 +29,7 @@ from dmm.aviary.grammar import Caption, captions
 from dmm.aviary.species import bird
 from dmm.aviary.traits import Bird
 from dmm.data.batch import load
+from dmm.errors import InputError
 from dmm.images import write_atomic
 
 try:
@@ -93,7 +94,7 @@ class AviaryCache:
             OSError: too little room on the disk, or a drawing process died; what it had drawn stays for the next call.
         """
         if images < 1 or any(size < 1 or DRAWN % size for size in sizes) or not sizes:
-            raise ValueError(f"expected at least one image and sizes that divide {DRAWN}, found {images} images at {tuple(sizes)}")
+            raise InputError(f"expected at least one image and sizes that divide {DRAWN}, found {images} images at {tuple(sizes)}")
         root = Path(root)
         wanted = {"seed": seed, "level": level, "split": split, "painted": _fingerprint(seed, level, split), "labels": LABELLED}
         found = _find(root, images, wanted, sizes)

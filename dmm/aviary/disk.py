@@ -27,6 +27,7 @@ from dmm.aviary.canvas import UNNAMED
 from dmm.aviary.grammar import captions
 from dmm.aviary.species import SPECIES, bird
 from dmm.aviary.traits import CUB_PARTS, LEVELS, Bird
+from dmm.errors import InputError
 from dmm.images import write_atomic
 
 _CARD = "aviary.json"
@@ -91,7 +92,7 @@ def write(
         OSError: no room on the disk, or a drawing process died; what it had written stays for the next call.
     """
     if images < 1 or level not in LEVELS:
-        raise ValueError(f"expected at least one image and a level of {', '.join(LEVELS)}; found {images} images, level {level!r}")
+        raise InputError(f"expected at least one image and a level of {', '.join(LEVELS)}; found {images} images, level {level!r}")
     out = Path(out)
     _claim(out, {"version": _VERSION, "seed": seed, "level": level, "size": size})
     todo = entries(images, seed, level)
@@ -111,10 +112,10 @@ def _claim(out: Path, card: dict) -> None:
     if path.exists():
         found = json.loads(path.read_text())
         if found != card:
-            raise ValueError(f"{out} holds an Aviary of {found}; asked for {card}. Choose another directory")
+            raise InputError(f"{out} holds an Aviary of {found}; asked for {card}. Choose another directory")
         return
     if out.exists() and any(out.iterdir()):
-        raise ValueError(f"{out} is not empty and holds no Aviary ({_CARD} is missing). Choose a new directory")
+        raise InputError(f"{out} is not empty and holds no Aviary ({_CARD} is missing). Choose a new directory")
     write_atomic(path, json.dumps(card).encode())
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from dmm.aviary.anatomy import BILL_HEIGHT, BILL_LENGTH, HEAD, SCALE, build
 from dmm.aviary.palette import SRGB, lab
 from dmm.aviary.traits import BILL_LENGTHS, BILL_SHAPES, COLOURED_PARTS, COLOURS, HEAD_MARKS, SIZES, Bird
+from dmm.errors import InputError
 
 #: The parts whose colours a colour of the whole bird ("a red bird") leaves no longer open.
 BODY_PARTS = ("back", "wing", "breast", "belly", "crown", "nape", "forehead", "tail")
@@ -72,7 +73,7 @@ class Factors:
 
     def __init__(self, birds: Sequence[Bird], images: np.ndarray, labels: np.ndarray):
         if len(birds) < FEWEST:
-            raise ValueError(f"expected at least {FEWEST} birds, found {len(birds)}")
+            raise InputError(f"expected at least {FEWEST} birds, found {len(birds)}")
         self.names: list[str] = []  # of the columns: the slot of a caption that decides them, or "" for none
         columns = [normal_scores(np.array([_pose(bird) for bird in birds]))]
         self.names += [""] * columns[0].shape[1]

@@ -18,6 +18,7 @@ from dmm.aviary import anatomy, background, parts, places, plumage, spread_wing
 from dmm.aviary.canvas import Canvas
 from dmm.aviary.palette import Coat
 from dmm.aviary.traits import CUB_PARTS, Bird
+from dmm.errors import InputError
 
 FINE = 192  # pixels; smaller pictures are rendered at twice their size and averaged, so that fine feathers do not alias
 SMALLEST = 16  # pixels
@@ -76,7 +77,7 @@ def render_with_masks(birds: Sequence[Bird], size: int = 256, device: torch.devi
 def _render_flocks(birds: Sequence[Bird], size: int, device: torch.device | str, keep: Callable[..., None], labelled: bool) -> None:
     """Render birds of one pose and place together; hand each flock's indices, pictures and labels (or None) to ``keep``."""
     if size < SMALLEST:
-        raise ValueError(f"a picture of {size} pixels is too small to render; use at least {SMALLEST}")
+        raise InputError(f"a picture of {size} pixels is too small to render; use at least {SMALLEST}")
     alike = defaultdict(list)
     for index, bird in enumerate(birds):
         alike[bird.pose, bird.place, bird.shape if bird.shape in ("woodpecker", "owl") else ""].append(index)

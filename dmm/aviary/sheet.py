@@ -6,6 +6,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dmm.aviary.grammar import captions
 from dmm.aviary.species import SPECIES, bird
+from dmm.errors import InputError
 from dmm.images import to_pil
 
 _PAPER, _INK, _FAINT = (250, 248, 243), (52, 48, 44), (146, 138, 128)
@@ -31,7 +32,7 @@ def sheet(
         ValueError: no birds or no columns, or no such population.
     """
     if count < 1 or columns < 1:
-        raise ValueError(f"expected at least one bird and one column, found {count} and {columns}")
+        raise InputError(f"expected at least one bird and one column, found {count} and {columns}")
     from dmm.aviary.renderer import render
 
     birds = [bird(i, seed, level, split) for i in range(start, start + count)]

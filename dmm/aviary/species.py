@@ -16,6 +16,7 @@ from itertools import accumulate
 import numpy as np
 
 from dmm.aviary.traits import BILL_LENGTHS, BILL_SHAPES, COLOURED_PARTS, COLOURS, LEVELS, SIZES, Bird
+from dmm.errors import InputError
 
 TRAIN_SPECIES, TEST_SPECIES = 150, 50
 SPLITS = ("train", "test")
@@ -252,11 +253,11 @@ def bird(index: int, seed: int = 0, level: str = "garden", split: str = "train",
         ValueError: an unknown level or split, a negative index or seed, or no such species.
     """
     if level not in LEVELS or split not in SPLITS or index < 0 or seed < 0:
-        raise ValueError(
+        raise InputError(
             f"no such bird: level {level!r} (of {', '.join(LEVELS)}), split {split!r} (of {', '.join(SPLITS)}), index {index}, seed {seed}"
         )
     if species is not None and not 0 <= species < len(SPECIES):
-        raise ValueError(f"no such species: {species}; there are 0 to {len(SPECIES) - 1}")
+        raise InputError(f"no such species: {species}; there are 0 to {len(SPECIES) - 1}")
     turns = _turns(seed, split)
     kind = SPECIES[turns[index % len(turns)] if species is None else species]
     rng = np.random.default_rng([_SEED, seed, index, SPLITS.index(split), LEVELS.index(level), kind.index])

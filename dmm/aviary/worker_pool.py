@@ -24,6 +24,8 @@ from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
+from dmm.errors import InputError
+
 SHARE = 200  # birds that are worth a worker of their own: starting it takes as long as drawing about as many
 _START = "import sys; sys.path[:] = sys.argv[1:]; from dmm.aviary.worker_pool import serve; serve()"
 _READY = "ready"
@@ -53,10 +55,10 @@ def useful_workers(birds: int, workers: int | None = None) -> int:
         text = os.environ.get("DMM_WORKERS") or str(cores())
         most = int(text) if text.isdecimal() else 0
         if most < 1:
-            raise ValueError(f"DMM_WORKERS: expected a whole number of at least 1, found {text!r}")
+            raise InputError(f"DMM_WORKERS: expected a whole number of at least 1, found {text!r}")
         return max(1, min(most, birds // SHARE))
     if workers < 1:
-        raise ValueError(f"expected at least one worker, found {workers}")
+        raise InputError(f"expected at least one worker, found {workers}")
     return max(1, min(workers, birds))
 
 

@@ -15,6 +15,7 @@ import typer
 
 from dmm.aviary.worker_pool import cores
 from dmm.cli.errors import readable
+from dmm.errors import InputError
 from dmm.files import printable
 
 DATA = """Check and prepare data sets; draw Aviary.
@@ -129,7 +130,7 @@ def _sizes(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError:
-        raise ValueError(f"--sizes: expected whole numbers with commas between them, found {text!r}") from None
+        raise InputError(f"--sizes: expected whole numbers with commas between them, found {text!r}") from None
 
 
 @app.command()

@@ -1,29 +1,44 @@
-"""What a command says when it cannot go on: one line, and exit code 1 for work that failed, 2 for input that cannot be used."""
+"""What a command says when it cannot go on: one line, and exit code 1 for work that failed, 2 for input that cannot be used.
+
+Only the project's own errors and those of the operating system are about something that the user can mend; any other is a mistake in this
+program, and keeps its traceback.
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import wraps
+from typing import Annotated
 
 import typer
 
+Traceback = Annotated[bool, typer.Option("--traceback", help="Of an error, also show where in the code it arose.")]
+
 
 def readable(command: Callable) -> Callable:
-    """Turn errors that a person can mend into one line and an exit code."""
+    """Turn errors that a person can mend into one line and an exit code; add ``--traceback``, which shows them whole."""
 
     @wraps(command)
-    def wrapped(*args, **kwargs):
+    def wrapped(*args, traceback: bool = False, **kwargs):
         from dmm.data.prepared import BrokenPicture
+        from dmm.errors import InputError
         from dmm.training.checkpoints import RunFailed, TrainingError
 
+        if traceback:
+            return command(*args, **kwargs)
         try:
             return command(*args, **kwargs)
         except (BrokenPicture, RunFailed) as error:
             hint = "\nMend or remove it, or go on without it: --broken skip" if isinstance(error, BrokenPicture) else ""
             typer.echo(f"dmm: {error}{hint}", err=True)
             raise typer.Exit(1) from error
-        except (TrainingError, ValueError, OSError) as error:  # what config, checkpoint, caption and data cannot use are ValueErrors
+        except (TrainingError, InputError, OSError) as error:
             typer.echo(f"dmm: {error}", err=True)
             raise typer.Exit(2) from error
 
+    signature = inspect.signature(command)
+    extra = inspect.Parameter("traceback", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Traceback)
+    wrapped.__signature__ = signature.replace(parameters=[*signature.parameters.values(), extra])
+    wrapped.__annotations__ = {**command.__annotations__, "traceback": Traceback}
     return wrapped

@@ -23,7 +23,7 @@ def generate(
     save_trace: Annotated[bool, typer.Option("--trace", help="Also write trace.npz: everything the memory did.")] = False,
     device: Device = "auto",
 ) -> None:
-    """Generate pictures of captions: writes <nn>-64.png, -128.png, -256.png for each, and prints what STREAM reads back.
+    """Generate pictures of captions, one file for each size that the system has, and print what STREAM reads back.
 
     Example: dmm generate "a small red bird with black wings" --seed 3
 
@@ -35,6 +35,8 @@ def generate(
     for b, sentence in enumerate(caption):
         typer.echo(sentence)
         for stage in trace.stages:
+            if stage.image is None:  # some systems generate one picture, at the end
+                continue
             path = out / f"{b:02d}-{stage.size}.png"
             save(stage.image[b], path)
             typer.echo(f"  {path}" + (f"  {stage.redescription[b]}" if stage.redescription else ""))

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from dmm.errors import InputError
 
-class ConvertError(ValueError):
+
+class ConvertError(InputError):
     """A foreign file that does not fit: the message names the key, what was expected and what was found."""
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from dmm.data.vocab import Vocabulary
+from dmm.errors import InputError
 
 LOADED = 256  # pictures that are copied to a device at a time
 
@@ -137,7 +138,7 @@ class BatchSampler:
 
     def __init__(self, source: Source, vocab: Vocabulary, seed: int = 0, words_limit: int | None = None):
         if not len(source):
-            raise ValueError("cannot draw batches from a source without pictures")
+            raise InputError("cannot draw batches from a source without pictures")
         self.source, self.vocab, self.seed, self.words_limit = source, vocab, seed, words_limit
         self._order = lru_cache(maxsize=2)(lambda epoch: np.random.default_rng([seed, 0, epoch]).permutation(len(source)))
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from dmm.aviary.grammar import Caption, read_slots
 from dmm.data.sources import Problem, Source, SourceError, once
 from dmm.data.transforms import Box, cut_box, margin, scale_shorter
+from dmm.errors import InputError
 from dmm.files import FileError, below, printable, read_text, shown
 
 SPLITS = ("train", "test", "all")
@@ -80,7 +81,7 @@ class CUB:
 
     def __init__(self, root: str | os.PathLike, split: str = "train", test_classes: Collection[int] | None = None):
         if split not in SPLITS:
-            raise ValueError(f"unknown split {split!r}; expected one of {', '.join(SPLITS)}")
+            raise InputError(f"unknown split {split!r}; expected one of {', '.join(SPLITS)}")
         self.root, self.split = Path(root), split
         names = self._names("images.txt", "<image id> <path>")
         self.classes = self._names("classes.txt", "<class id> <name>")
@@ -89,7 +90,7 @@ class CUB:
         training = {} if test_classes is not None else numbers_of(self.root / "train_test_split.txt", "<image id> <1 or 0>", 2)
         strange = set(test_classes or ()) - {label for (label,) in labels.values()}
         if strange:
-            raise ValueError(f"test_classes: expected class ids of image_class_labels.txt, found {shown(sorted(strange))}")
+            raise InputError(f"test_classes: expected class ids of image_class_labels.txt, found {shown(sorted(strange))}")
         self.ids: list[int] = []
         for image in names:
             for table, file in ((labels, "image_class_labels.txt"), (boxes, "bounding_boxes.txt"), (training, "train_test_split.txt")):
@@ -99,7 +100,7 @@ class CUB:
             if split == "all" or train == (split == "train"):
                 self.ids.append(image)
         if not self.ids:
-            raise ValueError(f"{self.root}: the {split} split has no pictures")
+            raise InputError(f"{self.root}: the {split} split has no pictures")
         self._paths = [names[image] for image in self.ids]
         for name in self._paths:
             below(self.root / "images", name, "images.txt")

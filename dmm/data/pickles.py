@@ -16,10 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from dmm.errors import InputError
+
 PLAIN_KINDS = "biufcSU"  # numpy's kinds of numbers and strings
 
 
-class PickleError(ValueError):
+class PickleError(InputError):
     """A pickle that is damaged or asks for more than plain data: which file, what was expected, what was found."""
 
 

@@ -32,6 +32,7 @@ from dmm.data.batch import BatchSampler, cut_squares, load
 from dmm.data.sources import Problem, Source, words_of
 from dmm.data.transforms import decode_into, margin, run_jobs
 from dmm.data.vocab import Vocabulary, tokenise
+from dmm.errors import InputError
 from dmm.images import write_atomic
 
 CARD = "prepared.json"
@@ -42,7 +43,7 @@ GRAIN = 16  # sizes are multiples of it, so that 76/64 of each is a whole number
 _TODO, _DONE, _BROKEN = 0, 1, 2
 
 
-class PrepareError(ValueError):
+class PrepareError(InputError):
     """A data set that cannot be prepared, or a directory that holds no prepared one: what to do."""
 
 

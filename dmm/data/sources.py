@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from dmm.data.transforms import Box, Job, open_picture, run_jobs, verify
 from dmm.data.vocab import tokenise
+from dmm.errors import InputError
 from dmm.files import FileError, decode, is_writable_text, limit, name_of, printable, shown
 
 #: name -> (module, what it looks for), in the order in which they are tried.
@@ -37,7 +38,7 @@ READERS = {
 LONG = 18  # words; of a caption with more, recipes of the published sizes leave some out (the small ones take 25)
 
 
-class SourceError(ValueError):
+class SourceError(InputError):
     """A data set that cannot be used at all: which folder or file, what was expected, what was found."""
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from dmm.errors import InputError
 from dmm.files import one_line
 
 BOX_HALF = 0.75  # half-size of the box, of the bounding box's longer side
@@ -81,7 +82,7 @@ def _shallow(image: Image.Image) -> Image.Image:
     else:
         white = next((2.0**bits - 1 for most, bits in DEPTHS if high <= most), 0.0)
     if not (np.isfinite(values).all() and 0 <= low and high <= white):
-        raise ValueError(f"grey numbers from {low:g} to {high:g}: what is white is not known; save it with 8 or 16 bits")
+        raise InputError(f"grey numbers from {low:g} to {high:g}: what is white is not known; save it with 8 or 16 bits")
     grey = Image.fromarray((values * (255 / white)).round().astype(np.uint8))
     exif = image.info.get("exif") or image.getexif()
     grey.info |= {"exif": exif.tobytes() if isinstance(exif, Image.Exif) else exif} if exif else {}
@@ -98,7 +99,7 @@ def check_box(image: Image.Image, box: Box) -> None:
     height = min(box.y + box.height, image.height) - max(box.y, 0)
     if width < 1 or height < 1 or width * height < SEEN * box.width * box.height:
         said = ", ".join(f"{value:g}" for value in box)
-        raise ValueError(f"the bounding box {said} (x, y, width, height) misses the picture of {image.width} x {image.height} px")
+        raise InputError(f"the bounding box {said} (x, y, width, height) misses the picture of {image.width} x {image.height} px")
 
 
 def cut_box(image: Image.Image, box: Box) -> Image.Image:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from dmm.data.pickles import PickleError, describe, loads
+from dmm.errors import InputError
 
 SPECIALS = {"dmm": ("<start>", "<end>", "<pad>"), "pad0": ("<end>",)}
 _RUN = re.compile(r"\w+")
@@ -42,7 +43,7 @@ class Vocabulary:
 
     def __init__(self, words: Sequence[str], convention: str = "dmm"):
         if convention not in SPECIALS:
-            raise ValueError(f"unknown vocabulary convention {convention!r}; known: {', '.join(SPECIALS)}")
+            raise InputError(f"unknown vocabulary convention {convention!r}; known: {', '.join(SPECIALS)}")
         self.convention = convention
         self.words = tuple(words)
         self.specials = SPECIALS[convention]
@@ -96,7 +97,7 @@ class Vocabulary:
         if limit is not None:
             room = limit - (2 if self.start is not None else 0)
             if room < 1:
-                raise ValueError(f"limit {limit} leaves no room for a word under the {self.convention!r} convention")
+                raise InputError(f"limit {limit} leaves no room for a word under the {self.convention!r} convention")
             if len(ids) > room:
                 keep = range(room) if rng is None else sorted(rng.permutation(len(ids))[:room].tolist())
                 ids = [ids[k] for k in keep]

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dmm.errors import InputError
 from dmm.fp32 import in_fp32
 
 KINDS = ("bce", "hinge")
@@ -37,7 +38,7 @@ def generator_term(logits: Tensor, kind: str = "bce") -> Tensor:
 
 def _checked(kind: str) -> str:
     if kind not in KINDS:
-        raise ValueError(f"adversarial loss must be one of {', '.join(KINDS)}, not {kind!r}")
+        raise InputError(f"adversarial loss must be one of {', '.join(KINDS)}, not {kind!r}")
     return kind
 
 
@@ -72,7 +73,7 @@ def discriminator_loss(
         ValueError: fewer than two samples, which leave no mismatching pair.
     """
     if len(real) < 2:
-        raise ValueError("the mismatch loss needs a batch of at least 2")
+        raise InputError("the mismatch loss needs a batch of at least 2")
     fake, sentence = fake.detach(), sentence.detach()
     wrong = sentence[1:] if wrong is None else wrong.detach()
     fake_sentence = sentence if fake_sentence is None else fake_sentence.detach()
@@ -158,7 +159,7 @@ def conditional_loss(discriminator, real: Tensor, fake: Tensor, sentence: Tensor
         ValueError: fewer than two samples, which leave no mismatching pair.
     """
     if len(real) < 2:
-        raise ValueError("the mismatch loss needs a batch of at least 2")
+        raise InputError("the mismatch loss needs a batch of at least 2")
     sentence = sentence.detach()
     seen_real, seen_fake = discriminator.features(real), discriminator.features(fake.detach())
     parts = {

@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dmm.errors import InputError
 from dmm.fp32 import to_fp32
 from dmm.losses.adversarial import generator_term, is_fake, is_real
 
@@ -53,7 +54,7 @@ def one_way_loss(
         ValueError: fewer than two samples, which leave no mismatching pair.
     """
     if len(real) < 2:
-        raise ValueError("the mismatch loss needs a batch of at least 2")
+        raise InputError("the mismatch loss needs a batch of at least 2")
     real, sentence = real.detach().requires_grad_(), sentence.detach().requires_grad_()
     seen = discriminator.features(real)
     logits = discriminator.conditional(seen, sentence)

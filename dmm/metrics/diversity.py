@@ -17,6 +17,7 @@ from tqdm import tqdm
 from dmm.aviary.factors import BODY_PARTS, HEAD_PARTS
 from dmm.aviary.renderer import render
 from dmm.aviary.traits import COLOURED_PARTS, HEAD_MARKS, Bird
+from dmm.errors import InputError
 from dmm.metrics.registry import register_metric
 
 SEEDS = 4  # pictures of each caption
@@ -47,7 +48,7 @@ def spread(features: Tensor) -> Tensor:
         ValueError: fewer than two pictures of a caption.
     """
     if features.shape[1] < 2:
-        raise ValueError(f"expected at least two pictures of each caption, found {features.shape[1]}")
+        raise InputError(f"expected at least two pictures of each caption, found {features.shape[1]}")
     first, second = torch.triu_indices(features.shape[1], features.shape[1], 1)
     return (features[:, first] - features[:, second]).norm(dim=2).mean(1)
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dmm.errors import InputError
 from dmm.metrics.registry import register_metric
 
 
@@ -28,7 +29,7 @@ def moments(features: Tensor) -> tuple[Tensor, Tensor]:
         ValueError: fewer than two rows, not a matrix, or a feature that is not finite.
     """
     if features.ndim != 2 or len(features) < 2:
-        raise ValueError(f"expected features N F with N at least 2, found shape {tuple(features.shape)}")
+        raise InputError(f"expected features N F with N at least 2, found shape {tuple(features.shape)}")
     if not torch.isfinite(features).all():
         raise ValueError("features hold a number that is not finite")
     features = features.double()

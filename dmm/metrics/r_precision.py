@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dmm.errors import InputError
 from dmm.metrics.registry import register_metric
 
 
@@ -31,7 +32,7 @@ def distractors(classes: Tensor, candidates: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     available = int(len(classes) - torch.bincount(classes).max())
     if available == 0:
-        raise ValueError("R-precision needs sentences of at least two classes")
+        raise InputError("R-precision needs sentences of at least two classes")
     count = min(candidates, available)
     order = torch.rand(len(classes), len(classes), generator=generator)  # N N
     order.masked_fill_(classes[:, None] == classes[None, :], 2.0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dmm.errors import InputError
 from dmm.fp32 import in_fp32
 
 REGIONS = 64  # places of an encoder's 8x8 regions
@@ -47,7 +48,7 @@ class RegionAttention(nn.Module):
             ValueError: another number of regions.
         """
         if regions.shape[2] * regions.shape[3] != REGIONS:
-            raise ValueError(f"model.caption_attention: expected 8x8 regions, found {regions.shape[2]}x{regions.shape[3]}")
+            raise InputError(f"model.caption_attention: expected 8x8 regions, found {regions.shape[2]}x{regions.shape[3]}")
         places = regions.flatten(2)  # B D 64
         where = (self.look(places) + self.places).softmax(2)  # B V 64
         return torch.einsum("bvd,vdw->bvw", where @ places.transpose(1, 2), self.views), where
@@ -125,7 +126,7 @@ class CaptionDecoder(nn.Module):
         if self.attention is None:
             return None
         if regions is None:
-            raise ValueError("model.caption_attention: expected an image encoder with regions ('small'), found none")
+            raise InputError("model.caption_attention: expected an image encoder with regions ('small'), found none")
         return self.attention.read(regions)[0]
 
     def _logits(self, states: Tensor, inputs: Tensor, views: Tensor | None) -> Tensor:

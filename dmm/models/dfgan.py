@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dmm.config import ModelConfig
+from dmm.errors import InputError
 from dmm.models.blocks import UpConv, enlarge
 from dmm.models.kernels.winograd import Conv3x3
 from dmm.models.registry import register_model
@@ -41,7 +42,7 @@ def map_widths(width: int, size: int) -> tuple[int, ...]:
         ValueError: ``size`` is no power of two of at least 8 px.
     """
     if size < 8 or size & (size - 1):
-        raise ValueError(f"size must be a power of two of at least 8 px, not {size}")
+        raise InputError(f"size must be a power of two of at least 8 px, not {size}")
     return tuple(width * min(2**level, 8) for level in reversed(range(size.bit_length() - 2)))
 
 
@@ -160,7 +161,7 @@ class DFGAN(nn.Module):
     def __init__(self, text_dim: int = 256, noise_dim: int = 100, widths: Sequence[int] = map_widths(32, 256)):
         super().__init__()
         if len(widths) < 2:
-            raise ValueError(f"DF-GAN needs the widths of at least two maps (4 and 8 px), found {tuple(widths)}")
+            raise InputError(f"DF-GAN needs the widths of at least two maps (4 and 8 px), found {tuple(widths)}")
         self.text_dim, self.noise_dim = text_dim, noise_dim
         self.linear = nn.Linear(noise_dim, widths[0] * 4 * 4)
         self.blocks = nn.ModuleList(UpFusionBlock(noise_dim + text_dim, a, b) for a, b in zip(widths, widths[1:], strict=False))

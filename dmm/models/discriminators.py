@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dmm.config import ModelConfig
+from dmm.errors import InputError
 from dmm.models.registry import find_model
 from dmm.models.spectral import SpectralConv2d
 
@@ -56,9 +57,9 @@ class Discriminator(nn.Module):
     ):
         super().__init__()
         if size not in SIZES:
-            raise ValueError(f"a discriminator reads pictures of {SIZES} px, not {size}")
+            raise InputError(f"a discriminator reads pictures of {SIZES} px, not {size}")
         if norm not in ("spectral", "batch"):
-            raise ValueError(f"norm must be 'spectral' or 'batch', not {norm!r}")
+            raise InputError(f"norm must be 'spectral' or 'batch', not {norm!r}")
         self.size, self.text_first = size, text_first
         top = size // 8  # widths go 1, 2, 4, 8 (64 px), 16 (128), 32 (256) times width
         down = [2**i for i in range(top.bit_length())]

@@ -31,6 +31,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from dmm.config import ModelConfig
+from dmm.errors import InputError
 from dmm.models.blocks import ResidualBlocks, UpBlock
 from dmm.models.memory_stage import MemoryStage
 from dmm.models.multistage import Conditions, MultiStage
@@ -88,7 +89,7 @@ class DMGAN(MultiStage):
         mask_pairing: str = "right",
     ):
         if not memory and (writing_gate or response_gate):
-            raise ValueError("without a memory there is nothing to gate: set writing_gate and response_gate to false too")
+            raise InputError("without a memory there is nothing to gate: set writing_gate and response_gate to false too")
 
         def stage(width: int, outputs: int) -> nn.Module:
             if not memory:

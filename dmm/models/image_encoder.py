@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dmm.config import ModelConfig
+from dmm.errors import InputError
 from dmm.models.inception import InceptionEncoder
 from dmm.models.resnet import ResNetEncoder
 
@@ -63,7 +64,7 @@ class SmallImageEncoder(nn.Module):
     def __init__(self, width: int = 32, text_dim: int = 256, input_size: int = 64):
         super().__init__()
         if input_size not in (32, 64, 128):
-            raise ValueError(f"input_size must be 32, 64 or 128 px, not {input_size}")
+            raise InputError(f"input_size must be 32, 64 or 128 px, not {input_size}")
         self.input_size, self.text_dim = input_size, text_dim
         self.stem = nn.Sequential(
             nn.Conv2d(3, width, 3, 1 if input_size == 32 else 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
@@ -102,7 +103,7 @@ def create_image_encoder(config: ModelConfig) -> nn.Module:
         return InceptionEncoder(config.text_dim, config.image_align_corners)
     if config.image_encoder == "small":
         return SmallImageEncoder(config.encoder_width, config.text_dim, config.encoder_size)
-    raise ValueError(f"image_encoder must be 'small' or 'inception', not {config.image_encoder!r}")
+    raise InputError(f"image_encoder must be 'small' or 'inception', not {config.image_encoder!r}")
 
 
 def create_caption_encoder(config: ModelConfig) -> nn.Module:
@@ -115,4 +116,4 @@ def create_caption_encoder(config: ModelConfig) -> nn.Module:
         return ResNetEncoder(config.caption_embedding, config.caption_align_corners)
     if config.caption_encoder == "small":
         return SmallImageEncoder(config.encoder_width, config.caption_embedding, config.encoder_size)
-    raise ValueError(f"caption_encoder must be 'small' or 'resnet', not {config.caption_encoder!r}")
+    raise InputError(f"caption_encoder must be 'small' or 'resnet', not {config.caption_encoder!r}")

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dmm.errors import InputError
+
 INPUT = 299  # px
 WIDTH = 32  # published channels of the first layer, which all other counts below are relative to
 
@@ -134,7 +136,7 @@ class InceptionEncoder(nn.Module):
     def __init__(self, text_dim: int = 256, align_corners: bool = True, width: int = WIDTH):
         super().__init__()
         if width < 2 or width % 2:
-            raise ValueError(f"width must be even (there is a layer of 1.5 times as many channels), not {width}")
+            raise InputError(f"width must be even (there is a layer of 1.5 times as many channels), not {width}")
         self.text_dim, self.align_corners, w = text_dim, align_corners, width
         self.stem = nn.Sequential(  # 299 -> 35 px
             ConvUnit(3, w, 3, 2),

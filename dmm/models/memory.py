@@ -15,6 +15,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dmm.errors import InputError
+
 
 class Projection(nn.Module):
     """A linear map of every slot, with bias and ReLU (the published 1x1 convolution over slots)."""
@@ -63,7 +65,7 @@ class KeyAddressing(nn.Module):
     def __init__(self, mask_pairing: str = "right"):
         super().__init__()
         if mask_pairing not in ("right", "published"):
-            raise ValueError(f"mask_pairing must be 'right' or 'published', not {mask_pairing!r}")
+            raise InputError(f"mask_pairing must be 'right' or 'published', not {mask_pairing!r}")
         self.mask_pairing = mask_pairing
 
     def forward(self, features: Tensor, key: Tensor, mask: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from dmm.errors import InputError
 from dmm.models.blocks import ResidualBlocks, UpBlock
 from dmm.models.memory import (
     Concatenation,
@@ -54,7 +55,7 @@ class MemoryStage(nn.Module):
     ):
         super().__init__()
         if global_memory is not None and not (writing_gate and response_gate):
-            raise ValueError("a global memory needs the writing gate and the response gate")
+            raise InputError("a global memory needs the writing gate and the response gate")
         self.writing_gate = WritingGate(text_dim, width) if writing_gate else None
         self.word_projection = Projection(text_dim, 2 * width)
         self.image_projection = Projection(width, 2 * width) if writing_gate else None

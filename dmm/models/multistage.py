@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from dmm.errors import InputError
 from dmm.models.blocks import ConditioningAugmentation, ImageHead, InitialStage, initialise
 from dmm.trace import StageTrace, Trace
 
@@ -51,7 +52,7 @@ class MultiStage(nn.Module):
     ):
         super().__init__()
         if len(widths) != len(refinements) + 1:
-            raise ValueError(f"{len(refinements)} refinement stages need {len(refinements) + 1} widths, found {tuple(widths)}")
+            raise InputError(f"{len(refinements)} refinement stages need {len(refinements) + 1} widths, found {tuple(widths)}")
         self.text_dim, self.condition_dim, self.noise_dim = text_dim, condition_dim, noise_dim
         self.conditioning = ConditioningAugmentation(text_dim, condition_dim)
         self.initial = InitialStage(condition_dim, noise_dim, widths[0])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from dmm.config import ModelConfig
+from dmm.errors import InputError
 
 #: Modules of dmm.models that register systems, in the order of their papers.
 SYSTEM_MODULES = ("stackgan", "attngan", "mirrorgan", "dmgan", "dmmgan", "dfgan")
@@ -76,7 +77,7 @@ def find_model(name: str) -> ModelEntry:
     models = _models()
     if name not in models:
         near = difflib.get_close_matches(name, models, n=1)
-        raise ValueError(f"no system {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(models))}"))
+        raise InputError(f"no system {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(models))}"))
     return models[name]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from dmm.errors import InputError
 from dmm.fp32 import in_fp32
 
 
@@ -24,7 +25,7 @@ class TextEncoder(nn.Module):
     def __init__(self, vocab_size: int, embedding: int = 300, width: int = 256, dropout: float = 0.5):
         super().__init__()
         if width % 2:
-            raise ValueError(f"width is split between two directions and must be even, not {width}")
+            raise InputError(f"width is split between two directions and must be even, not {width}")
         self.embedding = nn.Embedding(vocab_size, embedding)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         self.dropout = nn.Dropout(dropout)

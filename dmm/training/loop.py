@@ -27,6 +27,7 @@ from dmm.config import Config, to_dict
 from dmm.images import write_atomic
 from dmm.training.allocator import keep_freed_memory
 from dmm.training.checkpoints import Keeper, TrainingError, diverged, random_state, set_random_state, writing
+from dmm.training.interrupts import Interrupts
 from dmm.training.logs import Log, machine
 from dmm.training.ranks import Ranks
 
@@ -77,7 +78,9 @@ def run(
     say: Callable[[str], None] = print,
     further: Mapping | None = None,
 ) -> int:
-    """Train until ``config.train.steps``, the time budget, or Ctrl-C; each leaves a usable checkpoint.
+    """Train until ``config.train.steps``, the time budget, or Ctrl-C; each leaves a usable checkpoint, after a whole step.
+
+    A second Ctrl-C leaves at once, as :class:`KeyboardInterrupt`; the last checkpoint stays as it is.
 
     Args:
         step: what one step does.
@@ -122,18 +125,19 @@ class _Run:
         self.began = time.monotonic()
         settings, main = self.config.train, self.step.ranks.main
         log = Log(self.directory, settings.steps, self.done, self.step.label, settings.tensorboard, main)
-        try:
-            while self.done < settings.steps and not self._late(minutes):
-                self._advance(log)
-                if main:
-                    self._keep_what_is_due()
-        except KeyboardInterrupt:
-            self.say(f"stopped at step {self.done}; go on with --resume")
-        finally:
-            log.close()
-        if main:
-            self._keep()
-            self.step.sample(self.directory / "samples", self.done)
+        with Interrupts(self.say) as interrupts:
+            try:
+                while self.done < settings.steps and not self._over(minutes, interrupts):
+                    self._advance(log)
+                    if main:
+                        self._keep_what_is_due()
+            finally:
+                log.close()
+            if interrupts.asked:
+                self.say(f"stopped at step {self.done}; go on with --resume")
+            if main:
+                self._keep()
+                self.step.sample(self.directory / "samples", self.done)
         self.step.ranks.wait()
         self.say(f"{self.directory}: {self.done} steps, {self.seen} pictures, {self._seconds() / 60:.1f} min")
         return self.done
@@ -141,11 +145,10 @@ class _Run:
     def _seconds(self) -> float:
         return self.spent + time.monotonic() - self.began
 
-    def _late(self, minutes: float | None) -> bool:
-        """Is the time over? All processes say the same."""
-        if minutes is None:
-            return False
-        return self.step.ranks.mean({"late": float(time.monotonic() - self.began >= 60 * minutes)})["late"] > 0
+    def _over(self, minutes: float | None, interrupts: Interrupts) -> bool:
+        """Is the time over, or was the run interrupted? All processes say the same."""
+        late = minutes is not None and time.monotonic() - self.began >= 60 * minutes
+        return self.step.ranks.mean({"over": float(late or interrupts.asked)})["over"] > 0
 
     def _advance(self, log: Log) -> None:
         values = self.step.ranks.mean(self.step.update(self.done))

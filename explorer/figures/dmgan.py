@@ -40,6 +40,7 @@ RANKED = {
     "addressing": ("Key addressing", "mean over the picture, bar from 0 to {high}, tick at 1/T (Eq. 4)"),
 }
 STAGE_NAMES = ("initial image", "after one refinement", "after two refinements")
+ONLY = ("generated image",)  # of a system with one picture
 
 
 @register_figure(
@@ -76,10 +77,11 @@ def stages(traces: Sequence[Trace], columns: int = 4, redescription: bool = Fals
 
 
 def _band(drawing: Drawing, band: Sequence[Trace], texts, top: float, label: float, side: float, gap: float) -> None:
+    names = STAGE_NAMES if len(band[0].images) > 1 else ONLY
     for row, image in enumerate(band[0].images):
         size = image.shape[-1]
         middle = top + row * (side + gap) + side / 2
-        name = style.wrap(STAGE_NAMES[row], label - 0.1, style.SMALL) if row < len(STAGE_NAMES) else ""
+        name = style.wrap(names[row], label - 0.1, style.SMALL) if row < len(names) else ""
         style.write(drawing, MARGIN, middle - 0.16, f"{size} × {size}", weight="bold")
         style.write(drawing, MARGIN, middle + 0.02, name, size=style.SMALL, color=style.QUIET)
     for column, (trace, text) in enumerate(zip(band, texts, strict=True)):
@@ -115,6 +117,7 @@ def _stage_rows(trace: Trace) -> list[dict]:
             "redescription": stage.redescription[0] if stage.redescription else "",
         }
         for number, stage in enumerate(trace.stages)
+        if stage.image is not None
     ]
 
 

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import signal
 
 import pytest
 import torch
@@ -186,19 +188,51 @@ def test_the_captioner_s_sizes_are_the_captioning_run_s_alone(toy, earlier_runs)
     assert GanStep(toy("gan", caption_hidden=9, stream=0), earlier_runs[0]).captioner is None
 
 
-def test_interrupt_leaves_a_usable_checkpoint(toy, tmp_path):
+def interrupted_at(step, index, times):
+    """Press Ctrl-C ``times`` times in the middle of update ``index``."""
+    losses = step.losses
+
+    def pressed(batch, images, now):
+        for _ in range(times if now == index else 0):
+            os.kill(os.getpid(), signal.SIGINT)
+        return losses(batch, images, now)
+
+    step.losses = pressed
+    return step
+
+
+def test_an_interrupt_waits_for_the_end_of_the_step(toy, tmp_path):
+    """An interrupted run, resumed, takes as many updates as an uninterrupted one and ends with the same weights."""
+    config, said = toy("match", lr_end_factor=1.0), []
+    before = signal.getsignal(signal.SIGINT)
+    assert run(interrupted_at(MatchStep(config), 2, 1), config, tmp_path / "parts", say=said.append) == 3
+    assert read(tmp_path / "parts")[3]["steps"] == 3 and signal.getsignal(signal.SIGINT) is before
+    assert any("stopping after this step" in text for text in said) and any("stopped at step 3; go on with --resume" in t for t in said)
+    assert run(MatchStep(config), config, tmp_path / "parts", resume=True, say=quiet) == 4
+    run(MatchStep(config), config, tmp_path / "whole", say=quiet)
+    once, twice = (torch.load(tmp_path / name / "last.pt", weights_only=True)["state"] for name in ("whole", "parts"))
+    assert all(torch.equal(value, twice["networks"]["text_encoder"][key]) for key, value in once["networks"]["text_encoder"].items())
+    steps = [state["optimiser"]["state"][0]["step"] for state in (once, twice)]
+    assert steps[0] == steps[1] == 4
+
+
+def test_a_second_interrupt_leaves_at_once_with_the_last_checkpoint_as_it_was(toy, tmp_path):
     config = toy("match")
-    step = MatchStep(config)
+    step = interrupted_at(MatchStep(config), 2, 2)
+    kept = []
     update = step.update
 
-    def interrupted(index):
-        if index == 3:
-            raise KeyboardInterrupt
+    def noted(index):
+        if index == 2:
+            kept.append((tmp_path / "run/last.pt").read_bytes())
         return update(index)
 
-    step.update = interrupted
-    assert run(step, config, tmp_path / "run", say=quiet) == 3
-    assert read(tmp_path / "run")[3]["steps"] == 3
+    step.update = noted
+    with pytest.raises(KeyboardInterrupt):
+        run(step, config, tmp_path / "run", say=quiet)
+    assert (tmp_path / "run/last.pt").read_bytes() == kept[0] and read(tmp_path / "run")[3]["steps"] == 2
+    assert not list((tmp_path / "run").glob("*.partial"))
+    assert run(MatchStep(config), config, tmp_path / "run", resume=True, say=quiet) == 4
 
 
 def test_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(toy, tmp_path):
