@@ -4,6 +4,7 @@ import json
 import os
 import random
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -12,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from dmm.checkpoint import FILE, PARTS, CheckpointError, build, load_parts, locate, read, save, write
 from dmm.config import ModelConfig
 from dmm.data.vocab import Vocabulary
+from dmm.errors import InputError
 from dmm.pipeline import CaptionError, load
 
 SMALL = ModelConfig(
@@ -145,6 +147,17 @@ def test_a_caption_that_is_too_long_is_refused(directory):
 def test_as_many_seeds_as_captions(directory):
     with pytest.raises(ValueError, match="expected one number or 2"):
         load(directory)(["a bird", "a red bird"], seed=[1])
+
+
+def test_a_seed_may_be_of_any_type_of_whole_numbers(directory):
+    pipe = load(directory)
+    own = pipe("a red bird", seed=3)
+    for seed in (np.int64(3), np.uint8(3), torch.tensor(3), [np.int64(3)], np.array([3]), torch.tensor([3])):
+        other = pipe("a red bird", seed=seed)
+        assert other.seeds == [3] and type(other.seeds[0]) is int and torch.equal(own.images[-1], other.images[-1])
+    for seed in (3.0, [3.5], "3", None):
+        with pytest.raises(InputError, match="seed: expected whole numbers, found"):
+            pipe("a red bird", seed=seed)
 
 
 def test_a_missing_checkpoint_names_the_shipped_ones(tmp_path):

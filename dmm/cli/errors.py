@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import wraps
-from typing import Annotated
+from typing import Annotated, get_type_hints
 
 import typer
 
@@ -37,8 +37,9 @@ def readable(command: Callable) -> Callable:
             typer.echo(f"dmm: {error}", err=True)
             raise typer.Exit(2) from error
 
-    signature = inspect.signature(command)
+    hints = get_type_hints(command, include_extras=True) | {"traceback": Traceback}
+    own = [parameter.replace(annotation=hints[name]) for name, parameter in inspect.signature(command).parameters.items()]
     extra = inspect.Parameter("traceback", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Traceback)
-    wrapped.__signature__ = signature.replace(parameters=[*signature.parameters.values(), extra])
-    wrapped.__annotations__ = {**command.__annotations__, "traceback": Traceback}
+    wrapped.__signature__ = inspect.Signature([*own, extra])
+    wrapped.__annotations__ = hints
     return wrapped
