@@ -140,17 +140,24 @@ class BatchSampler:
         if not len(source):
             raise InputError("cannot draw batches from a source without pictures")
         self.source, self.vocab, self.seed, self.words_limit = source, vocab, seed, words_limit
-        self._order = lru_cache(maxsize=2)(lambda epoch: np.random.default_rng([seed, 0, epoch]).permutation(len(source)))
+        self._order = lru_cache(maxsize=4)(self._shuffle)
 
-    def indices(self, step: int, size: int) -> list[int]:
-        """Places in the source of batch number ``step`` when batches have ``size`` pictures."""
+    def _shuffle(self, purpose: int, epoch: int) -> np.ndarray:
+        """The order of all pictures in an epoch of a purpose."""
+        return np.random.default_rng([self.seed, 2 * purpose, epoch]).permutation(len(self.source))
+
+    def indices(self, step: int, size: int, purpose: int = 0) -> list[int]:
+        """Places in the source of batch number ``step`` when batches have ``size`` pictures; another order for each ``purpose``."""
         count = len(self.source)
-        return [int(self._order(k // count)[k % count]) for k in range(step * size, (step + 1) * size)]
+        return [int(self._order(purpose, k // count)[k % count]) for k in range(step * size, (step + 1) * size)]
 
-    def batch(self, step: int, size: int, sizes: Sequence[int] = (64, 128, 256)) -> Batch:
-        """Batch number ``step`` with ``size`` pictures of the sides ``sizes``, unread yet; the same arguments give the same batch."""
-        rng = np.random.default_rng([self.seed, 1, step])
-        indices = self.indices(step, size)
+    def batch(self, step: int, size: int, sizes: Sequence[int] = (64, 128, 256), purpose: int = 0) -> Batch:
+        """Batch number ``step`` with ``size`` pictures of the sides ``sizes``, unread yet; the same arguments give the same batch.
+
+        Batches of another ``purpose`` than 0, training, are drawn apart from it.
+        """
+        rng = np.random.default_rng([self.seed, 2 * purpose + 1, step])
+        indices = self.indices(step, size, purpose)
         chosen = []
         for i in indices:
             options = self.source.captions(i)

@@ -41,7 +41,8 @@ from dmm.training.objectives import DiscriminatorInputs, objective_of, other_pic
 from dmm.training.paired import Paired
 from dmm.training.precision import autocast, layout, resolve, scaler
 from dmm.training.ranks import GatheringDiscriminator, Ranks, share_batch_norms
-from dmm.training.steps import descend, lr_at, step_rng
+from dmm.training.rng import Purpose, step_rng
+from dmm.training.steps import descend, lr_at
 from dmm.training.text_guidance import TextGuidance
 from dmm.training.transfer import ScalarLog, images_to_device, split_batch, to_device
 
@@ -170,7 +171,7 @@ class GanStep:
         Sentence features of a trained encoder can be a tenth as large as the noise that conditioning augmentation adds; a generator then
         learns for a long time that captions say nothing.
         """
-        _, sentence, _ = self._text(self.data.batch(2_000_000, captions, ()))
+        _, sentence, _ = self._text(self.data.batch(0, captions, (), Purpose.CALIBRATION))
         linear, size = self.generator.conditioning.linear, self.config.model.condition_dim
         spread = linear(sentence)[:, :size].std(0)  # K
         linear.weight[:size] *= 2 / spread[:, None]  # GLU halves it again: sigmoid(0) = 1/2
@@ -234,7 +235,7 @@ class GanStep:
         """The batch of step ``index`` in micro-batches, with its text and its noise."""
         settings, device = self.config.train, self.ranks.device
         batch = self.data.batch(index, self.batch_at(index), tuple(d.size for d in self.discriminators[: self.trained]))
-        noise, eps = self._noise(len(batch), step_rng(settings.seed, index, 2))
+        noise, eps = self._noise(len(batch), step_rng(settings.seed, index, Purpose.NOISE))
         micro_batches, start = [], 0
         for part in split_batch(batch, settings.accumulate):
             rows = slice(start, start + len(part))
@@ -250,7 +251,7 @@ class GanStep:
 
     def _paired_inputs(self, micro_batch: MicroBatch, index: int) -> MicroBatch:
         """With z of the pictures' own factors, and sentences some of which are corrupted."""
-        rng = step_rng(self.config.train.seed, index, 15)
+        rng = step_rng(self.config.train.seed, index, Purpose.CORRUPTED_SENTENCES)
         micro_batch.noise = self.paired.noise(micro_batch.batch, micro_batch.noise, index, rng)
         captions, micro_batch.corrupted = self.paired.corrupted(micro_batch.batch, rng)
         with torch.no_grad():
@@ -287,7 +288,7 @@ class GanStep:
 
     def _wrong_sentences(self, batch: Batch, sentence: Tensor, index: int) -> Tensor:
         """Half of the mismatches are another picture's caption, half the own caption with one word exchanged."""
-        changed = self.data.exchange_words(batch, step_rng(self.config.train.seed, index, 3)).to(sentence.device)
+        changed = self.data.exchange_words(batch, step_rng(self.config.train.seed, index, Purpose.EXCHANGED_WORDS)).to(sentence.device)
         with torch.no_grad():
             _, near = self.text_encoder(changed, batch.lengths)
         half = len(sentence) // 2
@@ -402,7 +403,7 @@ class GanStep:
     def _scale_words(self, captions: int = 64) -> None:
         """Centre and scale each refinement's word projection to unit deviation over the words: features of a trained text encoder differ
         little, and slots that start out equal teach nothing."""
-        words, _, mask = self._text(self.data.batch(2_000_003, captions, ()))
+        words, _, mask = self._text(self.data.batch(0, captions, (), Purpose.WORD_SCALE))
         for refinement in self.generator.refinements:
             linear = refinement.word_projection.linear
             out = linear(words).transpose(1, 2)[~mask]  # M 2C
@@ -417,10 +418,10 @@ class GanStep:
         As initialised the logits hardly differ, every place then reads the mean of all slots, and little tells the network which word to
         ask. Keys pass a ReLU, so scaling their layer scales the logits.
         """
-        text = self._text(self.data.batch(2_000_001, captions, ()))
+        text = self._text(self.data.batch(0, captions, (), Purpose.KEY_SPREAD))
         for number, refinement in list(enumerate(self.generator.refinements, start=1))[first - 1 :]:
             with kept_statistics(self.generator, True):
-                trace = self._generate(self.generator, text, step_rng(self.config.train.seed, 2_000_001, 4), number + 1)
+                trace = self._generate(self.generator, text, step_rng(self.config.train.seed, 0, Purpose.KEY_SPREAD), number + 1)
             logits = trace.stages[number].key.transpose(1, 2) @ trace.stages[number - 1].hidden.flatten(2)  # B T Q
             word = ~trace.mask[:, :, None]
             count = word.sum(1, keepdim=True)
@@ -433,8 +434,8 @@ class GanStep:
 
     def _reestimate(self, stages: int, batches: int = 4, size: int = 32) -> None:
         def forward(network: nn.Module, number: int) -> None:
-            batch = self.data.batch(1_000_000 + number, size, ())
-            self._generate(network, self._text(batch), step_rng(self.config.train.seed, 1_000_000 + number, 4), stages)
+            batch = self.data.batch(number, size, (), Purpose.STATISTICS)
+            self._generate(network, self._text(batch), step_rng(self.config.train.seed, number, Purpose.STATISTICS), stages)
 
         reestimate(self.ema.network, forward, range(batches))
 
@@ -479,8 +480,8 @@ class GanStep:
         if self.image_encoder is None:
             return {}
         pipe = self.pipeline()
-        text = self._text(self.data.batch(2_000_002, captions, ()))
-        trace = self._generate(pipe.generator, text, step_rng(self.config.train.seed, 2_000_002, 4), self.trained)
+        text = self._text(self.data.batch(0, captions, (), Purpose.EVALUATION))
+        trace = self._generate(pipe.generator, text, step_rng(self.config.train.seed, 0, Purpose.EVALUATION), self.trained)
         _, code = self.image_encoder(self._generated(trace)[-1])
         nearest = (F.normalize(code) @ F.normalize(text[1]).T).argmax(1)  # B
         return {"score": (nearest == torch.arange(len(nearest), device=nearest.device)).float().mean().item()}

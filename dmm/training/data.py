@@ -17,6 +17,7 @@ from dmm.data.batch import Batch, BatchSampler
 from dmm.data.prepared import Prepared, PrepareError
 from dmm.data.vocab import Vocabulary
 from dmm.losses.cloze import MaskedCaptions, mask_words
+from dmm.training.rng import Purpose
 
 #: Words that say what a picture shows. Within a group one can stand for another.
 CONTENT_WORDS = (
@@ -105,9 +106,9 @@ class TrainingData:
         self.cache.hold(device, sizes)
         self.held = needed
 
-    def batch(self, index: int, size: int, sizes: tuple[int, ...] | None = None) -> Batch:
-        """Batch number ``index`` with ``size`` pictures of the sides ``sizes``: the same whenever it is asked for."""
-        return self.sampler.batch(index, size, self.config.data.sizes if sizes is None else sizes)
+    def batch(self, index: int, size: int, sizes: tuple[int, ...] | None = None, purpose: Purpose = Purpose.TRAINING) -> Batch:
+        """Batch number ``index`` of a purpose with ``size`` pictures of the sides ``sizes``: the same whenever it is asked for."""
+        return self.sampler.batch(index, size, self.config.data.sizes if sizes is None else sizes, purpose)
 
     @cached_property
     def fixed_captions(self) -> list[str]:

@@ -30,15 +30,8 @@ from dmm.training.augment import augment
 from dmm.training.data import TrainingData
 from dmm.training.precision import autocast, layout, resolve, scaler
 from dmm.training.ranks import Ranks, gathering, share_batch_norms
+from dmm.training.rng import Purpose, seed_dropout, step_rng
 from dmm.training.transfer import ScalarLog, images_to_device, split_batch, to_device
-
-
-def step_rng(seed: int, index: int, purpose: int, ranks: Ranks | None = None) -> torch.Generator:
-    """The random generator of one step: one for each (seed, step, purpose), and for each process and its device if ``ranks`` are given."""
-    number = (seed * 1_000_003 + index) * 17 + purpose
-    if ranks is None:
-        return torch.Generator().manual_seed(number)
-    return torch.Generator(ranks.device).manual_seed(number + (ranks.rank << 48))
 
 
 def lr_at(base: float, final: float, index: int, steps: int) -> float:
@@ -113,13 +106,13 @@ class EncoderStep:
     def update(self, index: int) -> dict[str, float]:
         """One step of Adam on the sum of the terms."""
         settings = self.config.train
-        torch.manual_seed((settings.seed * 1_000_003 + index) * 17 + 5)  # dropout
+        seed_dropout(settings.seed, index)
         batch = self.data.batch(index, settings.batch, (self.size,) if self.reads_pictures else ())
         for network in self.networks.values():
             network.train()
         values = ScalarLog()
         self.optimiser.zero_grad(set_to_none=True)
-        rng = step_rng(settings.seed, index, 0, self.ranks)
+        rng = step_rng(settings.seed, index, Purpose.AUGMENTATION, self.ranks)
         for part in split_batch(batch, settings.accumulate):
             images = self.pictures(part, rng) if self.reads_pictures else None
             with autocast(self.dtype, self.ranks.device):
@@ -222,7 +215,7 @@ class MatchStep(EncoderStep):
         terms = matching_losses(regions, code, words, sentence, batch.lengths, batch.class_ids, *gammas)
         del terms["total"]
         if settings.cloze:
-            chosen = self._masked(batch, settings.cloze_variants, step_rng(settings.seed, index, 1))
+            chosen = self._masked(batch, settings.cloze_variants, step_rng(settings.seed, index, Purpose.MASKED_WORDS))
             read = cloze_loss(self.networks["cloze"], regions, chosen)
             terms["cloze"] = settings.cloze * read["total"]
             self.seen["cloze_accuracy"] = read["accuracy"]
@@ -258,7 +251,7 @@ class MatchStep(EncoderStep):
                 loss = caption_loss(logits, captions.captions, captions.lengths)
                 terms["reconstruct"] = terms.get("reconstruct", 0) + settings.reconstruct * loss / len(heard)
             if settings.recall:
-                chosen = self._masked(captions, 2, step_rng(settings.seed, index, 2 + number))
+                chosen = self._masked(captions, 2, step_rng(settings.seed, index, Purpose.RECALLED_WORDS, part=number))
                 read = cloze_loss(self.networks["recaller"], feature[:, :, None, None], chosen)
                 terms["recall"] = terms.get("recall", 0) + settings.recall * read["total"] / len(heard)
                 self.seen["recall_accuracy"] = read["accuracy"]
@@ -342,7 +335,7 @@ class CaptionStep(EncoderStep):
         shape = look(torch.zeros(1, 3, self.size, self.size, device=device))[0]
         found = shape.new_zeros(versions, count, *shape.shape)
         for version, rows in tqdm(chunks[self.ranks.rank :: self.ranks.world], "pictures", disable=not sys.stderr.isatty()):
-            rng = step_rng(self.config.train.seed, version * count + rows.start, 3, Ranks(device))
+            rng = step_rng(self.config.train.seed, version * count + rows.start, Purpose.FROZEN_AUGMENTATION, Ranks(device))
             pictures = augment(images_to_device(self.data.cache.images(self.size, rows), device), self.config.train.augment, rng)
             found[version, rows.start : rows.stop] = look(pictures)
         return self.ranks.sum(found)

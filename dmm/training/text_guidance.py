@@ -16,7 +16,7 @@ from dmm.matching import matching_losses
 from dmm.training.augment import augment
 from dmm.training.data import TrainingData
 from dmm.training.ranks import Ranks, gathering
-from dmm.training.steps import step_rng
+from dmm.training.rng import Purpose, step_rng
 from dmm.training.transfer import to_device
 
 
@@ -56,8 +56,9 @@ class TextGuidance:
         settings = self.settings
         terms: dict[str, Tensor] = {}
         for number, picture in enumerate(pictures):
-            seen = augment(picture, settings.augment, step_rng(settings.seed, index, 6 + number, self.ranks))
-            for name, value in self._read(seen, batch, words, sentence, step_rng(settings.seed, index, 12 + number)).items():
+            seen = augment(picture, settings.augment, step_rng(settings.seed, index, Purpose.GUIDANCE_AUGMENTATION, self.ranks, number))
+            rng = step_rng(settings.seed, index, Purpose.GUIDANCE_WORDS, part=number)
+            for name, value in self._read(seen, batch, words, sentence, rng).items():
                 terms[name] = terms.get(name, 0) + value / len(pictures)
         return terms
 

@@ -14,7 +14,8 @@ from dmm.config import ConfigError
 from dmm.pipeline import load
 from dmm.training.adversarial import GanStep
 from dmm.training.loop import TrainingError, run
-from dmm.training.steps import CaptionStep, MatchStep, lr_at, step_rng
+from dmm.training.rng import Purpose, step_rng
+from dmm.training.steps import CaptionStep, MatchStep, lr_at
 
 
 def quiet(text):
@@ -90,9 +91,9 @@ def test_a_frozen_initial_stage_stays(toy, earlier_runs):
 def test_keys_start_with_the_asked_spread(toy, earlier_runs):
     step = GanStep(toy("gan", key_spread=2.0), *earlier_runs)
     step._spread_keys()
-    text = step._text(step.data.batch(2_000_001, 32, ()))
+    text = step._text(step.data.batch(0, 32, (), Purpose.KEY_SPREAD))
     with torch.no_grad():
-        trace = step._generate(step.generator, text, step_rng(0, 2_000_001, 4), 3)
+        trace = step._generate(step.generator, text, step_rng(0, 0, Purpose.KEY_SPREAD), 3)
     for coarse, fine in zip(trace.stages, trace.stages[1:], strict=False):
         logits = fine.addressing.clamp(min=1e-30).log().flatten(2).transpose(1, 2)  # B Q T, up to a constant of each place
         deviations = [row[:, ~masked].var(1, unbiased=False) for row, masked in zip(logits, trace.mask, strict=True)]

@@ -18,7 +18,8 @@ from dmm.recipes import names, recipe
 from dmm.trace import Trace
 from dmm.training import steps
 from dmm.training.adversarial import TRACED, GanStep
-from dmm.training.steps import MatchStep, step_rng
+from dmm.training.rng import Purpose, step_rng
+from dmm.training.steps import MatchStep
 
 from .conftest import AIDS, TOY
 
@@ -96,7 +97,7 @@ def test_a_step_is_the_reference_step(name, toy_cache, earlier_runs):
 
     batch = step.data.batch(0, settings.batch)
     words, sentence, mask = step._text(batch)
-    rng = step_rng(settings.seed, 0, 2)
+    rng = step_rng(settings.seed, 0, Purpose.NOISE)
     noise = torch.randn(len(batch), step.config.model.noise_dim, generator=rng)
     eps = torch.randn(len(batch), step.config.model.condition_dim, generator=rng)
     trace = generator(sentence, words, mask, noise, eps)
