@@ -7,10 +7,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from dmm.config import ModelConfig
 from dmm.convert.keys import ConvertError, KeyTable, load_upstream
 from dmm.convert.reference_case import Case, Tensors, load, register_case, under, upstream_gradients, upstream_state
 from dmm.losses.magp import one_way_generator_loss, one_way_loss
 from dmm.models.dfgan import DFGAN, TargetAwareDiscriminator, map_widths
+from dmm.models.discriminators import create_discriminators
+from dmm.models.registry import create_model
 
 GENERATOR = KeyTable(
     {
@@ -57,14 +60,25 @@ def discriminator_table(size: int) -> KeyTable:
     )
 
 
+def case_config(hp: Mapping) -> ModelConfig:
+    """What the hyper-parameters of a case say, in our words.
+
+    Raises:
+        ConvertError: a picture below 64 px, where our configs begin.
+    """
+    widths = map_widths(hp["nf"], hp["imsize"])[4:]  # those at 64 px and above; the ones below follow from them
+    if not widths:
+        raise ConvertError(f"imsize: expected at least 64 px, found {hp['imsize']}")
+    return ModelConfig(system="dfgan", text_dim=hp["cond_dim"], noise_dim=hp["z_dim"], widths=widths, discriminator_width=hp["nf"])
+
+
 def _generator(case: Case, prefix: str) -> DFGAN:
-    hp = case.hp
-    return load(case, DFGAN(hp["cond_dim"], hp["z_dim"], map_widths(hp["nf"], hp["imsize"])), prefix, GENERATOR)
+    return load(case, create_model(case_config(case.hp)), prefix, GENERATOR)
 
 
 def _discriminator(case: Case) -> TargetAwareDiscriminator:
     hp = case.hp
-    net = TargetAwareDiscriminator(hp["imsize"], hp["nf"], hp["cond_dim"]).to(case.dtype)
+    net = create_discriminators(case_config(hp))[0].to(case.dtype)
     weights = {key: value for half in HALVES for key, value in case.below(f"weights/{half}/").items()}
     return load_upstream(net, weights, discriminator_table(hp["imsize"]))
 

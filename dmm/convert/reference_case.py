@@ -59,7 +59,7 @@ class Case:
         """Read a case.
 
         Raises:
-            ConvertError: not a safetensors file, or one without hyper-parameters.
+            ConvertError: not a safetensors file, or one without hyper-parameters, without results, or with tensors that nothing looks at.
         """
         try:
             with safe_open(path, "pt") as file:
@@ -75,6 +75,11 @@ class Case:
             raise ConvertError(f"{path}: expected JSON under the metadata key 'hp', found {error}") from None
         if not isinstance(hp, dict):
             raise ConvertError(f"{path}: expected an object under the metadata key 'hp', found {hp!r}")
+        unknown = sorted(name for name in tensors if not name.startswith(("weights/", "in/", "out/", "mid/")))
+        if unknown:
+            raise ConvertError(f"{path}: expected tensors under weights/, in/, out/ and mid/, found {', '.join(unknown[:5])}")
+        if not any(name.startswith(("out/", "mid/")) for name in tensors):
+            raise ConvertError(f"{path}: expected results under out/ or mid/ to compare with, found none")
         tensors = {name: _cast(value, dtype) for name, value in tensors.items()}
         return cls(_Named("tensors", tensors), _Named("hyper-parameters", hp))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from dmm.config import ModelConfig
 from dmm.convert.keys import (
     ATTNGAN_GENERATOR,
     DMGAN_GENERATOR,
@@ -19,12 +20,8 @@ from dmm.convert.keys import (
     stackgan_discriminator_table,
 )
 from dmm.convert.reference_case import Case, load
-from dmm.models.attngan import AttnGAN
-from dmm.models.discriminators import SIZES, Discriminator
-from dmm.models.dmgan import DMGAN
-from dmm.models.dmmgan import DMMGAN
-from dmm.models.mirrorgan import MirrorGAN
-from dmm.models.stackgan import StackGAN
+from dmm.models.discriminators import SIZES, Discriminator, create_discriminators
+from dmm.models.registry import create_model
 
 
 @dataclass(frozen=True)
@@ -36,69 +33,62 @@ class TextTerm:
     weight: str  # hyper-parameter that holds its weight
 
 
+def attention_config(name: str, hp: Mapping) -> ModelConfig:
+    """What the hyper-parameters of an attention system say, in our words."""
+    return ModelConfig(
+        system=name,
+        text_dim=hp["EMBEDDING_DIM"],
+        condition_dim=hp["CONDITION_DIM"],
+        noise_dim=hp["Z_DIM"],
+        widths=(hp["GF_DIM"],) * 3,
+        discriminator_width=hp["DF_DIM"],
+        residuals=hp["R_NUM"],
+        mask_pairing="published",
+        global_memory=hp.get("INCLUDE_GL_DM", True),
+    )
+
+
+def stackgan_config(name: str, hp: Mapping) -> ModelConfig:
+    """What the hyper-parameters of StackGAN++ say, in our words."""
+    return ModelConfig(
+        system=name,
+        text_dim=hp["TEXT_DIMENSION"],
+        condition_dim=hp["GAN_EMBEDDING_DIM"],
+        noise_dim=hp["Z_DIM"],
+        widths=(hp["GF_DIM"], hp["GF_DIM"] // 2, hp["GF_DIM"] // 4),
+        discriminator_width=hp["DF_DIM"],
+        residuals=hp["R_NUM"],
+    )
+
+
 @dataclass(frozen=True)
 class System:
-    """How one published system is built and named."""
+    """How one published system is built, through the registry as in training, and named."""
 
-    generator: Callable[[Mapping], nn.Module]  # hyper-parameters -> our generator
+    name: str  # in the registry
     generator_keys: KeyTable
-    discriminator: Callable[[Mapping, int], Discriminator]  # hyper-parameters, picture size
     discriminator_keys: Callable[[int], KeyTable]  # by picture size
     texts: tuple[TextTerm, ...] = ()  # the published choice first
+    config: Callable[[str, Mapping], ModelConfig] = attention_config  # from registry name and hyper-parameters
+
+    def generator(self, hp: Mapping) -> nn.Module:
+        """Our generator with these hyper-parameters."""
+        return create_model(self.config(self.name, hp))
+
+    def discriminator(self, hp: Mapping, size: int) -> Discriminator:
+        """Our discriminator of pictures of ``size`` px."""
+        return next(network for network in create_discriminators(self.config(self.name, hp)) if network.size == size)
 
 
-def _multistage(hp: Mapping) -> dict:
-    """What the attention systems' generators have in common."""
-    return {
-        "text_dim": hp["EMBEDDING_DIM"],
-        "condition_dim": hp["CONDITION_DIM"],
-        "noise_dim": hp["Z_DIM"],
-        "widths": (hp["GF_DIM"],) * 3,
-        "residuals": hp["R_NUM"],
-        "mask_pairing": "published",
-    }
-
-
-def _stackgan(hp: Mapping) -> StackGAN:
-    width = hp["GF_DIM"]
-    return StackGAN(hp["TEXT_DIMENSION"], hp["GAN_EMBEDDING_DIM"], hp["Z_DIM"], (width, width // 2, width // 4), hp["R_NUM"])
-
-
-def _stackgan_discriminator(hp: Mapping, size: int) -> Discriminator:
-    return Discriminator(size, hp["DF_DIM"], hp["GAN_EMBEDDING_DIM"], "batch", text_first=True)
-
-
-def _batch(hp: Mapping, size: int) -> Discriminator:
-    return Discriminator(size, hp["DF_DIM"], hp["EMBEDDING_DIM"], "batch")
-
-
-def _spectral(hp: Mapping, size: int) -> Discriminator:
-    return Discriminator(size, hp["DF_DIM"], hp["EMBEDDING_DIM"], "spectral")
-
-
-DMMGAN_SYSTEM = System(
-    lambda hp: DMMGAN(**_multistage(hp), global_memory=hp["INCLUDE_GL_DM"]),
-    DMMGAN_GENERATOR,
-    _spectral,
-    discriminator_table,
-    (TextTerm("loss", "stream", "LAMBDA_STREAM"), TextTerm("loss_damsm", "damsm", "LAMBDA_DAMSM")),
-)
+DMMGAN_TEXTS = (TextTerm("loss", "stream", "LAMBDA_STREAM"), TextTerm("loss_damsm", "damsm", "LAMBDA_DAMSM"))
+DMMGAN_SYSTEM = System("dmmgan", DMMGAN_GENERATOR, discriminator_table, DMMGAN_TEXTS)
+DAMSM = (TextTerm("loss", "damsm", "LAMBDA"),)
 
 SYSTEMS = {
-    "stackgan2": System(_stackgan, STACKGAN_GENERATOR, _stackgan_discriminator, stackgan_discriminator_table),
-    "attngan": System(
-        lambda hp: AttnGAN(**_multistage(hp)), ATTNGAN_GENERATOR, _batch, batch_discriminator_table, (TextTerm("loss", "damsm", "LAMBDA"),)
-    ),
-    "mirrorgan": System(
-        lambda hp: MirrorGAN(**_multistage(hp)),
-        MIRRORGAN_GENERATOR,
-        _batch,
-        batch_discriminator_table,
-        (TextTerm("loss", "stream", "LAMBDA1"),),
-    ),
-    "dmgan": System(
-        lambda hp: DMGAN(**_multistage(hp)), DMGAN_GENERATOR, _spectral, discriminator_table, (TextTerm("loss", "damsm", "LAMBDA"),)
-    ),
+    "stackgan2": System("stackgan", STACKGAN_GENERATOR, stackgan_discriminator_table, config=stackgan_config),
+    "attngan": System("attngan", ATTNGAN_GENERATOR, batch_discriminator_table, DAMSM),
+    "mirrorgan": System("mirrorgan", MIRRORGAN_GENERATOR, batch_discriminator_table, (TextTerm("loss", "stream", "LAMBDA1"),)),
+    "dmgan": System("dmgan", DMGAN_GENERATOR, discriminator_table, DAMSM),
     "dmmgan_gldm": DMMGAN_SYSTEM,
     "dmmgan_nogldm": DMMGAN_SYSTEM,
 }

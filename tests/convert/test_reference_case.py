@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 from pathlib import Path
@@ -15,8 +16,10 @@ from dmm.convert import ConvertError, register_case, replay
 from dmm.convert.__main__ import main
 from dmm.convert.reference_case import Case, find_replay
 from dmm.convert.systems import SYSTEMS
+from dmm.models import registry
 from dmm.models.captioner import CaptionDecoder
 from dmm.models.discriminators import SIZES
+from dmm.models.registry import find_model
 
 REFERENCE = Path(__file__).parent.parent / "data" / "reference"
 CAPTIONING = {"CAP": {"embed_size": 6, "hidden": 8, "num_layers": 1, "vocab": 11}}
@@ -47,9 +50,8 @@ class OurNames:
 def our_names(monkeypatch):
     """Every system under our own parameter names, so that a case can be made without the published code."""
     for name, system in SYSTEMS.items():
-        monkeypatch.setitem(
-            SYSTEMS, name, system.__class__(system.generator, OurNames(), system.discriminator, lambda size: OurNames(), system.texts)
-        )
+        changed = dataclasses.replace(system, generator_keys=OurNames(), discriminator_keys=lambda size: OurNames())
+        monkeypatch.setitem(SYSTEMS, name, changed)
     monkeypatch.setattr("dmm.convert.stand_ins.CAPTION_DECODER", OurNames())
 
 
@@ -130,6 +132,57 @@ def test_a_case_of_other_sizes_is_replayed_and_an_altered_value_reported(system,
     value.view(-1)[-1] += 1e-4 * max(1.0, float(value.abs().max()))
     save_file(tensors, path, metadata)
     assert {name for name, off in replay(path).items() if off > 1e-6} == {altered}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "said"),
+    [
+        ({"in/x": torch.ones(1)}, "expected results under out/ or mid/ to compare with, found none"),
+        ({"in/x": torch.ones(1), "out/y": torch.ones(1), "result/z": torch.ones(1)}, "expected tensors under .*, found result/z"),
+    ],
+)
+def test_a_case_with_something_that_nothing_would_compare_is_refused(tmp_path, tensors, said):
+    save_file(tensors, tmp_path / "case.safetensors", {"hp": '{"kind": "mask"}'})
+    with pytest.raises(ConvertError, match=said):
+        replay(tmp_path / "case.safetensors")
+
+
+@pytest.mark.parametrize("name", ["text_encoder", "damsm_losses", "stream_decoder", "mask_pairing"])
+def test_every_result_of_a_case_is_compared(name, reference, tmp_path):
+    """Each in turn is altered in the file; it is the one that differs."""
+    with safe_open(reference / f"{name}.safetensors", "pt") as file:
+        tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()
+    results = [key for key in tensors if key.startswith(("out/", "mid/"))]
+    assert results
+    for key in results:
+        value = tensors[key].clone()
+        value.view(-1)[0] = ~value.view(-1)[0] if value.dtype == torch.bool else value.view(-1)[0] + 1
+        save_file(tensors | {key: value}, tmp_path / "case.safetensors", metadata)
+        if value.is_floating_point() and not tensors[key].view(-1)[0].isfinite():
+            continue  # minus infinity plus one
+        assert {other for other, off in replay(tmp_path / "case.safetensors").items() if off > 1e-6} == {key}
+
+
+@pytest.mark.parametrize("system", SIZES_OF)
+def test_networks_of_a_case_are_those_of_the_registry(system, monkeypatch):
+    """What parity proves is what training builds: another builder in the registry is the one that is called."""
+    known, hp = SYSTEMS[system], COMMON | CAPTIONING | SIZES_OF[system] | {"system": system}
+    asked = []
+    entry = find_model(known.name)
+
+    def build(config):
+        asked.append(config)
+        return torch.nn.Identity()
+
+    def discriminators(config):
+        asked.append(config)
+        network = torch.nn.Identity()
+        network.size = 128
+        return torch.nn.ModuleList([network])
+
+    monkeypatch.setitem(registry._MODELS, known.name, dataclasses.replace(entry, build=build, discriminators=discriminators))
+    assert isinstance(known.generator(hp), torch.nn.Identity) and isinstance(known.discriminator(hp, 128), torch.nn.Identity)
+    assert asked[0] == asked[1] and asked[0].system == known.name and asked[0].widths[0] == hp["GF_DIM"]
 
 
 def test_a_kind_registers_for_systems_or_for_all(monkeypatch):
