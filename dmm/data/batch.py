@@ -22,7 +22,7 @@ LOADED = 256  # pictures that are copied to a device at a time
 
 
 class Source(Protocol):
-    """What batches are drawn from: an :class:`~dmm.aviary.cache.AviaryCache`, a :class:`~dmm.data.cub.CUB`."""
+    """What batches are drawn from: an :class:`~dmm.aviary.cache.AviaryCache`, a :class:`~dmm.data.prepared.Prepared`."""
 
     def __len__(self) -> int: ...
 

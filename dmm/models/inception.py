@@ -121,7 +121,8 @@ def mixed8(inputs: int, w: int) -> Mixed:
 class InceptionEncoder(nn.Module):
     """Regions and code of pictures, from Inception-v3.
 
-    The trunk is made without gradients, as published: it comes trained on ImageNet, and only the two heads are trained with the text.
+    The trunk is made without gradients and with random numbers: as published, only the two heads are trained with the text, and a run
+    fills the trunk with ImageNet weights first (:mod:`dmm.convert.trunks`).
 
     Args:
         text_dim: channels of regions and code, those of the word features.

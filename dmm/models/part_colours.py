@@ -1,4 +1,4 @@
-"""What colour is each part? A training aid for image encoders, where the data set says so (CUB and Aviary do); not in any of the papers.
+"""What colour is each part? A training aid for image encoders, where the data set says so (Aviary does); not in any of the papers.
 
 Matching alone teaches an encoder what tells one caption of a batch from the others; few of the colours do. Here each part looks for itself:
 a softmax over the picture's regions says where it is, a linear layer what colour is seen there.

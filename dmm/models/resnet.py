@@ -50,7 +50,8 @@ class Bottleneck(nn.Module):
 class ResNetEncoder(nn.Module):
     """The code of pictures for a caption decoder, from ResNet-152.
 
-    The trunk is made without gradients, as published: it comes trained on ImageNet, and only the last two layers are trained.
+    The trunk is made without gradients and with random numbers: as published, only the last two layers are trained, and a run fills the
+    trunk with ImageNet weights first (:mod:`dmm.convert.trunks`).
 
     Args:
         embedding: numbers in the code, those of a word embedding of the decoder.
