@@ -148,6 +148,39 @@ class Config:
     train: TrainConfig = TrainConfig()
 
 
+_GAN_ONLY = (
+    "discriminator_lr", "ema_decay", "ema_warmup", "adversarial", "initial_steps", "initial_batch", "initial_stages", "adversarial_start",
+    "frozen_steps", "kl", "damsm", "calibrate", "key_spread", "consistency", "paired", "paired_colours", "corrupt_sentence", "stream",
+    "hard_wrong", "text_losses_on", "unconditional", "colour", "one_pass", "compile", "sample_every", "evaluate_every", "trace_every",
+)  # fmt: skip
+#: Settings of training that only some steps read, and which; the others are read by all.
+READ_BY: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(_GAN_ONLY, ("gan",)),
+    **dict.fromkeys(("reconstruct", "frozen_text", "recall", "text_batch"), ("match",)),
+    **dict.fromkeys(("part_colours", "frozen_encoder"), ("match", "caption")),
+    **dict.fromkeys(("cloze", "cloze_variants", "gamma1", "gamma2", "gamma3"), ("match", "gan")),
+    "content": ("caption",),
+}
+
+
+def require_read(key: str, *steps: str) -> None:
+    """Refuse a setting that none of the steps would read.
+
+    Args:
+        key: dotted or bare.
+        steps: "match", "caption", "gan".
+
+    Raises:
+        ConfigError: which steps read it.
+    """
+    section, _, name = key.rpartition(".")
+    name = RENAMED_KEYS.get(name, name)
+    readers = READ_BY.get(name, steps) if section in ("", "train") else steps
+    if not set(readers) & set(steps):
+        own, others = " and ".join(steps), " and ".join(readers)
+        raise ConfigError(f"--set {key}: dmm train {own} would not read it, but {others} would; leave it out")
+
+
 def require_source(config: Config) -> None:
     """Refuse a recipe of a published data set for which nobody said where that data set lies.
 

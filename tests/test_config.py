@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmm.config import RENAMED_KEYS, Config, ConfigError, DataConfig, ModelConfig, TrainConfig, from_dict, override, to_dict
+from dmm.config import (
+    READ_BY,
+    RENAMED_KEYS,
+    Config,
+    ConfigError,
+    DataConfig,
+    ModelConfig,
+    TrainConfig,
+    from_dict,
+    override,
+    require_read,
+    to_dict,
+)
 
 COUNT = st.integers(1, 10**6)
 RATE = st.floats(1e-8, 1e3)
@@ -116,3 +129,30 @@ def test_keys_that_were_renamed_are_understood_by_their_old_names(old, new):
     assert from_dict(TrainConfig, {old: value}) == wanted.train
     with pytest.raises(ConfigError, match=f"'{old}' is now called '{new}', and both are given"):
         from_dict(TrainConfig, {old: value, new: value})
+
+
+def test_what_a_step_is_said_to_read_it_reads(root):
+    """Names in the sources: a setting of one step only occurs where that step is written, and nowhere in the others."""
+    fields = {field.name for field in dataclasses.fields(TrainConfig)}
+    assert set(READ_BY) <= fields and all(set(steps) < {"match", "caption", "gan"} for steps in READ_BY.values())
+    folder = root / "dmm" / "training"
+    encoders = (folder / "steps.py").read_text()
+    first, second = encoders.index("class MatchStep"), encoders.index("class CaptionStep")
+    shared, matching, captioning = encoders[:first], encoders[first:second], encoders[second:]
+    gan = "".join((folder / f"{name}.py").read_text() for name in ("adversarial", "text_guidance", "objectives", "paired"))
+    source = {"match": shared + matching, "caption": shared + captioning, "gan": gan}
+    loop = "".join((folder / f"{name}.py").read_text() for name in ("loop", "data", "dry_run"))
+    for name in fields - {"step"}:
+        for step in READ_BY.get(name, ("match", "caption", "gan")):
+            assert re.search(rf"(settings|train)\.{name}\b", source[step] + loop), f"{name} in {step}"
+        for step in {"match", "caption", "gan"} - set(READ_BY.get(name, ("match", "caption", "gan"))):
+            assert not re.search(rf"(settings|train)\.{name}\b", source[step]), f"{name} in {step}"
+
+
+def test_renamed_settings_and_other_sections_are_known():
+    for key, step in (("average", "match"), ("train.recall", "gan"), ("content", "match")):
+        with pytest.raises(ConfigError, match="would not read it, but"):
+            require_read(key, step)
+    for key in ("batch", "widths", "model.text_dim", "data.source", "generator_rate"):
+        require_read(key, "match")
+    require_read("cloze", "match", "caption")

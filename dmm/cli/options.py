@@ -20,8 +20,9 @@ Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu or 
 Minutes = Annotated[float | None, typer.Option(help="Stop, with a usable checkpoint, after so many minutes.")]
 
 
-def read_config(recipe: str, step: str, overrides: list[str] | None):
-    from dmm.config import RENAMED_KEYS, ConfigError, override, require_source
+def read_config(recipe: str, step: str, overrides: list[str] | None, strict: bool = True):
+    """The config of one step; ``strict``: settings that the step does not read are refused."""
+    from dmm.config import RENAMED_KEYS, ConfigError, override, require_read, require_source
     from dmm.recipes import recipe as read
 
     pairs = {}
@@ -35,6 +36,8 @@ def read_config(recipe: str, step: str, overrides: list[str] | None):
         if name in RENAMED_KEYS:
             typer.echo(f"note: {key} is now called {RENAMED_KEYS[name]}", err=True)
     config = override(read(recipe, step), pairs)
+    for key in pairs if strict else ():
+        require_read(key, step)
     require_source(config)
     asked = pairs.keys() & {"part_colours", "train.part_colours"}
     if config.train.part_colours and config.data.source != "aviary" and not asked:

@@ -180,13 +180,17 @@ def train_all(
 
     Example: dmm train all --set source=cats --set gan.steps=6000 --out runs/cats
     """
+    from dmm.config import require_read
     from dmm.training.sequence import Sequence, part_names, read_plan, result, settings_of
 
     directory = out or Path("runs") / (recipe or "dmmgan-aviary")
     plan = (resume and read_plan(directory)) or {"recipe": recipe or "dmmgan-aviary", "settings": []}
     recipe, settings = recipe or plan["recipe"], plan["settings"] + [text for text in overrides or [] if text not in plan["settings"]]
-    names = part_names(recipe, read_config(recipe, "gan", settings_of("gan", settings)))
-    configs = {name: read_config(recipe, name, settings_of(name, settings)) for name in names}
+    names = part_names(recipe, read_config(recipe, "gan", settings_of("gan", settings), strict=False))
+    configs = {name: read_config(recipe, name, settings_of(name, settings), strict=False) for name in names}
+    for text in settings:
+        part, _, key = text.partition("=")[0].partition(".")
+        require_read(*((key, part) if part in names else (text.partition("=")[0], *names)))
     sequence = Sequence(recipe, settings, directory, configs, command_line(), typer.echo)
     if dry:
         sequence.dry_run()

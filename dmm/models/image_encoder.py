@@ -1,7 +1,7 @@
 """Region and picture features for the matching losses (DAMSM) and for STREAM: a small encoder, and the choice between encoders.
 
 Every image encoder is called with pictures and returns (regions B D H W or None, code B D). The published systems take them from
-Inception-v3 (:mod:`dmm.models.inception`) and ResNet-152 (:mod:`dmm.models.resnet`) with ImageNet's weights. The small encoder is a residual
+Inception-v3 (:mod:`dmm.models.inception`) and ResNet-152 (:mod:`dmm.models.resnet`). The small encoder is a residual
 network trained from scratch. It reads 64 px and keeps track of *where* things are: its 8x8 regions carry a learned position, and the code
 of the whole picture is a linear map of a 4x4 grid of features rather than of their average, since in nearly aligned pictures the place of a
 colour says which part has it.

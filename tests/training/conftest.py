@@ -2,7 +2,7 @@
 
 import pytest
 
-from dmm.config import override
+from dmm.config import READ_BY, override
 from dmm.recipes import recipe
 
 TOY = {
@@ -82,9 +82,11 @@ def earlier_runs(toy_cache, tmp_path_factory):
 
 @pytest.fixture
 def toy_options(toy_cache):
-    """The toy settings as command-line options: ``toy_options(steps=2)``."""
+    """The toy settings that a step reads (all: each that some step reads), as command-line options: ``toy_options("match", steps=2)``."""
 
-    def build(**changes):
-        return [part for key, value in {**TOY, "cache": toy_cache, **changes}.items() for part in ("--set", f"{key}={value}")]
+    def build(step: str = "all", **changes):
+        settings = {**TOY, "cache": toy_cache, **changes}
+        read = {key: value for key, value in settings.items() if step == "all" or step in READ_BY.get(key, (step,))}
+        return [part for key, value in read.items() for part in ("--set", f"{key}={value}")]
 
     return build

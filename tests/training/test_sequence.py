@@ -22,7 +22,7 @@ def train(tmp_path, monkeypatch, toy_options):
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str, settings: bool = True, **changes):
-        options = toy_options(**SHORT | changes) if settings else []
+        options = toy_options(arguments[0], **SHORT | changes) if settings else []
         result = CliRunner().invoke(app, ["train", *arguments, *options])
         return result.exit_code, result.output
 
@@ -93,6 +93,8 @@ def test_what_cannot_go_on_says_why(train, tmp_path):
         (["--out", "one", "--resume", "--recipe", "dmmgan-cub", "--set", "source=cub"], "begun with --recipe dmmgan-aviary, not"),
         (["--out", "one", "--resume", "--set", "match.steps=3"], "one/match: has 2 of 3 steps, but one/caption was made from it"),
         (["--out", "new", "--recipe", "dmgan-cub", "--set", "source=cub", "--set", "caption.steps=3"], "its parts: match, gan"),
+        (["--out", "new", "--set", "match.stream=1"], "match would not read it, but gan would"),
+        (["--out", "new", "--recipe", "dmgan-cub", "--set", "source=cub", "--set", "content=1"], "match and gan would not read it"),
         (["--out", "new", "--set", "gan.noise_dimm=3"], "did you mean 'noise_dim'"),
     ):
         code, output = train("all", *arguments, settings=False)
