@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from dmm.checkpoint import load, read
+from dmm.checkpoint import read
 from dmm.cli import app
 from dmm.config import READ_BY
 from dmm.data.prepared import prepare
@@ -21,6 +21,7 @@ from dmm.models import image_encoder
 from dmm.models.inception import InceptionEncoder
 from dmm.models.registry import find_model, list_models
 from dmm.models.resnet import ResNetEncoder
+from dmm.pipeline import load
 from dmm.recipes import names, recipe
 from explorer.cli import app as explorer
 from explorer.figures import list_figures
