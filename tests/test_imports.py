@@ -43,13 +43,20 @@ EXPLORER = {
     "edits": MODEL | {"dmm.metrics", "explorer.statistics"},
     "statistics": BASE | {"dmm.data", "dmm.aviary"},
     "overlay": BASE,
-    "page_html": BASE | DRAWING,
+    "page_html": BASE | DRAWING | {"explorer.slots"},
+    "walks": BASE,
+    "questions": MODEL | {"explorer.edits", "explorer.interventions", "explorer.session"},
+    "takeaway": SURFACE | {"explorer.interventions"},
+    "panels": BASE | DRAWING | {f"explorer.{room}" for room in ("edits", "effects", "interventions", "notebook", "page_html")},
+    "api": SURFACE
+    | {f"explorer.{room}" for room in ("effects", "interventions", "notebook", "questions", "regions", "slots", "takeaway", "walks")},
+    "endpoints": {"explorer.api", "explorer.questions", "explorer.session"},
     "figures": BASE | DRAWING | {"dmm.data", "dmm.aviary", "dmm.metrics"},
     "controls": BASE | {"explorer.figures"},
     "references": BASE | {"dmm.data", "dmm.aviary", "explorer.figures"},
     "gather": SURFACE | {"dmm.metrics", "explorer.references"},
     "widgets": SURFACE,
-    "ui": SURFACE,
+    "ui": SURFACE | {f"explorer.{room}" for room in ("effects", "endpoints", "interventions", "panels", "questions")},
     "cli": SURFACE | {"explorer.ui"},
 }
 

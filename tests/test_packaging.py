@@ -123,7 +123,7 @@ def test_make_alone_lists_the_targets():
     assert {"make app", "make test"} <= {" ".join(line.split()[:2]) for line in out.stdout.splitlines()}
 
 
-@pytest.mark.parametrize(("folder", "limit"), [("tests/data", 12), ("assets/checkpoints", 16)])
+@pytest.mark.parametrize(("folder", "limit"), [("tests/data", 12), ("assets/checkpoints", 66)])
 def test_what_is_shipped_stays_small(folder, limit):
     git = shutil.which("git")
     if git is None or not (ROOT / ".git").exists():
@@ -131,3 +131,4 @@ def test_what_is_shipped_stays_small(folder, limit):
     names = subprocess.run([git, "ls-files", "-z", folder], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
     sizes = {name: (ROOT / name).stat().st_size for name in names if name and (ROOT / name).exists()}
     assert sum(sizes.values()) <= limit * MEBIBYTE, sorted(sizes.items(), key=lambda item: -item[1])[:5]
+    assert max(sizes.values()) <= 16_000_000, max(sizes, key=sizes.get)

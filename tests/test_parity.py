@@ -94,7 +94,7 @@ def test_the_command_passes_and_fails_as_it_should(tmp_path, capsys):
 
 def test_a_case_of_unknown_kind_is_refused(tmp_path):
     path = tmp_path / "odd.safetensors"
-    save_file({"in/x": torch.zeros(1)}, path, {"hp": '{"kind": "novel"}'})
+    save_file({"in/x": torch.zeros(1), "out/x": torch.zeros(1)}, path, {"hp": '{"kind": "novel"}'})
     with pytest.raises(ConvertError, match="'novel'"):
         replay(path)
     save_file({"in/x": torch.zeros(1)}, path)
