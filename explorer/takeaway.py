@@ -13,11 +13,11 @@ from pathlib import Path
 
 from dmm.trace import Trace
 from explorer import statistics
-from explorer.page_html import render as page_of
-from explorer.page_html import text
 from explorer.figures import draw
 from explorer.figures.export import render
 from explorer.interventions import describe, from_data
+from explorer.page_html import render as page_of
+from explorer.page_html import text
 
 STATIC = Path(__file__).parent / "static"
 

@@ -202,7 +202,7 @@ def build(session: Session) -> gr.Blocks:
         events.append(app.load(follow_link, None, [caption, seed, model, *outputs, *folds], **asked))
         for section in sections:
             events += section.events([message, result], asked)
-        endpoints.register(session, "paint")
+        endpoints.register(session, "generate")
         for event in events:
             event.success(None, js=SETTLE)
             event.failure(lambda: page_html.notice(BROKEN), None, message, js=SETTLE, show_progress="hidden", api_visibility="private")

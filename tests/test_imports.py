@@ -47,7 +47,6 @@ EXPLORER = {
     "walks": BASE,
     "questions": MODEL | {"explorer.edits", "explorer.interventions", "explorer.session"},
     "takeaway": SURFACE | {"explorer.interventions"},
-    "panels": BASE | DRAWING | {f"explorer.{room}" for room in ("edits", "effects", "interventions", "notebook", "page_html")},
     "api": SURFACE
     | {f"explorer.{room}" for room in ("effects", "interventions", "notebook", "questions", "regions", "slots", "takeaway", "walks")},
     "endpoints": {"explorer.api", "explorer.questions", "explorer.session"},
