@@ -165,7 +165,7 @@ def test_the_renderer_is_timed_by_threads_and_by_processes(monkeypatch, tmp_path
     printed = CliRunner().invoke(app, ["bench", "--only", "aviary", "--out", str(tmp_path / "b.json")])
     assert printed.exit_code == 0 and printed.output.splitlines() == [
         "a machine",
-        "garden birds rendered a second by      64 px   256 px",
+        "garden birds rendered a second by     64 px   256 px",
         "1 thread                               84.8     44.6",
         "2 threads                              84.8     52.0",
         "2 processes                           160.0     85.2   started in 3.1 s, not counted",
