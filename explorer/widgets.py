@@ -11,15 +11,12 @@ from collections.abc import Mapping
 import ipywidgets
 import numpy as np
 from IPython.display import HTML
-from PIL import Image
 
-from explorer import controls, gather, overlay, statistics
+from explorer import cells, controls, gather, overlay, statistics
 from explorer.figures import check_options, draw, get_figure
 from explorer.figures.export import render
-from explorer.page_html import data_uri, text
+from explorer.page_html import text
 from explorer.session import Session
-
-FONT = "font:14px/1.5 system-ui,sans-serif"
 
 
 def chips(trace, stage: int, quantity: str = "writing_gate", region: statistics.Region | None = None) -> HTML:
@@ -28,39 +25,17 @@ def chips(trace, stage: int, quantity: str = "writing_gate", region: statistics.
     Raises:
         explorer.statistics.MissingQuantity: the stage does not have the quantity.
     """
-    row = statistics.chips(trace, stage, quantity, region)
-    about = statistics.QUANTITIES[quantity]
-    mark = statistics.uniform(trace) if about.places else None
-    limits = overlay.limits([chip.value for chip in row], uniform=mark) if about.places else about.limits
-    cells = []
-    for chip in row:
-        colour = overlay.heat([[chip.value]], limits)[0, 0]
-        cells.append(
-            f'<span style="display:inline-block;text-align:center;margin:2px"><span style="display:block;padding:1px 8px;border-radius:4px;'
-            f'background:#{bytes(colour).hex()};color:{overlay.ink(colour)}">{text(chip.word)}</span><small>{statistics.short(chip.value)}</small></span>'
-        )
-    return HTML(f'<div style="{FONT}">{"".join(cells)}{legend(overlay.legend(about.label, limits, about.unit, mark)).data}</div>')
+    return HTML(cells.chips(statistics.chips(trace, stage, quantity, region), quantity, statistics.uniform(trace)))
 
 
 def legend(key: overlay.Legend) -> HTML:
     """A legend as a bar: quantity and unit, range, and the marked numbers."""
-    low, high = (statistics.bare(f"{limit:g}") for limit in key.limits)
-    marks = "".join(f'<i style="position:absolute;left:{at:.1%};width:2px;height:10px;background:#fff"></i>' for at, _ in key.marks)
-    said = "".join(f"; white line: {text(statistics.bare(label))}" for _, label in key.marks)
-    return HTML(
-        f'<div style="{FONT};font-size:12px">{text(key.label)}: {text(key.unit)}{said}<br>{low} '
-        f'<span style="display:inline-block;position:relative;width:200px;height:10px;background:{key.css}">{marks}</span> {high}</div>'
-    )
+    return HTML(cells.legend(key))
 
 
 def row(pictures: Mapping[str, np.ndarray], side: int = 256) -> HTML:
     """Pictures H W 3 uint8 side by side at one size (``side`` in px, their own pixels visible), each with its name below."""
-    cells = [
-        f'<figure style="margin:0"><img src="{data_uri(Image.fromarray(pixels))}" alt="{text(name)}" '
-        f'style="width:{side}px;height:{side}px;image-rendering:pixelated"><figcaption>{text(name)}</figcaption></figure>'
-        for name, pixels in pictures.items()
-    ]
-    return HTML(f'<div style="{FONT};display:flex;flex-wrap:wrap;gap:12px">{"".join(cells)}</div>')
+    return HTML(cells.row(pictures, side))
 
 
 def word_row(trace, stage: int, index: int, quantity: str = "addressing", strength: float = 0.6) -> HTML:

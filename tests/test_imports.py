@@ -54,7 +54,7 @@ EXPLORER = {
     "controls": BASE | {"explorer.figures"},
     "references": BASE | {"dmm.data", "dmm.aviary", "explorer.figures"},
     "gather": SURFACE | {"dmm.metrics", "explorer.references"},
-    "widgets": SURFACE,
+    "widgets": SURFACE | {"explorer.cells"},
     "ui": SURFACE | {f"explorer.{room}" for room in ("effects", "endpoints", "interventions", "panels", "questions")},
     "cli": SURFACE | {"explorer.ui"},
 }
