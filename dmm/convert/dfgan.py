@@ -60,25 +60,24 @@ def discriminator_table(size: int) -> KeyTable:
     )
 
 
-def case_config(hp: Mapping) -> ModelConfig:
-    """What the hyper-parameters of a case say, in our words.
-
-    Raises:
-        ConvertError: a picture below 64 px, where our configs begin.
-    """
+def case_config(hp: Mapping) -> ModelConfig | None:
+    """What the hyper-parameters of a case say, in our words; None for a picture below 64 px, where our configs begin."""
     widths = map_widths(hp["nf"], hp["imsize"])[4:]  # those at 64 px and above; the ones below follow from them
     if not widths:
-        raise ConvertError(f"imsize: expected at least 64 px, found {hp['imsize']}")
+        return None
     return ModelConfig(system="dfgan", text_dim=hp["cond_dim"], noise_dim=hp["z_dim"], widths=widths, discriminator_width=hp["nf"])
 
 
 def _generator(case: Case, prefix: str) -> DFGAN:
-    return load(case, create_model(case_config(case.hp)), prefix, GENERATOR)
+    hp, config = case.hp, case_config(case.hp)
+    network = create_model(config) if config else DFGAN(hp["cond_dim"], hp["z_dim"], map_widths(hp["nf"], hp["imsize"]))
+    return load(case, network, prefix, GENERATOR)
 
 
 def _discriminator(case: Case) -> TargetAwareDiscriminator:
-    hp = case.hp
-    net = create_discriminators(case_config(hp))[0].to(case.dtype)
+    hp, config = case.hp, case_config(case.hp)
+    net = create_discriminators(config)[0] if config else TargetAwareDiscriminator(hp["imsize"], hp["nf"], hp["cond_dim"])
+    net = net.to(case.dtype)
     weights = {key: value for half in HALVES for key, value in case.below(f"weights/{half}/").items()}
     return load_upstream(net, weights, discriminator_table(hp["imsize"]))
 

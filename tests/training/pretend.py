@@ -26,6 +26,7 @@ from tests.training.conftest import AIDS, TOY
 from tests.training.test_systems_train import of_system
 
 EPS = 1e-2  # Adam's; with the usual one its first steps take the sign of rounding
+SEED = 1  # with 0, AttnGAN's step lies on a kink of an activation: one thread against two of one CPU differs by .06
 CAPTION = "this small bird has a red crown and a white belly"
 
 
@@ -67,7 +68,7 @@ def everything(folder: Path, cache: str) -> dict[str, dict]:
     every_aid = override(recipe("dmmgan-aviary", "gan"), AIDS | settings | {"initial_steps": "1", "frozen_steps": "0", "on_device": "true"})
     found["recipe"] = _train(lambda config: GanStep(config, *earlier_runs), every_aid, folder / "recipe")
     for entry in list_models():
-        step = GanStep(of_system(entry, cache), *earlier_runs)
+        step = GanStep(of_system(entry, cache, **{"train.seed": SEED}), *earlier_runs)
         _gentle(step)
         values = step.update(0)
         found[entry.name] = {"device": step.ranks.device.type, "numbers": [step.state_dict(), _numbers(values)]}

@@ -62,4 +62,4 @@ def compared(toy_cache, tmp_path_factory):
 @pytest.mark.parametrize("part", ["match", "caption", "recipe", *(entry.name for entry in list_models()), "generating"])
 def test_it_trains_and_generates_there_as_here(part, compared):
     assert compared[part]["device"] == "pretend"
-    assert compared[part]["difference"] < 1e-3  # of the largest number of each tensor, or of 1
+    assert compared[part]["difference"] < 2e-4  # of the largest number of each tensor, or of 1

@@ -24,7 +24,7 @@ from .test_systems_train import SMALL
 RUNS = {
     "dmmgan": ("dmmgan-cub", "gan", {"damsm": 1, "one_pass": False}),  # batch norm in the generator
     "attngan": ("attngan-cub", "gan", {}),  # in the discriminators too
-    "stackgan": ("stackgan-cub", "gan", {"colour": 5}),
+    "stackgan": ("stackgan-cub", "gan", {"colour": 5, "train.seed": 1}),  # with 0 a step lies on a kink of an activation
     "dfgan": ("dfgan-cub", "gan", {}),  # none
     "match": ("aviary", "match", {"clip": 0}),
     "caption": ("aviary", "caption", {"frozen_encoder": False, "clip": 0}),
@@ -94,7 +94,7 @@ def test_two_processes_equal_one(name, toy_cache, earlier_runs, tmp_path):
 def test_one_process_needs_nothing():
     ranks, x = Ranks(), torch.randn(4, 3)
     assert ranks.main and ranks.gather(x) is x and ranks.share(4) == slice(0, 4) and ranks.mean({"a": 2.0}) == {"a": 2.0}
-    with pytest.raises(ConfigError, match="cannot be dealt to 2 processes"):
+    with pytest.raises(ConfigError, match="cannot be divided among 2 processes"):
         Ranks(world=2).share(3)
     assert find_device("cpu") == torch.device("cpu")
 
