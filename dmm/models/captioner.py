@@ -39,7 +39,8 @@ class RegionAttention(nn.Module):
         self.query = nn.Linear(hidden + inputs, inner)
         self.memory = nn.Linear(width, 2 * inner)  # keys and values of each view
         self.names = nn.Parameter(0.3 * torch.randn(1, VIEWS, 2 * inner))  # added to them: which view it is
-        self.join = nn.Sequential(nn.Linear(hidden + inputs + inner + heads * VIEWS, hidden), nn.GELU(), nn.Linear(hidden, hidden))
+        self.repeat = nn.Parameter(torch.full((heads, 1, 1), -2.0))  # added to the score of a view that was often looked at
+        self.join = nn.Sequential(nn.Linear(hidden + inputs + inner + 2 * heads * VIEWS, hidden), nn.GELU(), nn.Linear(hidden, hidden))
 
     def read(self, regions: Tensor) -> tuple[Tensor, Tensor]:
         """Regions B D 8 8 -> views B V width, and where each looks, B V 64.
@@ -59,8 +60,8 @@ class RegionAttention(nn.Module):
         query = self.query(asking).unflatten(2, (self.heads, -1)).transpose(1, 2)  # B heads T width
         return query @ keys.transpose(2, 3) / query.shape[3] ** 0.5, values
 
-    def forward(self, states: Tensor, words: Tensor, views: Tensor) -> Tensor:
-        """States that know what the picture shows where they looked.
+    def forward(self, states: Tensor, words: Tensor, views: Tensor, seen: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+        """States that know what the picture shows where they looked, and where they have looked before.
 
         The scores themselves go on too: which view fits "red" says which part may be named next.
 
@@ -68,14 +69,18 @@ class RegionAttention(nn.Module):
             states: B T hidden of the LSTM.
             words: B T inputs that the LSTM has just read.
             views: B V width.
+            seen: B heads 1 V, how much each view was looked at before the first of these states.
 
         Returns:
-            B T hidden.
+            B T hidden, and ``seen`` for the state after the last.
         """
         asking = torch.cat((states, words), dim=2)
         scores, values = self.scores(asking, views)
-        found = (scores.softmax(3) @ values).transpose(1, 2).flatten(2)  # B T heads*width
-        return states + self.join(torch.cat((asking, found, scores.transpose(1, 2).flatten(2)), dim=2))
+        looks = scores.softmax(3).cumsum(2) + seen  # B heads T V, up to and with each state
+        before = 1 - torch.exp(scores.softmax(3) - looks)  # 0: never looked at, 1: often
+        found = ((scores + self.repeat * before).softmax(3) @ values).transpose(1, 2).flatten(2)  # B T heads*width
+        known = [part.transpose(1, 2).flatten(2) for part in (scores, before)]  # B T heads*V each
+        return states + self.join(torch.cat((asking, found, *known), dim=2)), looks[:, :, -1:]
 
 
 class CaptionDecoder(nn.Module):
@@ -115,7 +120,7 @@ class CaptionDecoder(nn.Module):
         """
         steps = int(lengths.max())
         inputs = torch.cat((features[:, None], self.embedding(captions[:, : steps - 1])), dim=1)  # B T E
-        return self._logits(self.lstm(inputs)[0], inputs, self.views(regions))
+        return self._logits(self.lstm(inputs)[0], inputs, self.views(regions))[0]
 
     def views(self, regions: Tensor | None) -> Tensor | None:
         """What the decoder can attend to in the regions B E 8 8: B V width; None if it does not attend.
@@ -129,19 +134,21 @@ class CaptionDecoder(nn.Module):
             raise InputError("model.caption_attention: expected an image encoder with regions ('small'), found none")
         return self.attention.read(regions)[0]
 
-    def _logits(self, states: Tensor, inputs: Tensor, views: Tensor | None) -> Tensor:
-        """LSTM states B T H and inputs B T E -> logits B T V."""
-        return self.linear(states if views is None else self.attention(states, inputs, views))
+    def _logits(self, states: Tensor, inputs: Tensor, views: Tensor | None, seen: Tensor | float = 0.0) -> tuple[Tensor, Tensor | float]:
+        """LSTM states B T H and inputs B T E -> logits B T V, and what the next call gets as ``seen``."""
+        if views is not None:
+            states, seen = self.attention(states, inputs, views, seen)
+        return self.linear(states), seen
 
     @torch.no_grad()
     def greedy(self, features: Tensor, steps: int = 20, regions: Tensor | None = None) -> Tensor:
         """The likeliest token at every step, B steps; does not stop at the end token. Arguments as of :meth:`forward`."""
-        inputs, state, ids, views = features[:, None], None, [], self.views(regions)
+        inputs, state, ids, views, seen = features[:, None], None, [], self.views(regions), 0.0
         for _ in range(steps):
             hidden, state = self.lstm(inputs, state)
-            token = self._logits(hidden, inputs, views)[:, 0].argmax(1)
-            ids.append(token)
-            inputs = self.embedding(token)[:, None]
+            logits, seen = self._logits(hidden, inputs, views, seen)
+            ids.append(logits[:, 0].argmax(1))
+            inputs = self.embedding(ids[-1])[:, None]
         return torch.stack(ids, dim=1)
 
 
