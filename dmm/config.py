@@ -51,7 +51,7 @@ class ModelConfig:
     encoder_size: int = 64  # side of the picture that the small image encoders read, px
     caption_embedding: int = 256  # STREAM decoder's embedding, numbers
     caption_hidden: int = 512  # STREAM decoder's LSTM width
-    caption_attention: int = 0  # heads by which STREAM's decoder attends to the 8x8 regions at every word; 0, published: the code once
+    caption_attention: int = 0  # heads of STREAM's attention to views of the 8x8 regions at every word; 0, published: the code once
     memory: bool = True  # DM-GAN, M: refine with a memory of the words; off only in its ablation
     writing_gate: bool = True  # DM-GAN, WG: mix each word with the picture when it is written; off only in its ablation
     response_gate: bool = True  # DM-GAN, RG: weigh picture and answer at each place; off only in its ablation
@@ -121,6 +121,7 @@ class TrainConfig:
     recall: float = 0.0  # matching only: weight of naming masked words from the sentence feature alone; not in the paper
     frozen_encoder: bool = False  # keep an earlier matching run's image encoder; captioning still trains its last, linear layer
     content: float = 0.0  # captioning only: further weight of the words that say what a picture shows; not in the paper
+    unlikelihood: float = 0.0  # captioning only: weight against saying a word again that the caption says no more; not in the paper
     text_batch: int = 0  # matching only: further captions a step, without pictures, that the sentence feature learns from; not in the paper
     clip: float = 0.0  # largest gradient norm, 0 = off
     precision: str = "auto"  # "fp32", "bf16", "fp16" (autocast; fp16 on a GPU only) or "auto": bf16 where it is multiplied natively
@@ -159,7 +160,7 @@ READ_BY: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("reconstruct", "frozen_text", "recall", "text_batch"), ("match",)),
     **dict.fromkeys(("part_colours", "frozen_encoder"), ("match", "caption")),
     **dict.fromkeys(("cloze", "cloze_variants", "gamma1", "gamma2", "gamma3"), ("match", "gan")),
-    "content": ("caption",),
+    **dict.fromkeys(("content", "unlikelihood"), ("caption",)),
 }
 
 

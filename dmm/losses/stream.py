@@ -23,6 +23,23 @@ def caption_loss(logits: Tensor, captions: Tensor, lengths: Tensor) -> Tensor:
     return F.cross_entropy(logits[real], captions[:, :steps][real])
 
 
+@in_fp32
+def repetition_loss(logits: Tensor, captions: Tensor, lengths: Tensor) -> Tensor:
+    """Unlikelihood of saying a word again (Welleck et al., 2020): mean over the real positions of the sum of -log(1 - p(word)).
+
+    Summed over the words that the caption has said before a position and does not say again from there on, so that "a" and "and" may
+    come again where they do. Arguments as of :func:`caption_loss`.
+    """
+    steps = logits.shape[1]
+    real = torch.arange(steps, device=logits.device)[None] < lengths[:, None].to(logits.device)  # B T
+    said = F.one_hot(captions[:, :steps], logits.shape[2]) * real[..., None]  # B T V
+    before = said.cumsum(1) - said
+    again = said.sum(1, keepdim=True) - before  # at this position or later
+    done = (before > 0) & (again == 0) & real[..., None]
+    unlikely = -torch.log1p(-logits.softmax(2).clamp(max=1 - 1e-5))
+    return (unlikely * done).sum() / real.sum()
+
+
 def stream_loss(captioner, images: Tensor, captions: Tensor, lengths: Tensor) -> dict[str, Tensor]:
     """Scalar ``total``: the caption loss of pictures B 3 S S read by ``captioner(images, captions, lengths) -> logits``."""
     return {"total": caption_loss(captioner(images, captions, lengths), captions, lengths)}

@@ -22,7 +22,7 @@ from dmm.config import Config, ConfigError
 from dmm.convert.trunks import load_trunk, published_trunk
 from dmm.data.batch import Batch
 from dmm.losses.cloze import MaskedCaptions, cloze_loss
-from dmm.losses.stream import caption_loss
+from dmm.losses.stream import caption_loss, repetition_loss
 from dmm.matching import matching_losses
 from dmm.models.captioner import CaptionDecoder
 from dmm.models.part_colours import PartColours
@@ -367,6 +367,8 @@ class CaptionStep(EncoderStep):
         regions, code = self._seen(captioner.encoder, batch, images, index)
         logits = captioner.decoder(code, batch.captions, batch.lengths, regions)
         terms = {"caption": caption_loss(logits, batch.captions, batch.lengths)}
+        if self.config.train.unlikelihood:
+            terms["repetition"] = self.config.train.unlikelihood * repetition_loss(logits, batch.captions, batch.lengths)
         if self.config.train.content:
             targets = batch.captions[:, : logits.shape[1]]
             content = torch.isin(targets, self.data.content.to(targets.device))

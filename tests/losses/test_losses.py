@@ -15,7 +15,7 @@ from dmm.losses.cloze import cloze_loss, mask_words
 from dmm.losses.consistency import consistency_loss
 from dmm.losses.damsm import damsm_loss
 from dmm.losses.kl import kl_loss
-from dmm.losses.stream import caption_loss, stream_loss
+from dmm.losses.stream import caption_loss, repetition_loss, stream_loss
 from dmm.matching import matching_losses
 from dmm.models.discriminators import Discriminator
 from dmm.models.spectral import SpectralConv2d
@@ -109,6 +109,20 @@ def test_kl_of_a_standard_normal_is_zero_and_is_a_mean():
     assert kl_loss(torch.zeros(2, 3), torch.zeros(2, 3)).item() == 0
     assert kl_loss(torch.full((2, 3), 2.0), torch.zeros(2, 3)).item() == pytest.approx(2)
     assert kl_loss(torch.zeros(2, 3), torch.full((2, 3), math.log(4))).item() == pytest.approx(0.5 * (4 - 1 - math.log(4)))
+
+
+def test_repetition_loss_counts_words_that_are_done_with():
+    """Caption 1 2 1 3: at the last position 1 and 2 are done with, at the third 2 alone, since 1 comes again; padding does not count."""
+    captions, lengths = torch.tensor([[1, 2, 1, 3], [2, 2, 2, 2]]), torch.tensor([4, 1])
+    logits = torch.zeros(2, 4, 4)  # a quarter each
+    assert repetition_loss(logits, captions, lengths).item() == pytest.approx(3 * -math.log(0.75) / 5)
+    for position, word, loss in ((3, 1, 1), (3, 3, 1), (2, 1, 2), (0, 1, 3)):  # sure of a word there: what is left of the three
+        sure = logits.clone()
+        sure[0, position] = 1000 * torch.eye(4)[word]
+        expected = loss * -math.log(0.75) + (-math.log(1e-5) if (position, word) == (3, 1) else 0)
+        assert repetition_loss(sure, captions, lengths).item() == pytest.approx(expected / 5, rel=1e-2)
+    certain = (1000 * F.one_hot(captions, 4)).float()
+    assert repetition_loss(certain, captions, lengths).item() == pytest.approx(0, abs=1e-4)
 
 
 def test_caption_loss_counts_real_positions_only():

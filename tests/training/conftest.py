@@ -16,6 +16,7 @@ TOY = {
     "encoder_size": "32",
     "caption_embedding": "16",
     "caption_hidden": "8",
+    "caption_attention": "0",
     "images": "8",
     "batch": "4",
     "initial_stages": "1",

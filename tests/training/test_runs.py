@@ -166,6 +166,12 @@ def test_a_captioner_that_looks_reads_pictures_in_the_generator_s_loss(toy, tmp_
         GanStep(toy("gan", caption_attention=0), earlier_runs[0], tmp_path / "caption")
 
 
+def test_saying_a_word_again_costs_where_asked(toy, earlier_runs):
+    values = [CaptionStep(toy("caption", unlikelihood=weight), earlier_runs[0]).update(0) for weight in (0, 1, 2)]
+    assert "repetition" not in values[0] and values[1]["repetition"] > 0
+    assert values[2]["repetition"] == pytest.approx(2 * values[1]["repetition"], rel=1e-4)
+
+
 def test_an_encoder_without_regions_cannot_be_looked_at(toy, earlier_runs):
     with pytest.raises(ValueError, match="model.caption_attention: expected caption_encoder 'small'"):
         CaptionStep(toy("caption", caption_attention=2, caption_encoder="resnet", frozen_encoder=False))
