@@ -6,7 +6,7 @@
     effects.for_word(6).difference("memory_128")  # S S
 
 The counterfactual of a word of a kind (:data:`KINDS`: colours, parts, sizes, lengths and shapes of bills, patterns) is another word of its
-kind with another meaning that the caption does not use, drawn from the seed. A word without a kind ("a", "bird", "with") has no
+kind with another meaning that the caption does not have, drawn from the seed. A word without a kind ("a", "bird", "with") has no
 counterpart; it is *muted*: its slot is masked in the key addressing (DM-GAN Eq. 4), and the sentence code is that of the caption without
 the word.
 """
@@ -28,27 +28,22 @@ AT_ONCE = 8  # pictures of a forward pass
 LEFT_OUT = ("memory", "sentence")  # pathways that are several others together
 
 
-def _meanings(table: dict) -> dict[str, dict[str, str]]:
-    """Of a table of phrases: single words -> what they mean."""
-    return {phrase: meaning for meaning, phrases in table.items() for phrase, _ in phrases if " " not in phrase}
+def _parts(form: int) -> dict[str, lexicon.Phrases]:
+    """Part -> its names in the singular (form 0) or in the plural (form 1); the neck is the nape."""
+    return {part: names[form] for part, names in lexicon.PART_NAMES.items() if names[form] and part not in lexicon.SAME_SLOT}
 
 
-def _parts(number: int) -> dict[str, str]:
-    names = {part: forms[number] for part, forms in lexicon.PART_NAMES.items()}
-    return {phrase: lexicon.SAME_SLOT.get(part, part) for part, phrases in names.items() for phrase, _ in phrases if " " not in phrase}
-
-
-#: Kind -> words of the kind and what they mean; words of equal meaning are no counterfactuals of each other.
-KINDS: dict[str, dict[str, str]] = {
-    "colour": _meanings(lexicon.COLOUR_NAMES),
+#: Kind -> meaning -> phrases and how often each is used; a word belongs to the kind of which it is a phrase.
+KINDS: dict[str, dict[str, lexicon.Phrases]] = {
+    "colour": lexicon.COLOUR_NAMES,
     "part": _parts(0),
     "parts": _parts(1),
-    "size": _meanings(lexicon.SIZE_NAMES),
-    "length": _meanings(lexicon.BILL_LENGTH_NAMES),
-    "shape": _meanings(lexicon.BILL_SHAPE_NAMES),
-    "pattern": _meanings(lexicon.PATTERN_NOUNS),
-    "marking": _meanings(lexicon.PATTERN_ADJECTIVES),
-}  # fmt: skip
+    "size": lexicon.SIZE_NAMES,
+    "length": lexicon.BILL_LENGTH_NAMES,
+    "shape": lexicon.BILL_SHAPE_NAMES,
+    "pattern": lexicon.PATTERN_NOUNS,
+    "marking": lexicon.PATTERN_ADJECTIVES,
+}
 
 
 @dataclass(frozen=True)
@@ -104,16 +99,17 @@ class _Counterfactual:
 
 
 def counterfactual(word: str, tokens: Sequence[str], vocab: Vocabulary, rng: np.random.Generator) -> str | None:
-    """Another word of the word's kind, of another meaning, that the caption does not use; the usual name of its meaning. None: no kind."""
-    for kind in KINDS.values():
-        if word not in kind:
+    """Another word of the word's kind: the most frequent name of a meaning that the caption does not have, if it is a single known word.
+
+    None: the word has no kind, or its kind has no such name.
+    """
+    for meanings in KINDS.values():
+        names = {phrase: meaning for meaning, phrases in meanings.items() for phrase, _ in phrases}
+        if word not in names:
             continue
-        usual: dict[str, str] = {}  # meaning -> its first known word
-        for name, meaning in kind.items():
-            if name in vocab.ids:
-                usual.setdefault(meaning, name)
-        said = {kind[token] for token in tokens if token in kind}
-        options = [name for meaning, name in usual.items() if meaning not in said]
+        said = {names[token] for token in tokens if token in names}
+        usual = [max(phrases, key=lambda phrase: phrase[1])[0] for meaning, phrases in meanings.items() if meaning not in said]
+        options = [name for name in usual if name in vocab.ids]  # phrases of several words are no ids
         if options:
             return options[int(rng.integers(len(options)))]
     return None

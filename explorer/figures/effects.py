@@ -56,7 +56,7 @@ def memory_effects(effects: Sequence[WordEffects]) -> Result:
     heading = style.wrap(f"“{found.caption}”, seed {found.seed}", WIDTH - 2 * MARGIN, style.LARGE)
     head = style.text_height(heading, style.LARGE) + 0.14
     body = max(SIDE, len(found.words) * ROW) + 0.25
-    with style.sheet(WIDTH, 2 * MARGIN + head + body + 0.75) as drawing:
+    with style.sheet(WIDTH, 2 * MARGIN + head + body + 0.55) as drawing:
         style.write(drawing, MARGIN, MARGIN, heading, size=style.LARGE)
         style.tile(drawing, MARGIN, MARGIN + head, SIDE, picture(found.base[None]))
         for place, word in enumerate(found.words):
@@ -95,7 +95,7 @@ def _key(drawing: Drawing, parts: Sequence[str], high: float, top: float) -> Non
     patches = [Patch(color=LOOKS[name][1], label=LOOKS[name][0]) for name in parts]
     axes.legend(handles=patches, ncols=2, loc="upper left", frameon=False, fontsize=style.SMALL, borderpad=0, borderaxespad=0)
     note = f"Mean absolute change of the pixels in [-1, 1], bars from 0 to {bare(f'{high:.3g}')}; tick and number: exchanged everywhere."
-    style.write(drawing, MARGIN, top + 0.45, style.wrap(note, WIDTH - 2 * MARGIN, style.SMALL), size=style.SMALL, color=style.QUIET)
+    style.write(drawing, MARGIN, top + 0.36, style.wrap(note, WIDTH - 2 * MARGIN, style.SMALL), size=style.SMALL, color=style.QUIET)
 
 
 def _clip(word: str, inches: float) -> str:

@@ -20,10 +20,9 @@ def other_of(word: str, caption: str = CAPTION) -> str | None:
 
 def test_counterfactuals_are_of_the_words_kind_and_new():
     assert other_of("yellow") in {"red", "orange", "green", "blue", "purple", "pink", "brown", "grey", "white"}
-    assert other_of("crown") in {"wing", "belly", "breast", "throat", "forehead", "nape", "back", "tail", "beak", "tarsus", "eye", "head",
-                                 "neck", "eyering", "eyebrow", "crest", "mask", "superciliary", "mustache"}  # fmt: skip
-    assert other_of("wings") in {"feet", "eyes", "rectrices", "retrices", "eyerings", "eyebrows"}
-    assert other_of("small") in {"tiny", "medium", "large"}
+    assert other_of("crown") in set("belly breast throat forehead nape head back tail beak tarsus eye eyering eyebrow crest mask".split())
+    assert other_of("wings") in {"feet", "eyes", "eyebrows"}
+    assert other_of("small") in {"tiny", "large"}
     assert [other_of(word) for word in ("this", "bird", "has", "and")] == [None] * 4
 
 
