@@ -11,7 +11,7 @@ REFERENCE ?= $(firstword $(wildcard ../shared/reference) tests/data/reference)
 PARITY_FLAGS ?= --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help app test lint format parity notebook constraints clean
+.PHONY: help app test lint format parity models ablations encoders notebook constraints clean
 .DELETE_ON_ERROR:
 
 # A .venv whose Python is gone or too old is made anew, whatever its stamps say.
@@ -45,6 +45,21 @@ format: .venv/installed-test  ## let ruff sort imports and lay out the code
 
 parity: .venv/installed-app  ## replay every reference case in REFERENCE, print its largest difference
 	.venv/bin/python -m dmm.convert replay $(PARITY_FLAGS) "$(REFERENCE)"/*.safetensors
+
+# Every generator is trained on one pair of encoders. A run that is there already is gone on with; `make -n models` prints the commands alone.
+MODELS := stackgan attngan mirrorgan dmgan dmmgan dfgan
+ABLATIONS := dmgan-aviary-baseline dmgan-aviary-m dmgan-aviary-m-wg dmmgan-aviary-none dmmgan-aviary-stream dmmgan-aviary-both
+TRAIN = .venv/bin/python -m dmm.cli train $(1) --recipe $(2) --out runs/$(3) $$([ -e runs/$(3)/last.pt ] && echo --resume)
+
+models: encoders  ## train the six systems on Aviary, one after another, under one budget (hours each)
+	@$(foreach name,$(MODELS),$(call TRAIN,gan,$(name)-aviary,$(name)-aviary-gan) &&) echo "runs/*-aviary-gan hold the models"
+
+ablations: encoders  ## train DM-GAN's ablation and DMM-GAN's 2x2 on Aviary, likewise
+	@$(foreach name,$(ABLATIONS),$(call TRAIN,gan,$(name),$(name)-gan) &&) echo "runs/*-gan hold the models"
+
+encoders: .venv/installed-app
+	$(call TRAIN,match,aviary,aviary-match)
+	$(call TRAIN,caption,aviary,aviary-caption)
 
 notebook: .venv/installed-notebooks  ## open the teaching notebooks in JupyterLab
 	.venv/bin/python -m jupyterlab notebooks

@@ -224,3 +224,47 @@ def test_a_published_recipe_wants_to_know_where_its_data_set_lies(name):
 def test_aviary_needs_no_folder():
     assert recipe("dmmgan-aviary", "gan").data.source == "aviary"
     require_source(recipe("dmmgan-aviary", "gan"))
+
+
+#: recipe of Aviary -> what its adversarial run has otherwise than dmmgan-aviary. Each is explained in the recipe's comment.
+NO_WORDS = {"corrupt_sentence": 0.0, "key_spread": 0.0}
+AVIARY = {
+    "dmmgan-aviary": {},
+    "stackgan-aviary": NO_WORDS | {"system": "stackgan", "hard_wrong": False},
+    "attngan-aviary": {"system": "attngan", "key_spread": 0.0},
+    "mirrorgan-aviary": {"system": "mirrorgan", "key_spread": 0.0},
+    "dmgan-aviary": {"system": "dmgan"},
+    "dmgan-aviary-baseline": NO_WORDS | {"system": "dmgan"} | dict.fromkeys(SWITCHES, False),
+    "dmgan-aviary-m": {"system": "dmgan", "writing_gate": False, "response_gate": False},
+    "dmgan-aviary-m-wg": {"system": "dmgan", "response_gate": False},
+    "dfgan-aviary": NO_WORDS
+    | {"system": "dfgan", "widths": (64, 32, 16), "initial_steps": 0, "initial_stages": 1, "kl": 0.0, "calibrate": False},
+    "dmmgan-aviary-none": {"global_memory": False},
+    "dmmgan-aviary-stream": {"global_memory": False, "stream": 0.05},
+    "dmmgan-aviary-both": {"stream": 0.05},
+}
+
+
+def of_aviary() -> list[str]:
+    """The recipes of generators of Aviary's birds."""
+    return [name for name in names() if "-aviary" in name]
+
+
+def test_every_system_is_trained_on_aviary_but_the_variant_without_stages():
+    assert {entry.name for entry in list_models() if f"{entry.name}-aviary" not in names()} == {"attngan-dcgan"}
+    assert set(AVIARY) == set(of_aviary())
+
+
+@pytest.mark.parametrize("name", of_aviary())
+def test_all_systems_of_aviary_share_one_budget(name):
+    own, shared = resolved(name, "gan"), resolved("dmmgan-aviary", "gan")
+    assert {key: value for key, value in own.items() if value != shared[key]} == AVIARY[name]
+    assert encoders(name) == "aviary"
+    for step in ("match", "caption"):
+        assert resolved(name, step) | AVIARY[name] == resolved("aviary", step) | _networks("dmmgan-aviary") | AVIARY[name]
+
+
+def _networks(name: str) -> dict:
+    """What a recipe's generator and discriminators are made of, which the encoders of `aviary` do not read."""
+    found = resolved(name, "match")
+    return {key: found[key] for key in ("system", "widths", "residuals", "discriminator_width", "noise_dim", "condition_dim")}

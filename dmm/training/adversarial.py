@@ -303,7 +303,8 @@ class GanStep:
     def _fake_condition(self, micro_batch: MicroBatch, stage: int) -> Tensor:
         """The text that discriminators join with fake pictures: at the first stage what the generator read, corrupted or not; the finer
         stages are asked to be right."""
-        return micro_batch.read_sentence if stage == 0 and micro_batch.read_sentence is not None else self._condition(micro_batch)
+        corrupted = stage == 0 and self.objective.fake_text and micro_batch.read_sentence is not None
+        return micro_batch.read_sentence if corrupted else self._condition(micro_batch)
 
     def _discriminator(self, stage: int) -> nn.Module | GatheringDiscriminator:
         network = self.discriminators[stage]
@@ -392,10 +393,11 @@ class GanStep:
 
     @torch.no_grad()
     def _begin_refinements(self) -> None:
-        """Spread the keys of the stages that start now, by the maps that they will read."""
+        """Spread the keys of the stages that start now, by the maps that they will read; a system without keys has nothing to do."""
+        if not self.config.train.key_spread:
+            return
         first = self.config.train.initial_stages
-        if self.config.train.key_spread:
-            self._spread_keys(first)
+        self._spread_keys(first)
         for own, live in zip(self.ema.network.refinements[first - 1 :], self.generator.refinements[first - 1 :], strict=True):
             own.key.load_state_dict(live.key.state_dict())
 
