@@ -139,7 +139,10 @@ def test_what_a_step_is_said_to_read_it_reads(root):
     encoders = (folder / "steps.py").read_text()
     first, second = encoders.index("class MatchStep"), encoders.index("class CaptionStep")
     shared, matching, captioning = encoders[:first], encoders[first:second], encoders[second:]
-    gan = "".join((folder / f"{name}.py").read_text() for name in ("adversarial", "text_guidance", "objectives", "paired"))
+    gan = "".join(
+        (folder / f"{name}.py").read_text()
+        for name in ("adversarial", "micro_batches", "schedule", "frozen", "text_guidance", "objectives", "paired")
+    )
     source = {"match": shared + matching, "caption": shared + captioning, "gan": gan}
     loop = "".join((folder / f"{name}.py").read_text() for name in ("loop", "data", "dry_run"))
     for name in fields - {"step"}:

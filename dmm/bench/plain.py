@@ -80,7 +80,7 @@ class PlainStep:
         self.step = GanStep(plain_config(config), match, caption)
         unfuse(self.step.generator)
         unfuse(self.step.discriminators)
-        for optimiser in (self.step.generator_optimiser, *self.step.discriminator_optimisers):
+        for optimiser in (optimiser for optimiser, _ in self.step.optimisers()):
             for group in optimiser.param_groups:
                 group["fused"] = None
 

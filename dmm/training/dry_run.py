@@ -9,19 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from dmm.config import Config
+from dmm.training.loop import Step
 
 TIMED = 3  # steps, after one that warms up
-
-
-def _networks(step) -> dict[str, nn.Module]:
-    if hasattr(step, "networks"):
-        return dict(step.networks)
-    discriminators = {f"discriminator {network.size}": network for network in step.discriminators}
-    frozen = {name: getattr(step, name) for name in ("text_encoder", "image_encoder", "captioner")}
-    return {"generator": step.generator} | discriminators | {name: network for name, network in frozen.items() if network is not None}
 
 
 def _peak(device: torch.device) -> int:
@@ -31,7 +23,7 @@ def _peak(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def dry_run(step, config: Config, directory: Path | None = None, say: Callable[[str], None] = print, begun: bool = False) -> dict:
+def dry_run(step: Step, config: Config, directory: Path | None = None, say: Callable[[str], None] = print, begun: bool = False) -> dict:
     """Take a warm-up step and three timed ones, and say what the whole run would need; nothing is written, the step is used up.
 
     Timed is the step that most of the run consists of: the last one's schedule.
@@ -51,7 +43,7 @@ def dry_run(step, config: Config, directory: Path | None = None, say: Callable[[
     if not begun:
         step.begin()
     settings, device, last = config.train, step.ranks.device, max(config.train.steps - 1 - TIMED, 0)
-    networks = _networks(step)
+    networks = step.networks
     trained = {name: sum(p.numel() for p in net.parameters() if p.requires_grad) for name, net in networks.items()}
     parameters = {name: (sum(p.numel() for p in net.parameters()), trained[name]) for name, net in networks.items()}
     average = parameters.get("generator", (0, 0))[0]
@@ -79,7 +71,7 @@ def dry_run(step, config: Config, directory: Path | None = None, say: Callable[[
     return found
 
 
-def _lines(found: dict, config: Config, step, seconds: float, directory: Path | None) -> list[str]:
+def _lines(found: dict, config: Config, step: Step, seconds: float, directory: Path | None) -> list[str]:
     settings = config.train
     hours, minutes = divmod(round(found["seconds"] / 60), 60)
     lines = [f"{name}: {count / 1e6:.2f} million parameters, {own / 1e6:.2f} trained" for name, (count, own) in found["parameters"].items()]

@@ -7,7 +7,8 @@ statistics of another network and, early in training, generates blurred pictures
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -66,5 +67,19 @@ def reestimate(network: nn.Module, forward: Callable[[nn.Module, object], object
             forward(network, batch)
     finally:
         network.eval()
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+@contextmanager
+def kept_statistics(network: nn.Module, keep: bool) -> Iterator[None]:
+    """Batch norms in training mode that do not note what they see, if ``keep``."""
+    norms = [m for m in network.modules() if isinstance(m, _BatchNorm)] if keep else []
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

@@ -23,10 +23,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+import torch
+from torch import nn
+
 from dmm.config import Config, to_dict
 from dmm.images import write_atomic
 from dmm.training.allocator import keep_freed_memory
 from dmm.training.checkpoints import Keeper, TrainingError, diverged, random_state, set_random_state, writing
+from dmm.training.data import TrainingData
 from dmm.training.interrupts import Interrupts
 from dmm.training.logs import Log, machine
 from dmm.training.ranks import Ranks
@@ -39,12 +43,18 @@ class Step(Protocol):
 
     label: str
     ranks: Ranks
+    data: TrainingData
+    dtype: torch.dtype  # of the activations
+    networks: Mapping[str, nn.Module]  # trained and frozen
 
     def begin(self) -> None:
         """Load what a new run starts from and a checkpoint would hold; not called when a run goes on."""
 
     def update(self, index: int) -> dict[str, float]:
         """One optimiser step on batch ``index``; the values to log."""
+
+    def optimisers(self) -> list[tuple[torch.optim.Optimizer, float]]:
+        """Each with the learning rate that it starts with."""
 
     def batch_at(self, index: int) -> int:
         """Training pictures in step ``index``."""
@@ -196,7 +206,7 @@ class _Run:
             "seconds": round(self._seconds()),
             "seed": self.config.train.seed,
             "machine": machine(),
-            "captions": self.step.data.fixed_captions if hasattr(self.step, "data") else [],  # for the explorer to begin with
+            "captions": self.step.data.fixed_captions,  # for the explorer to begin with
         }
 
     def _keep(self) -> None:
@@ -207,7 +217,7 @@ class _Run:
             "best": self.best,
             "random": random_state(),
             "config": to_dict(self.config),
-            "vocabulary": self.step.data.vocab.to_json() if hasattr(self.step, "data") else None,
+            "vocabulary": self.step.data.vocab.to_json(),
         }
         self.keeper.write(kept | {"state": self.step.state_dict()})
         with writing(self.directory, held=self.keeper.held):
@@ -240,7 +250,7 @@ class _Run:
             raise TrainingError(
                 f"{self.directory}: was begun with model.{other[0]}={was}, not {now}; set it as it was, or choose another --out"
             )
-        vocabulary = self.step.data.vocab.to_json() if hasattr(self.step, "data") else None
+        vocabulary = self.step.data.vocab.to_json()
         if kept.get("vocabulary") not in (None, vocabulary):
             raise TrainingError(
                 f"{self.directory}: was begun with another vocabulary; give the data and the matching run it was begun with"

@@ -127,6 +127,10 @@ class EncoderStep:
         values.add(self.seen)
         return values.read()
 
+    def optimisers(self) -> list[tuple[torch.optim.Optimizer, float]]:
+        """The one Adam, with the learning rate that it starts with."""
+        return [(self.optimiser, self.config.train.generator_lr)]
+
     def batch_at(self, index: int) -> int:
         """Pictures in step ``index``."""
         return self.config.train.batch

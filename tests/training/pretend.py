@@ -43,7 +43,7 @@ def _tensors(state, prefix: str = "") -> dict[str, torch.Tensor]:
 
 
 def _gentle(step) -> None:
-    optimisers = [step.optimiser] if hasattr(step, "optimiser") else [optimiser for optimiser, _ in step._optimisers()]
+    optimisers = [optimiser for optimiser, _ in step.optimisers()]
     for group in [group for optimiser in optimisers for group in optimiser.param_groups]:
         group["eps"] = EPS
 

@@ -55,7 +55,7 @@ def near(step, other, start):
 def make(config, earlier_runs):
     """A step whose Adam does not follow the sign of gradients that are rounding alone."""
     step = GanStep(config, *earlier_runs)
-    for optimiser, _ in step._optimisers():
+    for optimiser, _ in step.optimisers():
         for group in optimiser.param_groups:
             group["eps"] = 1e-2
     return step

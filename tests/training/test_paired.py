@@ -19,7 +19,7 @@ def step(toy, earlier_runs):
 
 
 def test_a_paired_run_trains_its_stages_and_discriminators_in_turn(step):
-    assert [step.stages_at(index) for index in range(4)] == [[0, 1], [0, 1], [0, 1, 2], [0, 1, 2]]
+    assert [step.schedule.stages(index) for index in range(4)] == [[0, 1], [0, 1], [0, 1, 2], [0, 1, 2]]
     fresh = [p.detach().clone() for p in step.discriminators.parameters()]
     rows = [step.update(index) for index in range(3)]
     assert all(math.isfinite(value) for row in rows for value in row.values())
@@ -33,7 +33,7 @@ def test_keys_of_a_stage_that_starts_later_are_spread_when_it_starts(toy, earlie
     for index in range(2):
         step.update(index)
     keys = [copy.deepcopy(refinement.key.state_dict()) for refinement in step.generator.refinements]
-    step._begin_refinements()
+    step.begin_refinements()
     first, second = step.generator.refinements
     assert torch.equal(first.key.linear.weight, keys[0]["linear.weight"])
     assert not torch.equal(second.key.linear.weight, keys[1]["linear.weight"])
@@ -50,12 +50,12 @@ def test_only_colours_of_some_captions_are_exchanged(step):
 
 
 def test_the_memory_reads_the_right_words(step):
-    micro_batch = step._micro_batches(0)[0]
+    micro_batch = step.read(0)[0]
     rows = micro_batch.corrupted
     assert rows.any() and not rows.all()
     assert torch.equal(micro_batch.read_sentence[~rows], micro_batch.text[1][~rows])
     assert (micro_batch.read_sentence[rows] != micro_batch.text[1][rows]).any(1).all()
-    words, _ = step.text_encoder(micro_batch.batch.captions, micro_batch.batch.lengths)
+    words, _ = step.frozen.text_encoder(micro_batch.batch.captions, micro_batch.batch.lengths)
     assert torch.equal(micro_batch.text[0], words)
 
 
@@ -78,10 +78,10 @@ def test_colours_in_z_grow_over_the_run(step, monkeypatch):
 
 
 def test_the_first_discriminator_joins_fakes_with_the_sentence_that_was_read(step):
-    micro_batch = step._micro_batches(0)[0]
-    assert torch.equal(step._fake_condition(micro_batch, 0), micro_batch.read_sentence)
-    assert torch.equal(step._fake_condition(micro_batch, 1), micro_batch.text[1])
-    assert torch.equal(step._condition(micro_batch), micro_batch.text[1])
+    micro_batch = step.read(0)[0]
+    assert torch.equal(step.fake_condition(micro_batch, 0), micro_batch.read_sentence)
+    assert torch.equal(step.fake_condition(micro_batch, 1), micro_batch.text[1])
+    assert torch.equal(step.condition(micro_batch), micro_batch.text[1])
 
 
 def test_what_cannot_work_is_refused(toy, earlier_runs):

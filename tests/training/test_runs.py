@@ -69,7 +69,7 @@ def test_the_schedule_trains_what_it_says(toy, earlier_runs):
     step.update(0)
     assert moved("initial") and not moved("refinements")
     weights = {name: p.detach().clone() for name, p in step.generator.named_parameters()}
-    step._adopt_ema()
+    step.adopt_ema()
     adopted = {name: p.detach().clone() for name, p in step.generator.named_parameters()}
     weights = adopted
     step.config = config
@@ -90,8 +90,8 @@ def test_a_frozen_initial_stage_stays(toy, earlier_runs):
 
 def test_keys_start_with_the_asked_spread(toy, earlier_runs):
     step = GanStep(toy("gan", key_spread=2.0), *earlier_runs)
-    step._spread_keys()
-    text = step._text(step.data.batch(0, 32, (), Purpose.KEY_SPREAD))
+    step.spread_keys()
+    text = step.frozen.text(step.data.batch(0, 32, (), Purpose.KEY_SPREAD))
     with torch.no_grad():
         trace = step._generate(step.generator, text, step_rng(0, 0, Purpose.KEY_SPREAD), 3)
     for coarse, fine in zip(trace.stages, trace.stages[1:], strict=False):
@@ -192,7 +192,7 @@ def test_networks_of_another_recipe_are_refused(toy, earlier_runs):
 def test_the_captioner_s_sizes_are_the_captioning_run_s_alone(toy, earlier_runs):
     with pytest.raises(CheckpointError, match="caption_hidden is 8, the recipe says 9"):
         GanStep(toy("gan", caption_hidden=9), *earlier_runs)
-    assert GanStep(toy("gan", caption_hidden=9, stream=0), earlier_runs[0]).captioner is None
+    assert GanStep(toy("gan", caption_hidden=9, stream=0), earlier_runs[0]).frozen.captioner is None
 
 
 def interrupted_at(step, index, times):

@@ -71,7 +71,7 @@ def test_a_step_reads_its_share(toy, earlier_runs, process, rank, accumulate):
     process(rank)
     step = GanStep(config, *earlier_runs)
     read = noted(step)
-    micro_batches = step._micro_batches(1)
+    micro_batches = step.read(1)
     assert read == [batch.indices[row] for row in rows]
     for size in (64, 128, 256):
         assert torch.equal(torch.cat([micro_batch.real[size] for micro_batch in micro_batches]), batch.images[size][rows])
@@ -85,7 +85,7 @@ def test_mismatching_pictures_are_read_too(toy_cache, earlier_runs, process):
     process(1)
     step = GanStep(config, *earlier_runs)
     read = noted(step)
-    (micro_batch,) = step._micro_batches(0)
+    (micro_batch,) = step.read(0)
     assert sorted(read) == sorted(batch.indices[row] for row in [4, 5, 6, 7, *wrong.tolist()])
     assert torch.equal(micro_batch.real[64], batch.images[64][4:]) and torch.equal(micro_batch.wrong_real[64], batch.images[64][wrong])
 

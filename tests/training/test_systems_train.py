@@ -17,8 +17,9 @@ from dmm.models.registry import find_model, list_models
 from dmm.recipes import names, recipe
 from dmm.trace import Trace
 from dmm.training import steps
-from dmm.training.adversarial import TRACED, GanStep
+from dmm.training.adversarial import GanStep
 from dmm.training.rng import Purpose, step_rng
+from dmm.training.snapshots import TRACED
 from dmm.training.steps import MatchStep
 
 from .conftest import AIDS, TOY
@@ -96,7 +97,7 @@ def test_a_step_is_the_reference_step(name, toy_cache, earlier_runs):
     step.update(0)
 
     batch = step.data.batch(0, settings.batch)
-    words, sentence, mask = step._text(batch)
+    words, sentence, mask = step.frozen.text(batch)
     rng = step_rng(settings.seed, 0, Purpose.NOISE)
     noise = torch.randn(len(batch), step.config.model.noise_dim, generator=rng)
     eps = torch.randn(len(batch), step.config.model.condition_dim, generator=rng)
@@ -109,9 +110,9 @@ def test_a_step_is_the_reference_step(name, toy_cache, earlier_runs):
     total = total + kl_loss(trace.mean, trace.logvar)
     if settings.damsm:
         reader = (trace.images[-1], words, sentence, batch.lengths, batch.class_ids)
-        total = total + settings.damsm * damsm_loss(step.image_encoder, *reader)["total"]
+        total = total + settings.damsm * damsm_loss(step.frozen.image_encoder, *reader)["total"]
     if settings.stream:
-        total = total + settings.stream * stream_loss(step.captioner, trace.images[-1], batch.captions, batch.lengths)["total"]
+        total = total + settings.stream * stream_loss(step.frozen.captioner, trace.images[-1], batch.captions, batch.lengths)["total"]
     optimiser = torch.optim.Adam(generator.parameters(), 2e-4, (0.5, 0.999), fused=True)
     optimiser.zero_grad()
     total.backward()
@@ -152,7 +153,7 @@ def test_without_redescription_no_captioner_is_needed(toy_cache, earlier_runs, t
     entry = find_model("dmgan")
     for caption in (None, tmp_path / "none"):
         step = GanStep(of_system(entry, toy_cache, one_pass=False), earlier_runs[0], caption)
-        assert step.captioner is None and "stream" not in step.update(0)
+        assert step.frozen.captioner is None and "stream" not in step.update(0)
     with pytest.raises(ConfigError, match="give --caption"):
         GanStep(of_system(entry, toy_cache, stream=1), earlier_runs[0])
 

@@ -33,7 +33,7 @@ def main(settings: dict) -> None:
     read: list[int] = []  # places of the pictures read, in order
     resume = settings.get("resume", False) and (out / "last.pt").exists()
     if "eps" in settings:
-        optimisers = [step.optimiser] if settings["kind"] != "gan" else [optimiser for optimiser, _ in step._optimisers()]
+        optimisers = [optimiser for optimiser, _ in step.optimisers()]
         for group in [group for optimiser in optimisers for group in optimiser.param_groups]:
             group["eps"] = settings["eps"]
         step.sample = step.export = lambda *args: None

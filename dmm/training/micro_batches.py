@@ -1,0 +1,101 @@
+"""What one adversarial step is computed from: captions read by the frozen text encoder, noise, real pictures, wrong sentences.
+
+All of it follows from the seed and the step number. A batch is cut into ``accumulate`` micro-batches; each holds the text of all
+processes, since discriminators compare samples, and this process's share of the pictures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dmm.config import Config, ModelConfig
+from dmm.data.batch import Batch
+from dmm.trace import Trace
+from dmm.training.data import TrainingData
+from dmm.training.frozen import Frozen, Text
+from dmm.training.objectives import Objective, other_pictures
+from dmm.training.paired import Paired
+from dmm.training.precision import autocast
+from dmm.training.ranks import Ranks
+from dmm.training.rng import Purpose, step_rng
+from dmm.training.transfer import split_batch
+
+
+@dataclass
+class MicroBatch:
+    """A batch, or a piece of one."""
+
+    batch: Batch  # on the CPU
+    text: Text  # of all processes
+    share: slice  # this process's rows
+    noise: Tensor  # B Z
+    eps: Tensor  # B K
+    real: dict[int, Tensor]  # size -> uint8 b 3 S S of the share, on the CPU unless the pictures are kept on the device
+    wrong: Tensor | None = None  # B D sentences that were made not to fit, where the run asks for them
+    wrong_real: dict[int, Tensor] | None = None  # as ``real``, pictures that do not fit the sentences, where the objective asks for them
+    trace: Trace | None = None  # what was generated of the share
+    read_sentence: Tensor | None = None  # B D the sentences that the generator reads, where some are corrupted
+    corrupted: Tensor | None = None  # B bool, which are
+
+
+def draw_noise(model: ModelConfig, count: int, rng: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
+    """z B Z and the conditioning noise B K, drawn on the CPU, so that every device gets the same."""
+    noise = torch.randn(count, model.noise_dim, generator=rng)
+    eps = torch.randn(count, model.condition_dim, generator=rng)
+    return noise.to(device), eps.to(device)
+
+
+@dataclass
+class MicroBatches:
+    """Makes them. Attributes are those of the step they are made for."""
+
+    config: Config
+    data: TrainingData
+    frozen: Frozen
+    objective: Objective
+    ranks: Ranks
+    dtype: torch.dtype
+    paired: Paired | None = None
+
+    def __call__(self, index: int, size: int, sides: tuple[int, ...]) -> list[MicroBatch]:
+        """The batch of step ``index``.
+
+        Args:
+            index: step number.
+            size: captions.
+            sides: of the pictures to read, px.
+        """
+        settings, device = self.config.train, self.ranks.device
+        batch = self.data.batch(index, size, sides)
+        noise, eps = draw_noise(self.config.model, len(batch), step_rng(settings.seed, index, Purpose.NOISE), device)
+        found, start = [], 0
+        for part in split_batch(batch, settings.accumulate):
+            rows = slice(start, start + len(part))
+            with autocast(self.dtype, device):
+                text = self.frozen.text(part)
+                wrong = self._wrong_sentences(part, text.sentence, index) if settings.hard_wrong else None
+            share = self.ranks.share(len(part))
+            wrong_real = part.images.read(other_pictures(part.class_ids)[share]) if self.objective.wrong_pictures else None
+            micro_batch = MicroBatch(part, text, share, noise[rows], eps[rows], part.images.read(share), wrong, wrong_real)
+            if self.paired:
+                self._pair(micro_batch, index)
+            found.append(micro_batch)
+            start = rows.stop
+        return found
+
+    def _pair(self, micro_batch: MicroBatch, index: int) -> None:
+        """Take z from the pictures' own factors, and corrupt some of the sentences that are read."""
+        rng = step_rng(self.config.train.seed, index, Purpose.CORRUPTED_SENTENCES)
+        micro_batch.noise = self.paired.noise(micro_batch.batch, micro_batch.noise, index, rng)
+        captions, micro_batch.corrupted = self.paired.corrupted(micro_batch.batch, rng)
+        micro_batch.read_sentence = self.frozen.sentence(captions, micro_batch.batch.lengths)
+
+    def _wrong_sentences(self, batch: Batch, sentence: Tensor, index: int) -> Tensor:
+        """Half of the mismatches are another picture's caption, half the own caption with one word exchanged."""
+        changed = self.data.exchange_words(batch, step_rng(self.config.train.seed, index, Purpose.EXCHANGED_WORDS))
+        near = self.frozen.sentence(changed, batch.lengths)
+        half = len(sentence) // 2
+        return torch.cat([near[:half], sentence.roll(1, 0)[half:]])
