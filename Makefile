@@ -48,7 +48,7 @@ parity: .venv/installed-app  ## replay every reference case in REFERENCE, print 
 
 # Every generator is trained on one pair of encoders. A run that is there already is gone on with; `make -n models` prints the commands alone.
 MODELS := stackgan attngan mirrorgan dmgan dmmgan dfgan
-ABLATIONS := dmgan-aviary-baseline dmgan-aviary-m dmgan-aviary-m-wg dmmgan-aviary-none dmmgan-aviary-stream dmmgan-aviary-both
+ABLATIONS := dmgan-aviary-baseline dmgan-aviary-m dmgan-aviary-m-wg dmmgan-aviary-none dmmgan-aviary-stream dmmgan-aviary-gldm
 TRAIN = .venv/bin/python -m dmm.cli train $(1) --recipe $(2) --out runs/$(3) $$([ -e runs/$(3)/last.pt ] && echo --resume)
 
 models: encoders  ## train the six systems on Aviary, one after another, under one budget (hours each)

@@ -95,7 +95,7 @@ class TrainConfig:
     initial_steps: int = 0  # first steps, in which the 64 px stage is trained alone; published: 0
     initial_batch: int = 0  # captions a step meanwhile; 0 = as ``batch``
     initial_stages: int = 1  # stages trained in those first steps, from the first
-    adversarial_start: int = 0  # step from which discriminators are trained and ask; published: 0
+    adversarial_start: int = 0  # step from which discriminators are trained and ask, from their full learning rate on; published: 0
     frozen_steps: int = 0  # steps after those, in which the 64 px stage is frozen while the refinements start; published: 0
     lr_end_factor: float = 1.0  # factor on the learning rates that is reached linearly at the end of the run; published: 1
     kl: float = 1.0  # weight of the conditioning KL

@@ -227,21 +227,21 @@ def test_aviary_needs_no_folder():
 
 
 #: recipe of Aviary -> what its adversarial run has otherwise than dmmgan-aviary. Each is explained in the recipe's comment.
-NO_WORDS = {"corrupt_sentence": 0.0, "key_spread": 0.0}
+NO_WORDS = {"corrupt_sentence": 0.0, "key_spread": 0.0, "stream": 0.0}
 AVIARY = {
     "dmmgan-aviary": {},
     "stackgan-aviary": NO_WORDS | {"system": "stackgan", "hard_wrong": False},
-    "attngan-aviary": {"system": "attngan", "key_spread": 0.0},
+    "attngan-aviary": {"system": "attngan", "key_spread": 0.0, "stream": 0.0},
     "mirrorgan-aviary": {"system": "mirrorgan", "key_spread": 0.0},
-    "dmgan-aviary": {"system": "dmgan"},
+    "dmgan-aviary": {"system": "dmgan", "stream": 0.0},
     "dmgan-aviary-baseline": NO_WORDS | {"system": "dmgan"} | dict.fromkeys(SWITCHES, False),
-    "dmgan-aviary-m": {"system": "dmgan", "writing_gate": False, "response_gate": False},
-    "dmgan-aviary-m-wg": {"system": "dmgan", "response_gate": False},
+    "dmgan-aviary-m": {"system": "dmgan", "stream": 0.0, "writing_gate": False, "response_gate": False},
+    "dmgan-aviary-m-wg": {"system": "dmgan", "stream": 0.0, "response_gate": False},
     "dfgan-aviary": NO_WORDS
     | {"system": "dfgan", "widths": (64, 32, 16), "initial_steps": 0, "initial_stages": 1, "kl": 0.0, "calibrate": False},
-    "dmmgan-aviary-none": {"global_memory": False},
-    "dmmgan-aviary-stream": {"global_memory": False, "stream": 0.05},
-    "dmmgan-aviary-both": {"stream": 0.05},
+    "dmmgan-aviary-none": {"global_memory": False, "stream": 0.0},
+    "dmmgan-aviary-stream": {"global_memory": False},
+    "dmmgan-aviary-gldm": {"stream": 0.0},
 }
 
 

@@ -147,8 +147,10 @@ class GanStep:
         settings, stages = self.config.train, self.schedule.stages(index)
         self.trained = max(stages) + 1
         for optimiser, lr in self.optimisers():
+            # discriminators that begin late begin at their full learning rate
+            start = 0 if optimiser is self.generator_optimiser else settings.adversarial_start
             for group in optimiser.param_groups:
-                group["lr"] = lr_at(lr, settings.lr_end_factor, index, settings.steps)
+                group["lr"] = lr_at(lr, settings.lr_end_factor, max(0, index - start), settings.steps - start)
         self.generator.train()
         if self.schedule.staged:
             for part in (self.generator.conditioning, self.generator.initial, self.generator.heads[0]):

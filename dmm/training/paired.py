@@ -22,8 +22,8 @@ from dmm.data.batch import Batch
 from dmm.losses.reconstruction import reconstruction_loss
 from dmm.training.data import TrainingData
 
-BIRD, SMALL = 5.0, 10.0  # weight of the bird's pixels against the background's, and of its small parts
-SMALL_PARTS = ("beak", "crown", "forehead", "nape", "throat", "left eye", "right eye", "breast", "belly", "left leg", "right leg")
+BIRD, SMALL, TINY = 5.0, 10.0, 40.0  # weight of the bird's pixels against the background's, of its small parts, and of the bill
+SMALL_PARTS = ("crown", "forehead", "nape", "throat", "left eye", "right eye", "breast", "belly", "left leg", "right leg")
 NAMED = 2.0  # factor on the parts that the caption names
 LABELS_OF = {"bill": ("beak",), "leg": ("left leg", "right leg"), "eye": ("left eye", "right eye"), "wing": ("left wing", "right wing"),
              "head": ("crown", "forehead", "nape")}  # fmt: skip
@@ -57,6 +57,7 @@ class Paired:
         self.weights = torch.full((max(LABELS.values()) + 1,), BIRD)
         self.weights[0] = 1.0
         self.weights[[LABELS[part] for part in SMALL_PARTS]] = SMALL
+        self.weights[LABELS["beak"]] = TINY
         colours = next(iter(data.groups))
         self.colours = colours.sort().values
 

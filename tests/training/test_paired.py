@@ -26,6 +26,8 @@ def test_a_paired_run_trains_its_stages_and_discriminators_in_turn(step):
     assert "paired" in rows[0] and not any(name.startswith(("d", "g64")) for name in rows[2])
     assert all(torch.equal(p, old) for p, old in zip(step.discriminators.parameters(), fresh, strict=True))
     assert {"d64", "d128", "d256", "g256"} <= set(step.update(3))
+    (generator, lr), (discriminator, own), *_ = step.optimisers()
+    assert discriminator.param_groups[0]["lr"] == own and generator.param_groups[0]["lr"] < lr  # discriminators begin now
 
 
 def test_keys_of_a_stage_that_starts_later_are_spread_when_it_starts(toy, earlier_runs):
