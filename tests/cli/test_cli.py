@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 from dmm.checkpoint import save
 from dmm.cli import app
 from dmm.cli.options import read_config
-from dmm.config import DataConfig, ModelConfig, TrainConfig
+from dmm.config import DataConfig, ModelConfig, TrainConfig, to_dict
 from dmm.data.vocab import Vocabulary
+from dmm.recipes import names, recipe
 from tests.explorer.toy import toy_pipeline
 
 
@@ -49,6 +50,35 @@ def test_list_names_every_setting_with_its_meaning(cli):
     assert found["train.batch"]["default"] == "8" and found["model.widths"]["default"] == "64,64,64"
     assert found["data.mirror"]["default"] == "false"
     assert "train.batch=8  captions an optimiser step" in cli.invoke(app, ["list", "--settings"]).output
+
+
+def test_a_recipe_is_shown_as_settings_that_give_it_again(cli):
+    lines = cli.invoke(app, ["recipes", "show", "dmgan-cub-m"]).output.splitlines()
+    assert lines[0].startswith("# dmgan-cub-m, gan: ")
+    settings = [line for line in lines[1:] if line != "data.source="]
+    assert read_config("aviary", "gan", settings, strict=False).train == recipe("dmgan-cub-m", "gan").train
+    assert read_config("aviary", "gan", settings, strict=True).model == recipe("dmgan-cub-m", "gan").model
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_recipe_is_shown_against_another(cli, name):
+    found = json.loads(cli.invoke(app, ["recipes", "show", name, "--against", "dmgan-cub", "--json"]).output)
+    own, other = to_dict(recipe(name, "gan")), to_dict(recipe("dmgan-cub", "gan"))
+    for key, (value, theirs) in found.items():
+        section, _, field = key.partition(".")
+        assert value == json.loads(json.dumps(own[section][field])) and theirs == json.loads(json.dumps(other[section][field])) != value
+    assert bool(found) == (name != "dmgan-cub")
+
+
+def test_recipes_differ_in_what_the_paper_says(cli):
+    text = cli.invoke(app, ["recipes", "show", "dmgan-cub-m-wg", "--against", "dmgan-cub"]).output
+    assert "model.response_gate=false  # dmgan-cub: true" in text and len(text.splitlines()) == 3
+    same = cli.invoke(app, ["recipes", "show", "dmgan-cub", "--against", "dmgan-cub"])
+    assert same.exit_code == 0 and "the same in every setting of gan" in same.output
+    wrong = cli.invoke(app, ["recipes", "show", "dmgan-club"])
+    assert wrong.exit_code == 2 and "did you mean 'dmgan-cub'" in wrong.output
+    wrong = cli.invoke(app, ["recipes", "show", "dmgan-cub", "--step", "gam"])
+    assert wrong.exit_code == 2 and "expected match, caption or gan, found 'gam'" in wrong.output
 
 
 @pytest.mark.parametrize("step", ["match", "caption"])
