@@ -9,9 +9,10 @@ PYTEST_FLAGS ?= -n auto --maxprocesses 4 --dist loadfile
 # Every published case, where the collection lies beside the project; else those that the tests carry.
 REFERENCE ?= $(firstword $(wildcard ../shared/reference) tests/data/reference)
 PARITY_FLAGS ?= --quiet
+FIGURES ?= figures
 
 .DEFAULT_GOAL := help
-.PHONY: help app test lint format parity models ablations encoders notebook constraints clean
+.PHONY: help app test lint format parity figures models ablations encoders notebook constraints clean
 .DELETE_ON_ERROR:
 
 # A .venv whose Python is gone or too old is made anew, whatever its stamps say.
@@ -23,6 +24,7 @@ endif
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo "  HOST=$(HOST) PORT=$(PORT) say where the app listens; PYTHON=/path/to/python3.12 chooses the Python of a new .venv;"
+	@echo "  FIGURES=dir is where make figures writes;"
 	@echo "  REFERENCE=dir names another folder of cases for make parity; PARITY_FLAGS= lists every tensor."
 	@echo "  PIP_FLAGS and PYTEST_FLAGS are handed on."
 
@@ -45,6 +47,9 @@ format: .venv/installed-test  ## let ruff sort imports and lay out the code
 
 parity: .venv/installed-app  ## replay every reference case in REFERENCE, print its largest difference
 	.venv/bin/python -m dmm.convert replay $(PARITY_FLAGS) "$(REFERENCE)"/*.safetensors
+
+figures: .venv/installed-app  ## draw every figure that the shipped models can give into FIGURES
+	.venv/bin/python -m explorer.cli figures all --out "$(FIGURES)"
 
 # Every generator is trained on one pair of encoders. A run that is there already is gone on with; `make -n models` prints the commands alone.
 MODELS := stackgan attngan mirrorgan dmgan dmmgan dfgan

@@ -1,21 +1,22 @@
 """The ``explorer`` command: draw the papers' figures from a checkpoint, or a training run's from its traces, or serve the page.
 
-``explorer figures --list``; ``explorer figures dmgan-fig4 --out figures --format png,pdf,csv``; ``explorer figures memory-learning --run
-runs/my-gan``; ``explorer app``. Every figure of the register is a command of its own, and its options are that command's flags.
+``explorer figures --list``; ``explorer figures dmgan-fig4 dmgan-fig5 --out figures --format png,pdf,csv``; ``explorer figures all``;
+``explorer figures memory-learning --run runs/my-gan``; ``explorer app``. Every figure of the register is a command of its own, and its
+options are that command's flags; further names after the first are drawn too.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from explorer import controls, gather
-from explorer.figures import Figure, check_options, draw, list_figures
-from explorer.figures.export import FORMATS, export
+from explorer import controls
+from explorer.figures import Figure, check_options, get_figure, list_figures
+from explorer.figures.export import FORMATS
+from explorer.produce import Sources, produce, produce_all, read_captions, shipped, texts_of, with_captions
 from explorer.session import Session
 
 DEFAULT_MODEL = "dmmgan-aviary"
@@ -23,7 +24,9 @@ ABOUT = """See what a text-to-image memory did.
 
   explorer figures --list
 
-  explorer figures dmgan-fig4 --model runs/cats-gan --out figures --format png,pdf
+  explorer figures dmgan-fig4 word-maps --model runs/cats-gan --out figures --format png,pdf
+
+  explorer figures all --out figures
 
   explorer app runs/cats-gan
 """
@@ -49,26 +52,64 @@ def _figures(
         raise typer.Exit()
 
 
-def _run(figure: Figure, source: str, out: Path, formats: str, values: dict) -> None:
-    """Generate or read what the figure needs, draw it, write it."""
-    kinds = [kind.strip().lower() for kind in formats.split(",") if kind.strip()]
-    unknown = [kind for kind in kinds if kind not in FORMATS]
-    if unknown or not kinds:
-        _stop(f"--format: expected some of {','.join(FORMATS)}, found {formats!r}")
+MODEL = typer.Option(help="a checkpoint under assets/checkpoints, or a folder; repeat the flag to compare systems")
+RUN = typer.Option(help="a run directory; the figure of memory being learned needs train.trace_every; repeat the flag to compare runs")
+OUT = typer.Option(help="folder to write into")
+FORMAT = typer.Option("--format", help=f"some of {','.join(FORMATS)}")
+CAPTIONS = typer.Option("--captions-file", help="a text file with a sentence a line, shown in place of the figure's own")
+
+
+@figures.command("all")
+def everything(
+    model: Annotated[list[str] | None, MODEL] = None,
+    run: Annotated[list[str] | None, RUN] = None,
+    out: Annotated[Path, OUT] = Path("figures"),
+    format_: Annotated[str, FORMAT] = "png,pdf,svg,csv",
+    captions_file: Annotated[Path | None, CAPTIONS] = None,
+) -> None:
+    """Draw every figure that the shipped models, or the ones named, can give; say which were left out, and why.
+
+    Example: explorer figures all --out figures
+
+    Example: explorer figures all --model runs/cats-gan --run runs/cats-gan
+    """
+    kinds = _formats(format_)
     try:
-        values = check_options(figure, values)
-        result = draw(figure, _shown(figure, source, values), gather.references(figure, values), **values)
-        for path in export(result, out, figure.name, kinds):
-            typer.echo(path)
+        sources = Sources(model or shipped(), run or [])
+        sentences = read_captions(captions_file) if captions_file else ()
+        for figure, why in produce_all(sources, out, kinds, sentences):
+            typer.echo(f"{figure.name}: left out: {why}" if why else f"{out / figure.name}: {', '.join(kinds)}")
+    except (ValueError, OSError) as error:
+        _stop(str(error))
+
+
+def _formats(said: str) -> list[str]:
+    kinds = [kind.strip().lower() for kind in said.split(",") if kind.strip()]
+    if not kinds or any(kind not in FORMATS for kind in kinds):
+        _stop(f"--format: expected some of {','.join(FORMATS)}, found {said!r}")
+    return kinds
+
+
+def _run(names: list[str], values: dict, given: dict) -> None:
+    """Draw the named figures; an option goes to each of them that has it."""
+    kinds = _formats(given["format_"])
+    try:
+        chosen = [get_figure(name) for name in dict.fromkeys(names)]
+        sources = Sources(given["model"] or ([] if given["run"] else [DEFAULT_MODEL]), given["run"] or [])
+        for figure in chosen:
+            own = {name: value for name, value in values.items() if any(o.name == name for o in figure.options)}
+            if given["captions_file"]:
+                own = with_captions(figure, own, _sentences(figure, given["captions_file"]))
+            for path in produce(figure, check_options(figure, own), sources, given["out"], kinds):
+                typer.echo(path)
     except (ValueError, OSError) as error:  # CheckpointError, CaptionError, FigureError, RunError: each says what was expected
         _stop(str(error))
 
 
-def _shown(figure: Figure, source: str, values: dict) -> Sequence:
-    """What the figure shows: captions generated with a checkpoint, effects of their words, or one caption over the steps of a run."""
-    if figure.shows == "run":
-        return gather.course(figure, values, source)
-    return (gather.effects if figure.shows == "effects" else gather.traces)(figure, values, Session(source))
+def _sentences(figure: Figure, path: Path) -> tuple[str, ...]:
+    if not texts_of(figure):
+        _stop(f"--captions-file: {figure.name} generates no captions")
+    return read_captions(path)
 
 
 def _stop(message: str) -> None:
@@ -79,26 +120,32 @@ def _stop(message: str) -> None:
 def _command(figure: Figure):
     """The command of one figure: a function whose signature holds the figure's options."""
 
-    def command(**given):
-        _run(figure, given.pop(source[0]), given.pop("out"), given.pop("format_"), given)
+    def command(context: typer.Context, **given):
+        common = {name: given.pop(name) for name, *_ in COMMON}
+        names = [figure.name, *(common["further"] or ())]
+        if len(names) > 1:  # the first figure's own defaults are not the others'
+            given = {n: v for n, v in given.items() if context.get_parameter_source(n).name != "DEFAULT"}
+        _run(names, given, common)
 
-    if figure.shows == "run":
-        source = ("run", str, inspect.Parameter.empty, typer.Option(help="a run directory, trained with train.trace_every"))
-    else:
-        source = ("model", str, DEFAULT_MODEL, typer.Option(help="a checkpoint under assets/checkpoints, or a folder"))
-    common = [
-        source,
-        ("out", Path, Path("figures"), typer.Option(help="folder to write into")),
-        ("format_", str, "png", typer.Option("--format", help=f"some of {','.join(FORMATS)}")),
-    ]
     parameters = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, declared])
-        for name, kind, default, declared in common
+        for name, kind, default, declared in COMMON
     ] + [controls.flag(option) for option in figure.options]
-    command.__signature__ = inspect.Signature(parameters)
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    first = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    command.__signature__ = inspect.Signature([first, *parameters])
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in [first, *parameters]}
     return command
 
+
+#: Parameters of every figure's command: name, type, default, how it is declared.
+COMMON = (
+    ("further", list[str] | None, None, typer.Argument(help="further figures by name", metavar="[NAME]...")),
+    ("model", list[str] | None, None, MODEL),
+    ("run", list[str] | None, None, RUN),
+    ("out", Path, Path("figures"), OUT),
+    ("format_", str, "png", FORMAT),
+    ("captions_file", Path | None, None, CAPTIONS),
+)
 
 for _figure in list_figures():
     figures.command(_figure.name, help=f"{_figure.title}: {_figure.source}.")(_command(_figure))

@@ -1,4 +1,4 @@
-"""What a figure takes, gathered: captions are generated with a model, a run's traces are read, birds are rendered.
+"""What a figure takes, gathered: captions are generated, runs are read, birds are rendered, networks are built and described.
 
 The command line and the notebook ask here, so that a figure itself stays a pure function. Of a trace that is generated for a figure only
 the fields that the figure reads are kept: a sheet of many pictures would fill the memory otherwise.
@@ -10,33 +10,88 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+
 from dmm.metrics.effects import WordEffects, word_effects
+from dmm.pipeline import Pipeline
 from dmm.trace import StageTrace, Trace
-from explorer.figures.registry import Figure, Reference, check_options, requests, wants_references
-from explorer.figures.runs import Run
+from explorer.figures.networks import Network
+from explorer.figures.registry import Figure, FigureError, Reference, check_options, requests, wants_references
+from explorer.figures.runs import Run, read_log
 from explorer.session import Session
 
 ALWAYS = {"image", "redescription"}  # fields of a stage that every figure may show
 
 
-def traces(figure: Figure, values: Mapping[str, Any], session: Session, model: str | None = None) -> list[Trace]:
-    """The traces that a figure of captions takes, generated with a model of the session (None: its first).
+def gather(figure: Figure, values: Mapping[str, Any], session: Session | None = None, runs: Sequence[str] = (), model: str | None = None):
+    """What a figure takes (:data:`explorer.figures.registry.SHOWS`).
+
+    Args:
+        figure: of the register.
+        values: its options.
+        session: the models; a figure of captions takes ``model`` (None: the first), a figure of systems takes all.
+        runs: directories of training runs; a figure of one run takes the first.
+        model: a name of the session.
 
     Raises:
-        explorer.figures.FigureError: options that do not fit.
+        FigureError: options that do not fit, or no model or run where one is needed.
         dmm.pipeline.CaptionError: a caption that cannot be generated.
+        explorer.figures.runs.RunError: a run that cannot be read.
+        explorer.describe.DescriptionError: no such network.
     """
+    values = check_options(figure, values)
+    if figure.shows == "networks":
+        return networks(figure, values)
+    if figure.shows in ("run", "logs"):
+        if not runs:
+            raise FigureError(f"{figure.name} shows a training run: name one with --run, a directory that dmm train wrote")
+        return Run(runs[0]).course(values["caption"]) if figure.shows == "run" else {str(run): read_log(run) for run in runs}
+    if session is None:
+        raise FigureError(f"{figure.name} shows generated pictures: name a model with --model")
+    if figure.shows == "systems":
+        return {name: traces(figure, values, session, name) for name in session.models}
+    if figure.shows == "effects":
+        return effects(figure, values, session, model)
+    if figure.shows == "between":
+        return between(figure, values, session.pipeline(model))
+    return traces(figure, values, session, model)
+
+
+@torch.no_grad()
+def between(figure: Figure, values: Mapping[str, Any], pipe: Pipeline) -> list[list[Trace]]:
+    """For each noise seed, pictures along the line from one sentence feature to another; words, where they are read, stay the first's.
+
+    Raises:
+        dmm.pipeline.CaptionError: a sentence that cannot be generated.
+    """
+    words, first, mask, names = pipe.encode([values["first"]])
+    last, steps, rows = pipe.encode([values["last"]])[1], values["steps"], []
+    for seed in range(values["seed"], values["seed"] + values["seeds"]):
+        row = []
+        for place in range(steps):
+            trace = pipe.generator(first.lerp(last, place / (steps - 1)), words, mask, *pipe.noise([seed])).to("cpu")
+            said = values["last"] if place == steps - 1 else values["first"]
+            row.append(_slim(dataclasses.replace(trace, mask=mask, words=names, captions=[said], seeds=[seed]), figure))
+        rows.append(row)
+    return rows
+
+
+def traces(figure: Figure, values: Mapping[str, Any], session: Session, model: str | None = None) -> list[Trace]:
+    """Captions generated with one model of the session. Raises as :func:`gather`."""
     return [_slim(session.trace(model, caption, seed), figure) for caption, seed in requests(figure, values)]
 
 
 def effects(figure: Figure, values: Mapping[str, Any], session: Session, model: str | None = None) -> list[WordEffects]:
-    """What each word of a figure's captions did to the picture of a model of the session (None: its first).
-
-    Raises:
-        explorer.figures.FigureError: options that do not fit.
-        dmm.pipeline.CaptionError: a caption that cannot be generated.
-    """
+    """What each word of a figure's captions did to the picture of one model of the session. Raises as :func:`gather`."""
     return [word_effects(session.pipeline(model), caption, seed) for caption, seed in requests(figure, values)]
+
+
+def networks(figure: Figure, values: Mapping[str, Any]) -> dict[str, Network]:
+    """The freshly built networks that a figure's options name, described: option -> network; "captioner" is STREAM's."""
+    from explorer.describe import describe_recipe  # builds networks; most figures do not need it
+
+    asked = {o.name: values[o.name] for o in figure.options if o.makes == "network"}
+    return {name: describe_recipe(said, "captioner" if name == "captioner" else "generator") for name, said in asked.items()}
 
 
 def references(figure: Figure, values: Mapping[str, Any]) -> dict[str, Reference | None]:
@@ -47,15 +102,6 @@ def references(figure: Figure, values: Mapping[str, Any]) -> dict[str, Reference
     from explorer.references import rendered  # the renderer is slow to import; most figures do not need it
 
     return rendered(tuple(dict.fromkeys(caption for caption, _ in requests(figure, values))))
-
-
-def course(figure: Figure, values: Mapping[str, Any], run: str) -> Sequence[Trace]:
-    """One caption over the steps of a training run.
-
-    Raises:
-        explorer.figures.runs.RunError: no such run, or no such caption in it.
-    """
-    return Run(run).course(check_options(figure, values)["caption"])
 
 
 def _slim(trace: Trace, figure: Figure) -> Trace:

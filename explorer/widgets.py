@@ -93,8 +93,8 @@ def figure_panel(session: Session, name: str, model: str | None = None) -> ipywi
     def press(_button=None) -> None:
         try:
             values = check_options(figure, controls.named(figure.options, [field.value for field in inputs]))
-            traces, references = gather.traces(figure, values, session, model), gather.references(figure, values)
-            shown.value, message.value = render(draw(figure, traces, references, **values), "png"), ""
+            taken, references = gather.gather(figure, values, session, model=model), gather.references(figure, values)
+            shown.value, message.value = render(draw(figure, taken, references, **values), "png"), ""
         except ValueError as error:  # an option or caption that does not fit says why
             message.value = text(error)
 

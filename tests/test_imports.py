@@ -53,10 +53,12 @@ EXPLORER = {
     "figures": BASE | DRAWING | {"dmm.data", "dmm.aviary", "dmm.metrics"},
     "controls": BASE | {"explorer.figures"},
     "references": BASE | {"dmm.data", "dmm.aviary", "explorer.figures"},
-    "gather": SURFACE | {"dmm.metrics", "explorer.references"},
+    "describe": MODEL | {"explorer.figures"},
+    "gather": SURFACE | {"dmm.metrics", "explorer.references", "explorer.describe"},
+    "produce": SURFACE,
     "widgets": SURFACE | {"explorer.cells"},
     "ui": SURFACE | {f"explorer.{room}" for room in ("effects", "endpoints", "interventions", "panels", "questions")},
-    "cli": SURFACE | {"explorer.ui"},
+    "cli": SURFACE | {"explorer.ui", "explorer.produce"},
 }
 
 #: Each system on the shared blocks; none knows another.

@@ -1,6 +1,18 @@
 """Figures of the papers and of training runs, each a pure function of what it shows. Importing this package registers them all."""
 
-from explorer.figures import diversity, dmgan, effects, learning
+from explorer.figures import (
+    architecture,
+    classes,
+    curves,
+    diversity,
+    dmgan,
+    effects,
+    interpolation,
+    learning,
+    redescription,
+    systems,
+    word_maps,
+)
 from explorer.figures.registry import (
     Figure,
     FigureError,
@@ -22,15 +34,22 @@ __all__ = [
     "Option",
     "Reference",
     "Result",
+    "architecture",
     "check_options",
+    "classes",
+    "curves",
     "diversity",
     "dmgan",
     "draw",
     "effects",
     "get_figure",
+    "interpolation",
     "learning",
     "list_figures",
+    "redescription",
     "register_figure",
     "requests",
+    "systems",
     "wants_references",
+    "word_maps",
 ]

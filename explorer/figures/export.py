@@ -1,4 +1,7 @@
-"""A result on disk: PNG, PDF, SVG, and its numbers as CSV. Each file is written whole or not at all; equal figures give equal files."""
+"""A result on disk: PNG, PDF, SVG, and its numbers as CSV. Each file is written whole or not at all; equal figures give equal files.
+
+The pictures carry a description of what is shown, made from the rows, for readers who cannot see them.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,12 @@ def render(result: Result, kind: str) -> bytes:
         raise FigureError(f"format {kind!r} is none of {', '.join(FORMATS)}")
     if kind == "csv":
         return _csv(result.rows).encode()
-    no_clock = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[kind]
+    said = result.alt
+    no_clock = {
+        "png": {"Software": None, "Description": said},
+        "pdf": {"CreationDate": None, "Subject": said},
+        "svg": {"Date": None, "Description": said},
+    }[kind]
     buffer = io.BytesIO()
     with matplotlib.rc_context(RC):
         result.figure.savefig(buffer, format=kind, dpi=DPI, metadata=no_clock)

@@ -21,10 +21,20 @@ from dmm.trace import Trace
 from explorer.figures.runs import Course
 
 KINDS = ("int", "float", "bool", "text", "choice", "captions")
-SHOWS = ("captions", "run", "effects")
+#: What a figure takes, and what it is called in messages.
+SHOWS = {
+    "captions": "generated captions, a trace each",
+    "systems": "for each model its generated captions",
+    "between": "for each seed the pictures between two sentences",
+    "effects": "effects of words, for each caption",
+    "run": "the course of a training run",
+    "networks": "descriptions of networks",
+    "logs": "the logs of training runs",
+}
 #: What an option decides. "trace": what is generated, that is the captions (or one text), the first noise ``seed``, and how many ``seeds``
-#: from there on for each caption; "references": whether rendered pictures of the captions are needed too; "drawing": how all is shown.
-MAKES = ("trace", "references", "drawing")
+#: from there on for each caption; "references": whether rendered pictures of the captions are needed too;
+#: "network": a recipe or a registered system whose freshly built network is described; "drawing": how all is shown.
+MAKES = ("trace", "references", "network", "drawing")
 
 
 class FigureError(ValueError):
@@ -101,6 +111,13 @@ class Result:
     figure: Drawing  # a matplotlib figure that no window owns
     rows: list[dict[str, Any]]  # the numbers shown, one mapping a row, all with the same keys
 
+    @property
+    def alt(self) -> str:
+        """What is shown, in words, from the rows: each column with its values, its range, or how many different ones it has."""
+        columns = {name: [row[name] for row in self.rows] for name in (self.rows[0] if self.rows else ())}
+        said = [f"{name.replace('_', ' ')} {text}" for name, values in columns.items() if (text := _spelt(values))]
+        return f"{len(self.rows)} rows. " + "; ".join(said) + "."
+
     def _repr_png_(self) -> bytes:
         """The drawing, as a notebook shows it."""
         buffer = io.BytesIO()
@@ -118,9 +135,9 @@ class Figure:
     needs: tuple[str, ...]  # fields of StageTrace that at least one stage must have
     function: Callable[..., Result] = field(repr=False)
     options: tuple[Option, ...] = ()
-    shows: str = "captions"  # "captions": generated for the figure; "run": one caption over the steps of a training run, a Course;
-    # "effects": what each word of a caption did, a WordEffects each
+    shows: str = "captions"  # a key of SHOWS
     reads: tuple[str, ...] = ()  # fields of StageTrace that are shown where a stage has them, beside ``needs``
+    least: int = 1  # models of a figure of systems
 
     def option(self, name: str) -> Option:
         """An option by name.
@@ -146,6 +163,7 @@ def register_figure(
     options: Sequence[Option] = (),
     shows: str = "captions",
     reads: Sequence[str] = (),
+    least: int = 1,
 ) -> Callable:
     """Put a function ``(traces, **drawing options) -> Result`` into the register; the function itself is returned unchanged.
 
@@ -158,7 +176,7 @@ def register_figure(
     def put(function: Callable[..., Result]) -> Callable[..., Result]:
         if name in _FIGURES:
             raise ValueError(f"figure {name!r} is registered twice")
-        _FIGURES[name] = Figure(name, title, source, tuple(needs), function, tuple(options), shows, tuple(reads))
+        _FIGURES[name] = Figure(name, title, source, tuple(needs), function, tuple(options), shows, tuple(reads), least)
         return function
 
     return put
@@ -195,10 +213,11 @@ def requests(figure: Figure, values: Mapping[str, Any]) -> list[tuple[str, int]]
     """What must be generated for a figure: (caption, seed) in the order of the traces it takes, the seeds of a caption together.
 
     Raises:
-        FigureError: nothing is generated for this figure, it shows a training run; or options that do not fit.
+        FigureError: nothing is generated for this figure; or options that do not fit.
     """
-    if figure.shows == "run":
-        raise FigureError(f"{figure.name} shows a training run; read its traces with explorer.figures.runs.Run(directory).course()")
+    if figure.shows not in ("captions", "systems", "effects"):
+        hint = "; read its traces with explorer.figures.runs.Run(directory).course()" if figure.shows == "run" else ""
+        raise FigureError(f"{figure.name} shows {SHOWS[figure.shows]}{hint}")
     values = check_options(figure, values)
     texts = next(values[o.name] for o in figure.options if o.makes == "trace" and o.kind in ("captions", "text"))
     captions = (texts,) if isinstance(texts, str) else texts
@@ -211,33 +230,52 @@ def wants_references(figure: Figure, values: Mapping[str, Any]) -> bool:
     return any(values.get(o.name, o.default) for o in figure.options if o.makes == "references")
 
 
-def draw(figure: Figure | str, traces: Sequence[Trace], references: Mapping[str, Reference | None] | None = None, **options) -> Result:
-    """Draw a figure from traces that are already made (each with a batch axis of 1). Options that choose traces are checked and left out.
+def draw(figure: Figure | str, shown, references: Mapping[str, Reference | None] | None = None, /, **options) -> Result:
+    """Draw a figure from what is already gathered. Options that decide what is gathered are checked and left out.
 
     Args:
         figure: itself or its name.
-        traces: in the order of :func:`requests`.
+        shown: what the figure takes (:data:`SHOWS`): traces in the order of :func:`requests`, each with a batch axis of 1; for each model
+            such traces; a :class:`~explorer.figures.runs.Course`; for each option a :class:`~explorer.figures.networks.Network`; or for
+            each run its log.
         references: caption -> rendered picture, or None where none fits, for a figure that :func:`wants_references`.
 
     Raises:
-        FigureError: no traces, or not those of a run; an option that does not fit; a quantity that these traces do not have.
+        FigureError: nothing to show, or not what this figure takes; an option that does not fit; a quantity that these traces do not have.
     """
     figure = get_figure(figure) if isinstance(figure, str) else figure
-    if (figure.shows == "run") != isinstance(traces, Course):
-        raise FigureError(f"{figure.name}: expected {'the course of a training run' if figure.shows == 'run' else 'generated captions'}")
-    if (figure.shows == "effects") != (bool(traces) and all(isinstance(one, WordEffects) for one in traces)):
-        raise FigureError(f"{figure.name}: expected {'effects of words' if figure.shows == 'effects' else 'traces'}")
-    if not traces:
-        raise FigureError(f"{figure.name}: expected at least one trace")
-    for need in figure.needs:
-        for trace in traces:
-            if all(getattr(stage, need) is None for stage in trace.stages):
-                raise FigureError(f"{figure.name} shows {need.replace('_', ' ')}, which this system does not have")
+    kind = "run" if isinstance(shown, Course) else "captions" if isinstance(shown, Sequence) else "a mapping"
+    kind = "effects" if kind == "captions" and shown and all(isinstance(one, WordEffects) for one in shown) else kind
+    if kind != {"run": "run", "captions": "captions", "between": "captions", "effects": "effects"}.get(figure.shows, "a mapping"):
+        raise FigureError(f"{figure.name}: expected {SHOWS[figure.shows]}, found {SHOWS.get(kind, kind)}")
+    if not shown:
+        raise FigureError(f"{figure.name}: expected {'at least one trace' if kind == 'captions' else SHOWS[figure.shows]}, found nothing")
+    if len(shown) < figure.least:
+        raise FigureError(f"{figure.name} compares systems: name {figure.least} or more, each with --model; found {len(shown)}")
+    nested = {"systems": list(shown.values()) if figure.shows == "systems" else (), "between": shown}.get(figure.shows, [])
+    _check_needs(figure, shown if figure.shows == "captions" else [trace for row in nested for trace in row])
     values = check_options(figure, options)
     drawing = {o.name: values[o.name] for o in figure.options if o.makes == "drawing"}
     if wants_references(figure, values):
         drawing["references"] = references or {}
-    return figure.function(traces, **drawing)
+    return figure.function(shown, **drawing)
+
+
+def _check_needs(figure: Figure, traces: Sequence[Trace]) -> None:
+    for need in figure.needs:
+        for trace in traces:
+            if all(getattr(stage, need) is None for stage in trace.stages):
+                raise FigureError(f"{figure.name} shows {need.replace('_', ' ')}, which this system does not have")
+
+
+def _spelt(values: Sequence[Any]) -> str:
+    """A column of rows in words."""
+    found = list(dict.fromkeys(v for v in values if v not in ("", None)))
+    if len(found) > 3 and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in found):
+        return f"from {min(found):.3g} to {max(found):.3g}"
+    if len(found) > 8:
+        return f"of {len(found)} kinds"
+    return ", ".join(f"{v:.3g}" if isinstance(v, float) else str(v) for v in found)
 
 
 def _instead(name: str, known: Sequence[str]) -> str:

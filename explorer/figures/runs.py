@@ -167,3 +167,26 @@ def _initial_steps(path: Path) -> int:
         return int(json.loads(path.read_text(encoding="utf-8"))["train"]["initial_steps"])
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: expected the configuration of a run, found {type(error).__name__}: {error}") from error
+
+
+def read_log(directory: str | os.PathLike) -> list[dict]:
+    """The rows of a run's ``log.jsonl`` and ``evaluations.jsonl``, ordered by step; a row of an evaluation holds ``evaluation: true``.
+
+    Raises:
+        RunError: no such run, no log in it, or a line that is no row.
+    """
+    directory, rows = Path(directory), []
+    if not directory.is_dir():
+        raise RunError(f"{directory}: no such run directory")
+    for name in ("log.jsonl", "evaluations.jsonl"):
+        path = directory / name
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.exists() else (), start=1):
+            try:
+                row = json.loads(line)
+                row["step"] = int(row["step"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise RunError(f"{path}, line {number}: expected a row with a step, found {type(error).__name__}: {error}") from error
+            rows.append({"evaluation": True} | row if name == "evaluations.jsonl" else row)
+    if not rows:
+        raise RunError(f"{directory}: expected log.jsonl, which dmm train writes; found none")
+    return sorted(rows, key=lambda row: row["step"])

@@ -95,11 +95,13 @@ def text_height(text: str, size: float = BASE) -> float:
     return (text.count("\n") + 1) * LEADING * size / 72
 
 
-def colour_bar(drawing: Drawing, left: float, top: float, width: float, legend: Legend, ends: tuple[str, str] | None = None) -> Axes:
+def colour_bar(
+    drawing: Drawing, left: float, top: float, width: float, legend: Legend, ends: tuple[str, str] | None = None, size: float = SMALL
+) -> Axes:
     """A horizontal bar, 0.4 inches high in all: quantity and unit above; below, its range (or ``ends``) and the marked number between."""
     height = 0.09
     label = legend.label + (f": {legend.unit}" if legend.unit else "")
-    write(drawing, left, top, label, size=SMALL)
+    write(drawing, left, top, label, size=size)
     top += 0.16
     axes = place(drawing, left, top, width, height)
     low, high = legend.limits
@@ -110,10 +112,10 @@ def colour_bar(drawing: Drawing, left: float, top: float, width: float, legend: 
         axes.axvline(value, color="white", linewidth=2.2)
         axes.axvline(value, color=INK, linewidth=0.9)
     top += height + 0.04
-    write(drawing, left, top, ends[0] if ends else bare(f"{low:g}"), size=SMALL, color=QUIET)
-    write(drawing, left + width, top, ends[1] if ends else bare(f"{high:g}"), size=SMALL, color=QUIET, ha="right")
+    write(drawing, left, top, ends[0] if ends else bare(f"{low:g}"), size=size, color=QUIET)
+    write(drawing, left + width, top, ends[1] if ends else bare(f"{high:g}"), size=size, color=QUIET, ha="right")
     for _, text in legend.marks[:1]:
-        write(drawing, left + width / 2, top, f"line: {bare(text)}", size=SMALL, color=QUIET, ha="center")
+        write(drawing, left + width / 2, top, f"line: {bare(text)}", size=size, color=QUIET, ha="center")
     return axes
 
 

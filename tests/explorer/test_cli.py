@@ -41,7 +41,7 @@ def test_fig4_writes_what_was_asked(model, tmp_path):
     flags = [word for caption in captions for word in ("--caption", caption)]
     answer = explorer("figures", "dmgan-fig4", "--model", model, "--out", tmp_path, "--format", "png,pdf,csv", "--seed", 7, *flags)
     assert answer.exit_code == 0, answer.output
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["dmgan-fig4.csv", "dmgan-fig4.pdf", "dmgan-fig4.png"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["dmgan-fig4.csv", "dmgan-fig4.pdf", "dmgan-fig4.png", "manifest.json"]
     rows = list(csv.DictReader((tmp_path / "dmgan-fig4.csv").open()))
     assert [r["caption"] for r in rows] == [captions[0]] * 3 + [captions[1]] * 3 and rows[0]["seed"] == "7"
     assert rows[3]["not_in_vocabulary"] == "wings"

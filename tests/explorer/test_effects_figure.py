@@ -56,7 +56,7 @@ def test_only_effects_of_one_caption_fit():
         figures.draw("memory-effects", [make_trace()])
     with pytest.raises(FigureError, match="one caption, found 2"):
         figures.draw("memory-effects", [made_up(), made_up()])
-    with pytest.raises(FigureError, match="expected traces"):
+    with pytest.raises(FigureError, match="expected generated captions"):
         figures.draw("dmgan-fig4", [made_up()])
 
 

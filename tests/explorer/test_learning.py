@@ -236,7 +236,7 @@ def explorer(*arguments):
 def test_the_command_writes_what_was_asked(run, tmp_path):
     answer = explorer("--run", run.directory, "--out", tmp_path, "--format", "png,pdf,csv", "--caption", 2, "--columns", 3)
     assert answer.exit_code == 0, answer.output
-    assert sorted(p.name for p in tmp_path.iterdir()) == [f"memory-learning.{kind}" for kind in ("csv", "pdf", "png")]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["manifest.json", *(f"memory-learning.{kind}" for kind in ("csv", "pdf", "png"))]
     rows = list(csv.DictReader((tmp_path / "memory-learning.csv").open()))
     assert rows[0]["caption"] == run.captions[1] and rows[0]["seed"] == "1"
 

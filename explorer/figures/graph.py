@@ -1,0 +1,204 @@
+"""A directed graph of boxes from top to bottom: layers by the longest path, few crossings, edges that go around boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyBboxPatch
+
+from explorer.figures import style
+
+LINE = style.BASE * style.LEADING / 72  # inches
+PAD, GAP, BETWEEN = 0.05, 0.08, 0.2  # inches: inside a box, between boxes of a layer, between layers
+SWEEPS = 12  # passes that reduce crossings
+
+#: What a box says of its module: fill, edge. Safe for colour-blind readers, and each also has its own edge style.
+LOOKS = {
+    "plain": ("#f4f4f4", "#7a7a7a", "-"),
+    "input": ("#ffffff", "#9a9a9a", (0, (3, 1.5))),
+    "text": ("#e3edf7", "#0072b2", "-"),  # reads text or a memory of it
+    "added": ("#dff2ea", "#009e73", "-"),
+    "removed": ("#f9e4dc", "#d55e00", (0, (4, 1.5))),
+}
+
+
+@dataclass
+class Box:
+    """One node."""
+
+    key: str
+    lines: tuple[str, ...]  # the first is its name
+    look: str = "plain"  # a key of LOOKS
+    x: float = field(default=0.0, init=False)  # centre, inches
+    y: float = field(default=0.0, init=False)  # top, inches
+    layer: int = field(default=0, init=False)
+
+    @property
+    def width(self) -> float:
+        """Inches."""
+        widths = [style.text_width(line) * (1.12 if i == 0 and self.look != "input" else 1.03) for i, line in enumerate(self.lines)]
+        return max(widths) + 2 * PAD
+
+    @property
+    def height(self) -> float:
+        """Inches."""
+        return len(self.lines) * LINE + 2 * PAD - 0.03
+
+
+@dataclass
+class Layout:
+    """Boxes at their places, and for each edge the points that it runs through, inches from the upper left corner."""
+
+    boxes: dict[str, Box]
+    paths: dict[tuple[str, str], list[tuple[float, float]]]
+    width: float
+    height: float
+
+
+def layers_of(keys: Sequence[str], edges: set[tuple[str, str]]) -> dict[str, int]:
+    """The layer of each node: below all that it takes from; what takes from nothing stands just above its first reader.
+
+    Raises:
+        ValueError: the edges form a circle.
+    """
+    before: dict[str, set[str]] = {key: {a for a, b in edges if b == key} for key in keys}
+    found: dict[str, int] = {}
+    while len(found) < len(keys):
+        ready = [key for key in keys if key not in found and before[key] <= found.keys()]
+        if not ready:
+            raise ValueError(f"the graph has a circle among {sorted(set(keys) - found.keys())}")
+        found |= {key: max((found[a] for a in before[key]), default=-1) + 1 for key in ready}
+    for key in keys:
+        readers = [found[b] for a, b in edges if a == key]
+        if not before[key] and readers:
+            found[key] = min(readers) - 1
+    low = min(found.values())
+    return {key: layer - low for key, layer in found.items()}
+
+
+def layout(boxes: Sequence[Box], edges: set[tuple[str, str]], width: float) -> Layout:
+    """Place boxes in layers within a width in inches; long edges pass between the boxes of the layers that they cross."""
+    by_key = {box.key: box for box in boxes}
+    layer = layers_of(list(by_key), edges)
+    rows: list[list[str]] = [[] for _ in range(max(layer.values()) + 1)]
+    widths = {key: box.width for key, box in by_key.items()}
+    for key in by_key:
+        rows[layer[key]].append(key)
+    chains: dict[tuple[str, str], list[str]] = {}
+    for a, b in sorted(edges, key=lambda e: (layer[e[0]], list(by_key).index(e[0]), list(by_key).index(e[1]))):
+        through = [f"{a}>{n}" for n in range(layer[a] + 1, layer[b])]  # edges from one box run together as far as they can
+        for key, n in zip(through, range(layer[a] + 1, layer[b]), strict=True):
+            if key not in widths:
+                widths[key] = 0.0
+                rows[n].append(key)
+        chains[a, b] = [a, *through, b]
+    links = {pair for chain in chains.values() for pair in zip(chain, chain[1:], strict=False)}
+    rows = _uncross(rows, links)
+    x = _spread(rows, links, widths, width)
+    return _placed(by_key, rows, chains, x, width)
+
+
+def _uncross(rows: list[list[str]], links: set[tuple[str, str]]) -> list[list[str]]:
+    """Order each layer by the mean place of its neighbours, up and down, and keep the order with the fewest crossings."""
+
+    def crossings(rows: list[list[str]]) -> int:
+        at = {key: i for row in rows for i, key in enumerate(row)}
+        total = 0
+        for row in rows:
+            ends = [(at[a], at[b]) for a, b in links if a in set(row)]
+            total += sum((a - c) * (b - d) < 0 for i, (a, b) in enumerate(ends) for c, d in ends[:i])
+        return total
+
+    best, least = rows, crossings(rows)
+    for sweep in range(SWEEPS):
+        at = {key: i / max(len(row) - 1, 1) for row in rows for i, key in enumerate(row)}
+        order = range(1, len(rows)) if sweep % 2 == 0 else range(len(rows) - 2, -1, -1)
+        rows = list(rows)
+        for n in order:
+            near = {
+                key: [at[a] for a, b in links if b == key] if sweep % 2 == 0 else [at[b] for a, b in links if a == key] for key in rows[n]
+            }
+            middle = {key: sum(v) / len(v) if v else at[key] for key, v in near.items()}
+            rows[n] = sorted(rows[n], key=lambda key: (middle[key], at[key]))
+            at |= {key: i / max(len(rows[n]) - 1, 1) for i, key in enumerate(rows[n])}
+        if crossings(rows) < least:
+            best, least = rows, crossings(rows)
+    return best
+
+
+def _spread(rows: list[list[str]], links: set[tuple[str, str]], widths: Mapping[str, float], width: float) -> dict[str, float]:
+    """Centres of all nodes, inches: near their neighbours, in the order of the layer, apart from each other."""
+    x = {key: width * (i + 0.5) / len(row) for row in rows for i, key in enumerate(row)}
+    for sweep in range(8):
+        for row in rows if sweep % 2 == 0 else rows[::-1]:
+            near = {key: [x[b if a == key else a] for a, b in links if key in (a, b)] for key in row}
+            wish = [sum(near[key]) / len(near[key]) if near[key] else x[key] for key in row]
+            x |= dict(zip(row, _apart(wish, [widths[key] for key in row], width), strict=True))
+    return x
+
+
+def _apart(wish: Sequence[float], widths: Sequence[float], width: float) -> list[float]:
+    """Centres near the wished ones that keep their order and do not overlap, within 0 to ``width``."""
+    found = list(wish)
+    for _ in range(60):
+        for i in range(1, len(found)):
+            need = (widths[i - 1] + widths[i]) / 2 + GAP
+            short = need - (found[i] - found[i - 1])
+            if short > 0:
+                found[i - 1] -= short / 2
+                found[i] += short / 2
+        found = [min(max(v, w / 2), width - w / 2) for v, w in zip(found, widths, strict=True)]
+    for i in range(1, len(found)):  # what the passes left
+        found[i] = max(found[i], found[i - 1] + (widths[i - 1] + widths[i]) / 2 + 0.03)
+    return found
+
+
+def _placed(boxes: dict[str, Box], rows: list[list[str]], chains: dict, x: dict[str, float], width: float) -> Layout:
+    tops, down = {}, 0.0
+    heights = []
+    for row in rows:
+        high = max((boxes[key].height for key in row if key in boxes), default=0.1)
+        tops |= {key: down for key in row}
+        heights.append(high)
+        for key in row:
+            if key in boxes:
+                boxes[key].x, boxes[key].y, boxes[key].layer = x[key], down + (high - boxes[key].height) / 2, len(heights) - 1
+        down += high + BETWEEN
+    high_of = {key: high for row, high in zip(rows, heights, strict=True) for key in row}
+    paths = {}
+    for (a, b), chain in chains.items():
+        points = [(x[a], boxes[a].y + boxes[a].height)]
+        for key in chain[1:-1]:
+            points += [(x[key], tops[key]), (x[key], tops[key] + high_of[key])]
+        paths[a, b] = [*points, (_entry(boxes, x, chain, b), boxes[b].y)]
+    reach = max([width, *(box.x + box.width / 2 for box in boxes.values()), *(at + 0.03 for at in x.values())])
+    return Layout(boxes, paths, reach, down - BETWEEN + 0.02)
+
+
+def _entry(boxes: dict[str, Box], x: dict[str, float], chain: Sequence[str], b: str) -> float:
+    """Where an edge meets the top of a box: towards where it comes from."""
+    box = boxes[b]
+    return min(max(x[chain[-2]], box.x - 0.3 * box.width), box.x + 0.3 * box.width)
+
+
+def draw_graph(axes: Axes, found: Layout, colours: Mapping[tuple[str, str], str] | None = None) -> None:
+    """Draw into axes whose units are inches, y downwards."""
+    for edge, points in found.paths.items():
+        colour = (colours or {}).get(edge, "#8a8a8a")
+        xs, ys = zip(*points, strict=True)
+        axes.plot(xs, ys, color=colour, linewidth=0.7, solid_joinstyle="round", zorder=1)
+        axes.annotate("", xy=points[-1], xytext=points[-2], zorder=2,
+                      arrowprops={"arrowstyle": "-|>,head_width=0.12,head_length=0.22", "color": colour, "linewidth": 0.6, "shrinkA": 0,
+                                  "shrinkB": 0})  # fmt: skip
+    for box in found.boxes.values():
+        fill, edge, dash = LOOKS[box.look]
+        patch = FancyBboxPatch((box.x - box.width / 2, box.y), box.width, box.height, boxstyle="round,pad=0,rounding_size=0.04",
+                               facecolor=fill, edgecolor=edge, linewidth=0.7, linestyle=dash, zorder=3)  # fmt: skip
+        axes.add_patch(patch)
+        for number, line in enumerate(box.lines):
+            strong = number == 0 and box.look != "input"
+            axes.text(box.x, box.y + PAD + (style.ASCENT + number * style.LEADING) * style.BASE / 72, line, size=style.BASE, ha="center",
+                      va="baseline", weight="bold" if strong else "normal", color=style.INK if number == 0 else style.QUIET,
+                      parse_math=False, zorder=4)  # fmt: skip

@@ -1,0 +1,221 @@
+"""Systems side by side on the same captions: DM-GAN Figs. 1 and 3, and Fig. 6a, the words that attention and a dynamic memory favour.
+
+Every system is a model that is given (several ``--model``), called by its name. The noise of two systems is of one seed and not the same
+numbers where their noise has different sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure as Drawing
+
+from dmm.trace import Trace
+from explorer import statistics
+from explorer.figures import style
+from explorer.figures.registry import FigureError, Option, Result, register_figure
+from explorer.figures.stop_words import STOP_WORDS, ranked, shown_word
+from explorer.overlay import Limits, legend, limits, overlay, picture
+
+PAPER = "DM-GAN (Zhu et al., CVPR 2019)"
+WIDTH, MARGIN, GAP = 5.0, 0.1, 0.06  # inches: sheet, its edge, between tiles
+LINE = style.BASE * style.LEADING / 72  # inches
+LARGEST = 1.5  # inches, a picture
+EXAMPLES = (
+    "this small bird has a yellow crown and a white belly",
+    "a very small bird with a red nape, mantle and crown, and a white belly",
+    "its nape, wings and upper back are brown, and it has a purple crown.",
+)
+SEED = Option("seed", "int", 3, "noise seed, the same for every caption and system", low=0, high=2**31 - 1, makes="trace")
+
+Systems = Mapping[str, Sequence[Trace]]
+
+
+@register_figure(
+    "dmgan-fig1",
+    title="Examples of the systems: captions above, systems below each other",
+    source=f"{PAPER}, Fig. 1",
+    shows="systems",
+    needs=("image",),
+    options=(Option("captions", "captions", EXAMPLES, "one sentence for each column", makes="trace"), SEED),
+)
+def examples(systems: Systems) -> Result:
+    """Columns are captions, rows are systems; the last picture of each."""
+    captions = [trace.captions[0] for trace in next(iter(systems.values()))]
+    side = min((WIDTH - 2 * MARGIN - (len(captions) - 1) * GAP) / len(captions), LARGEST)
+    texts = [style.wrap(caption, side - 0.04) for caption in captions]
+    head = max(style.text_height(text) for text in texts) + 0.05
+    with style.sheet(_wide(len(captions), side), 2 * MARGIN + head + len(systems) * (LINE + side + GAP + 0.04)) as drawing:
+        for column, text in enumerate(texts):
+            style.write(drawing, MARGIN + column * (side + GAP), MARGIN, text)
+        down = MARGIN + head
+        for name, traces in systems.items():
+            style.write(drawing, MARGIN, down, name, weight="bold")
+            for column, trace in enumerate(traces):
+                style.tile(drawing, MARGIN + column * (side + GAP), down + LINE, side, picture(trace.images[-1]))
+            down += LINE + side + GAP + 0.04
+    return Result(drawing, _rows(systems))
+
+
+@register_figure(
+    "dmgan-fig3",
+    title="The systems side by side on each caption",
+    source=f"{PAPER}, Fig. 3",
+    shows="systems",
+    least=2,
+    needs=("image",),
+    options=(Option("captions", "captions", EXAMPLES, "one sentence for each row", makes="trace"), SEED),
+)
+def side_by_side(systems: Systems) -> Result:
+    """Rows are captions, columns are systems; the last picture of each."""
+    side = min((WIDTH - 2 * MARGIN - (len(systems) - 1) * GAP) / len(systems), LARGEST)
+    width = max(_wide(len(systems), side), 3.0)
+    rows = list(zip(*systems.values(), strict=True))
+    texts = [style.wrap(row[0].captions[0], width - 3 * MARGIN) for row in rows]
+    height = 2 * MARGIN + LINE + 0.03 + sum(style.text_height(text) + 0.04 + side + 0.1 for text in texts)
+    with style.sheet(width, height) as drawing:
+        for column, name in enumerate(systems):
+            style.write(drawing, MARGIN + column * (side + GAP) + side / 2, MARGIN, _clip(name, side), ha="center", weight="bold")
+        down = MARGIN + LINE + 0.03
+        for row, text in zip(rows, texts, strict=True):
+            style.write(drawing, MARGIN, down, text)
+            down += style.text_height(text) + 0.04
+            for column, trace in enumerate(row):
+                style.tile(drawing, MARGIN + column * (side + GAP), down, side, picture(trace.images[-1]))
+            down += side + 0.1
+    return Result(drawing, _rows(systems))
+
+
+def _wide(count: int, side: float) -> float:
+    return 2 * MARGIN + count * side + (count - 1) * GAP
+
+
+def _clip(text: str, inches: float) -> str:
+    while len(text) > 2 and style.text_width(text) * 1.12 > inches:
+        text = text.rstrip("…")[:-1] + "…"
+    return text
+
+
+def _rows(systems: Systems) -> list[dict]:
+    """One row for each picture."""
+    return [
+        {
+            "system": name,
+            "caption": trace.captions[0],
+            "seed": trace.seeds[0],
+            "size_px": trace.images[-1].shape[-1],
+            "not_in_vocabulary": " ".join(statistics.unspoken(trace)),
+        }
+        for name, traces in systems.items()
+        for trace in traces
+    ]
+
+
+@register_figure(
+    "dmgan-fig6a",
+    title="The words that each system's attention or memory favours",
+    source=f"{PAPER}, Fig. 6a",
+    shows="systems",
+    least=2,
+    needs=("image",),
+    reads=("addressing", "word_attention"),
+    options=(
+        Option("caption", "text", "This bird is blue with white and has a very short beak.", "the sentence", makes="trace"),
+        SEED,
+        Option("top", "int", 5, "words shown of each system and stage", low=1, high=6),
+        Option("stop_words", "choice", "mark", "words without a claim (this, and): marked, left out of the ranks, or kept unmarked",
+               choices=STOP_WORDS),
+        Option("strength", "float", 0.65, "opacity of the heat over the grey picture, 0 to 1", low=0.0, high=1.0),
+    ),
+)  # fmt: skip
+def favoured_words(systems: Systems, top: int = 5, stop_words: str = "mark", strength: float = 0.65) -> Result:
+    """For each system and each stage that reads words: the picture, and its top words by the mean of their maps, each with its map."""
+    lines = [(name, traces[0], stage) for name, traces in systems.items() for stage in _reading(name, traces)]
+    chosen = {(name, stage): ranked(trace, stage, statistics.maps_of(trace, stage), top, stop_words) for name, trace, stage in lines}
+    shared = limits(*(m for name, trace, stage in lines for m in _maps(trace, stage, chosen[name, stage])), uniform=_even(lines))
+    side = (WIDTH - 2 * MARGIN - top * GAP) / (top + 1)
+    caption = lines[0][1].captions[0]
+    heading = style.wrap(f"“{caption}”", WIDTH - 3 * MARGIN, style.LARGE)
+    head = style.text_height(heading, style.LARGE) + 0.08
+    row = 2 * LINE + 0.04 + side + LINE + 0.1
+    with style.sheet(WIDTH, 2 * MARGIN + head + len(lines) * row + 0.42 + (LINE if stop_words == "mark" else 0)) as drawing:
+        style.write(drawing, MARGIN, MARGIN, heading, size=style.LARGE)
+        down = MARGIN + head
+        for name, trace, stage in lines:
+            page = Line(drawing, name, trace, stage, chosen[name, stage], side)
+            _favoured(page, shared, strength, stop_words, down)
+            down += row
+        _foot(drawing, lines, shared, stop_words, down)
+    return Result(drawing, [_ranked_row(name, trace, stage, chip) for name, trace, stage in lines for chip in chosen[name, stage]])
+
+
+def _reading(name: str, traces: Sequence[Trace]) -> list[int]:
+    """The stages of a system that read single words."""
+    stages = [i for i in range(len(traces[0].stages)) if statistics.maps_of(traces[0], i)]
+    if not stages:
+        raise FigureError(f"dmgan-fig6a compares where words are read, and {name} reads no single words")
+    return stages
+
+
+def _maps(trace: Trace, stage: int, chips: Sequence[statistics.Chip]) -> list:
+    return [statistics.word_map(trace, stage, chip.index, statistics.maps_of(trace, stage)) for chip in chips]
+
+
+def _even(lines: Sequence[tuple[str, Trace, int]]) -> float:
+    return max(statistics.uniform(trace) for _, trace, _ in lines)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One system at one stage."""
+
+    drawing: Drawing
+    name: str
+    trace: Trace
+    stage: int
+    chips: Sequence[statistics.Chip]
+    side: float  # inches, a tile
+
+
+def _favoured(line: Line, shared: Limits, strength: float, stop_words: str, top: float) -> None:
+    """A line that says which system and stage, the picture, and the maps of its words with their means."""
+    drawing, trace, side = line.drawing, line.trace, line.side
+    quantity = statistics.maps_of(trace, line.stage)
+    image = next(s.image for s in trace.stages[line.stage :] if s.image is not None)
+    style.write(drawing, MARGIN, top, line.name, weight="bold")
+    said = f"{statistics.QUANTITIES[quantity].label}, for {image.shape[-1]} px"
+    style.write(drawing, WIDTH - MARGIN, top, said, color=style.QUIET, ha="right")
+    tile = top + 2 * LINE + 0.04
+    style.tile(drawing, MARGIN, tile, side, picture(image))
+    for place, (chip, values) in enumerate(zip(line.chips, _maps(trace, line.stage, line.chips), strict=True), start=1):
+        left = MARGIN + place * (side + GAP)
+        word, colour = shown_word(chip.word, stop_words)
+        style.write(drawing, left, top + LINE + 0.02, _clip(word, side), color=colour)
+        style.tile(drawing, left, tile, side, overlay(image, values, shared, strength))
+        style.write(drawing, left, tile + side + 0.02, statistics.short(chip.value), color=style.QUIET)
+
+
+def _foot(drawing: Drawing, lines: Sequence[tuple[str, Trace, int]], shared: Limits, stop_words: str, down: float) -> None:
+    """What a shade and a number mean, and how stop words are treated."""
+    unit = "probability of the word at a place; below each map its mean"
+    key = legend("all maps", shared, unit, _even(lines))
+    style.colour_bar(drawing, MARGIN, down, WIDTH - 2 * MARGIN, key, size=style.BASE)
+    if stop_words == "mark":
+        style.write(drawing, MARGIN, down + 0.44, "(grey, in brackets): words without a claim", color=style.QUIET)
+
+
+def _ranked_row(name: str, trace: Trace, stage: int, chip: statistics.Chip) -> dict:
+    return {
+        "system": name,
+        "caption": trace.captions[0],
+        "seed": trace.seeds[0],
+        "stage": stage,
+        "quantity": statistics.maps_of(trace, stage),
+        "rank": chip.rank,
+        "word": chip.word,
+        "position": chip.index,
+        "mean": chip.value,
+        "stop_word": chip.word in statistics.SMALL_WORDS,
+        "uniform": statistics.uniform(trace),
+    }
