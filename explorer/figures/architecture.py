@@ -209,13 +209,13 @@ def fusion(networks: Mapping[str, Network]) -> Result:
 
 
 def _part(network: Network, opened: Sequence[str], outer: str, title: str, looks: Mapping[str, str] | None = None, keys=()) -> Result:
-    """What lies in one module, and what it takes from outside."""
+    """What lies in one module, what it takes from outside, and what takes its output."""
     drawn = drawn_modules(network, opened)
     edges = flow(network, drawn)
     kept = [p for p in drawn if inside(p, outer) and any(p in edge for edge in edges)]
-    near = {a for a, b in edges if b in kept}
-    shown = [p for p in drawn if p in near or p in kept]
-    edges = {(a, b) for a, b in edges if b in kept}
+    edges = {(a, b) for a, b in edges if a in kept or b in kept}
+    near = {p for edge in edges for p in edge}
+    shown = [p for p in drawn if p in near]
     looks = {p: "input" for p in shown if p not in kept} | dict(looks or {})
     boxes = boxes_of(network, shown, edges, looks)
     for box in boxes:  # what lies outside is named in one line
@@ -223,7 +223,7 @@ def _part(network: Network, opened: Sequence[str], outer: str, title: str, looks
             box.lines = (f"{box.lines[0]}: {box.lines[1]}",)
     total = sum(network.nodes[p].parameters for p in kept)
     about = f"Recipe or system {network.name}; {label(network, outer)}: {count(total)} of {count(network.parameters)} parameters."
-    keys = keys or [("input", "from outside"), ("text", "reads single words")]
+    keys = keys or [("input", "outside"), ("text", "reads single words")]
     keys = [key for key in keys if any(box.look == key[0] for box in boxes)]
     return Result(_sheet(title, [about], boxes, edges, keys), _rows(network, shown, edges, looks))
 
@@ -243,7 +243,7 @@ def memory(networks: Mapping[str, Network]) -> Result:
     if outer is None:
         raise FigureError(f"dmmgan-memory shows a global memory, which {network.name} does not have. Choose dmmgan-cub or dmmgan-aviary")
     added = {p: "added" for p in network.children(outer)}
-    keys = [("input", "from outside"), ("text", "reads single words"), ("added", "global memory, one slot for the sentence")]
+    keys = [("input", "outside"), ("text", "reads single words"), ("added", "global memory, one slot for the sentence")]
     return _part(network, [stage, outer], stage, "DMM-GAN: one memory stage, words and sentence", added, keys)
 
 

@@ -195,7 +195,7 @@ def draw_graph(axes: Axes, found: Layout, colours: Mapping[tuple[str, str], str]
     for box in found.boxes.values():
         fill, edge, dash = LOOKS[box.look]
         patch = FancyBboxPatch((box.x - box.width / 2, box.y), box.width, box.height, boxstyle="round,pad=0,rounding_size=0.04",
-                               facecolor=fill, edgecolor=edge, linewidth=0.7, linestyle=dash, zorder=3)  # fmt: skip
+                               facecolor=fill, edgecolor=edge, linewidth=0.7, linestyle=dash, zorder=3, clip_on=False)  # fmt: skip
         axes.add_patch(patch)
         for number, line in enumerate(box.lines):
             strong = number == 0 and box.look != "input"

@@ -94,8 +94,8 @@ def label(network: Network, path: str) -> str:
 
 
 def shape(sizes: Shape) -> str:
-    """``(64, 13)`` -> ``64 × T``."""
-    return " × ".join("T" if size == WORDS else f"{size}" for size in sizes) or "1"
+    """``(64, 13)`` -> ``64 × T``; a word less, as a decoder takes its targets, is T - 1."""
+    return " × ".join({WORDS: "T", WORDS - 1: "(T - 1)"}.get(size, f"{size}") for size in sizes) or "1"
 
 
 def count(parameters: int) -> str:

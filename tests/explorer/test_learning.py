@@ -222,7 +222,7 @@ def test_a_figure_takes_what_it_shows(run):
         figures.draw("memory-learning", [make_trace()])
     with pytest.raises(FigureError, match="expected generated captions"):
         figures.draw("dmgan-fig6b", run.course())
-    with pytest.raises(FigureError, match="shows a training run"):
+    with pytest.raises(FigureError, match="shows the course of a training run"):
         figures.requests(figures.get_figure("memory-learning"), {})
 
 
