@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import json
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -19,18 +20,18 @@ from PIL import Image
 
 from dmm.images import to_pil
 from dmm.trace import Trace
-from explorer import overlay
+from explorer import overlay, slots
 from explorer.statistics import (
     QUANTITIES,
     Chip,
     MissingQuantity,
     Numbers,
     Spoken,
-    agreement,
     bare,
     chips,
     has,
     maps_of,
+    most_placed,
     response_maps,
     response_shares,
     short,
@@ -41,6 +42,7 @@ from explorer.statistics import (
 
 STRENGTH = 0.55  # opacity of a map over its picture
 GATE = "writing_gate"
+REGION = "Drag over a region of the picture to see which words it reads and who answers there."
 CHANNEL_TRUTH = "The global read is a softmax over channels, not over places: it says what to recall, not where."
 
 
@@ -60,6 +62,7 @@ def render(
     step: int | None = None,
     moment: str = "",
     peaks: Mapping[int, float] | None = None,
+    extra: str = "",
 ) -> str:
     """The page of one generated caption.
 
@@ -71,24 +74,35 @@ def render(
         step: of its training at which the model generated this, put into the link; None for the finished model.
         moment: the same in words; empty for the finished model.
         peaks: stage -> the probability that its colours reach up to at least, for pages that are compared.
+        extra: HTML below the stages, e.g. the edits of :mod:`explorer.panels`.
     """
     caption, seed = trace.captions[0], trace.seeds[0]
     generated = [index for index, stage in enumerate(trace.stages) if stage.image is not None]  # some systems generate once, at the end
     columns = "".join(_stage(trace, index, spoken, (peaks or {}).get(index, 0.0)) for index in generated)
     table = base64.b64encode(overlay.legend("", (0, 1)).strip.tobytes()).decode()
     at = "" if step is None else f' data-step="{step}"'
+    at += f' data-edits="{text(json.dumps(trace.edits, separators=(",", ":")))}"' if trace.edits else ""
+    reading = [index for index in generated if maps_of(trace, index)]
+    if reading:
+        indices = word_indices(trace)
+        at += f' data-first="{indices.index(most_placed(trace, reading[-1]))}" data-begin="{indices[0]}"'
     return (
         f'<article class="ex" data-caption="{text(caption)}" data-seed="{seed}" data-model="{text(model)}"{at}'
         f' data-table="{table}" style="--strength:{STRENGTH}">'
         f"{_said(spoken, seed, model, vocabulary, moment)}"
-        f'<div class="ex-stages">{columns}</div>'
+        f'<div class="ex-stages">{columns}</div>{extra}'
         '<p class="ex-live" aria-live="polite"></p></article>'
     )
 
 
 def notice(message: str) -> str:
-    """A friendly word instead of a picture."""
-    return f'<p class="ex-notice">{text(message)}</p>' if message else ""
+    """A friendly word instead of a picture; a screen reader says it at once."""
+    return f'<p class="ex-notice" role="alert">{text(message)}</p>' if message else ""
+
+
+def told(message: str) -> str:
+    """Something worth knowing about the picture that is shown."""
+    return f'<p class="ex-notice ex-told" role="status">{text(message)}</p>' if message else ""
 
 
 def data_uri(image: Image.Image) -> str:
@@ -110,7 +124,7 @@ def strip(maps: Sequence[np.ndarray], limits: overlay.Limits) -> str:
 
 
 def _said(spoken: Sequence[Spoken], seed: int, model: str, vocabulary: int, moment: str) -> str:
-    words = " ".join(f'<span data-word="{text(w.word)}">{text(w.word)}</span>' if w.known else _unknown(w.word) for w in spoken)
+    words = " ".join(_caption_words(spoken))
     missing = list(dict.fromkeys(w.word for w in spoken if not w.known))
     note = ""
     if missing:
@@ -118,9 +132,24 @@ def _said(spoken: Sequence[Spoken], seed: int, model: str, vocabulary: int, mome
         verb, pronoun = ("is", "it was") if len(missing) == 1 else ("are", "they were")
         note = f'<p class="ex-missing">{quoted} {verb} not among the {vocabulary} words that {text(model)} knows; {pronoun} left out.</p>'
     return (
-        f'<header class="ex-said"><p class="ex-caption">{words}</p>'
+        f'<header class="ex-said"><p class="ex-caption" role="group" aria-label="Words; choose one to see where it is read">{words}</p>'
         f'<p class="ex-origin">{text(f"{model} {moment}".strip())} <span aria-hidden="true">·</span> seed {seed}</p>{note}</header>'
     )
+
+
+def _caption_words(spoken: Sequence[Spoken]) -> Iterator[str]:
+    """The caption's words: a button for each that was generated, in the order of the tiles of every map."""
+    tile = 0
+    for said in spoken:
+        if said.known:
+            reached = "0" if tile == 0 else "-1"
+            yield (
+                f'<button type="button" class="ex-word" aria-pressed="false" tabindex="{reached}" data-tile="{tile}"'
+                f' data-word="{text(said.word)}">{text(said.word)}</button>'
+            )
+            tile += 1
+        else:
+            yield _unknown(said.word)
 
 
 def _unknown(word: str) -> str:
@@ -160,11 +189,15 @@ def _picture(trace: Trace, index: int, maps: str | None, peak: float) -> str:
         return f'<div class="ex-picture">{image}</div>'
     tiles, limits = _tiles(trace, index, maps, peak)
     height, width = tiles[0].shape
+    own = [overlay.limits(tile, uniform=uniform(trace))[1] for tile in tiles]
+    shades = strip([tile / top for tile, top in zip(tiles, own, strict=True)], (0, 1))
+    label = f"{stage.size} pixel picture: drag over a region, or move with the arrow keys, to see which words it reads"
     return (
-        f'<div class="ex-picture" data-top="{limits[1]:.6g}">{image}'
-        f'<img class="ex-strip" hidden alt="" src="{strip(tiles, limits)}">'
+        f'<div class="ex-picture" data-top="{limits[1]:.6g}" data-own="{",".join(f"{top:.6g}" for top in own)}" tabindex="0" role="group"'
+        f' aria-label="{label}">{image}'
+        f'<img class="ex-strip" hidden alt="" src="{shades}">'
         f'<canvas class="ex-heat" width="{width}" height="{height}" aria-hidden="true"></canvas>'
-        '<p class="ex-tag" aria-hidden="true"></p></div>'
+        '<i class="ex-brush" hidden></i><p class="ex-tag" aria-hidden="true"></p></div>'
     )
 
 
@@ -172,19 +205,21 @@ def _stream(trace: Trace, index: int) -> str:
     sentences = trace.stages[index].redescription
     if sentences is None:
         return '<p class="ex-stream ex-lacks">No captioner (STREAM) came with this model, so the picture is not read back.</p>'
-    pairs = agreement(trace.captions[0], sentences[0])
-    claims = [agrees for _, agrees in pairs if agrees is not None]
-    words = " ".join(_read_back(word, agrees) for word, agrees in pairs) or "<em>nothing</em>"
-    count = f"{sum(claims)} of {len(claims)} claims agree" if claims else "it claims nothing"
-    if index == 0:
-        count += ". <mark>Underlined</mark> words agree with the caption, <i>grey</i> ones claim nothing."
+    words = " ".join(f'<span data-word="{text(word)}">{text(word)}</span>' for word in sentences[0].split()) or "<em>nothing</em>"
     label = '<span class="ex-label">The captioner (STREAM) reads back</span>'
-    return f'<p class="ex-stream">{label} {words} <span class="ex-label">{count}</span></p>'
+    return f'<div class="ex-stream"><p>{label} {words}</p>{_attributes(slots.compare(trace.captions[0], sentences[0]))}</div>'
 
 
-def _read_back(word: str, agrees: bool | None) -> str:
-    kind = {True: "mark", False: "span", None: "i"}[agrees]
-    return f'<{kind} data-word="{text(word)}">{text(word)}</{kind}>'
+def _attributes(rows: Sequence[slots.Slot]) -> str:
+    """Each attribute that caption or redescription names, and whether they agree."""
+    if not rows:
+        return '<p class="ex-lacks">Neither sentence names an attribute that can be compared.</p>'
+    signs = {slots.AGREES: "=", slots.PARTLY: "≈", slots.DIFFERS: "≠", slots.UNSAID: "–", slots.ADDED: "+"}
+    items = "".join(
+        f'<li data-verdict="{row.verdict}"><b aria-hidden="true">{signs[row.verdict]}</b> {text(row.sentence)}</li>' for row in rows
+    )
+    summary = f"<summary>{len(rows)} attribute{'s' * (len(rows) != 1)}: {text(slots.summary(rows))}</summary>"
+    return f'<details class="ex-slots" open>{summary}<ul>{items}</ul></details>'
 
 
 def _notes(trace: Trace) -> str:
@@ -234,7 +269,14 @@ def _named(quantity: str) -> str:
 def _addressing(trace: Trace, index: int, maps: str, peak: float) -> str:
     quantity = QUANTITIES[maps]
     legend = overlay.legend(quantity.label, _tiles(trace, index, maps, peak)[1], quantity.unit, uniform(trace))
-    return f'<div class="ex-row">{_heading("Where a word is read", _named(maps))}{_legend(legend)}</div>'
+    ranges = "".join(
+        f'<button type="button" data-range="{name}" aria-pressed="{"true" if name == "own" else "false"}">{label}</button>'
+        for name, label in (("own", "own range"), ("shared", "one range"))
+    )
+    chosen = f'<div class="ex-range" role="group" aria-label="Colours reach up to">{ranges}</div>'
+    where = f'<p class="ex-region" aria-live="polite">{REGION}</p>'
+    heading = _heading("Where a word is read", _named(maps))
+    return f'<div class="ex-row ex-where" data-uniform="{uniform(trace):.6g}">{heading}{chosen}{_legend(legend)}{where}</div>'
 
 
 def _memory(trace: Trace, index: int, maps: str, spoken: Sequence[Spoken]) -> str:
@@ -271,7 +313,8 @@ def _chip(chip: Chip, tile: int, mean: float, largest: float, gated: bool) -> st
         style = f' style="background:rgb({",".join(map(str, colour))});color:{overlay.ink(colour)}"'
         shown = f"gate {short(chip.value)}"
     return (
-        f'<button type="button" class="ex-chip" aria-pressed="false" data-tile="{tile}" data-word="{text(chip.word)}"'
+        f'<button type="button" class="ex-chip" aria-pressed="false" tabindex="{"0" if tile == 0 else "-1"}" data-tile="{tile}"'
+        f' data-word="{text(chip.word)}"'
         f' data-mean="{short(mean)}" data-max="{short(largest)}" data-shown="{shown}"'
         f' aria-label="{text(chip.word)}, {shown}"{style}>{text(chip.word)}</button>'
     )

@@ -55,6 +55,11 @@ class Question:
             raise Refusal(str(error)) from error
         return cls(model, caption, read_seed(seed), read)
 
+    @property
+    def key(self) -> tuple:
+        """The arguments of :meth:`explorer.session.Session.trace`."""
+        return self.model, self.caption, self.seed, self.edits
+
     def bare(self) -> Question:
         """The same without edits."""
         return Question(self.model, self.caption, self.seed)

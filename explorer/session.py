@@ -68,6 +68,7 @@ class Session:
             short = Path(source).name or str(source)
             self._sources[short if short not in self._sources else str(source)] = source
         self._pipelines: dict[str, Callable] = {}
+        self._lacks: dict[str, dict[str, str]] = {}
         self._busy = {name: threading.RLock() for name in self._sources}  # one forward pass at a time for each network
         self._traces: OrderedDict[tuple, Trace] = OrderedDict()
         self._guard = threading.Lock()  # of the store
@@ -96,6 +97,21 @@ class Session:
                     self._load = lambda source: load(source).fused()
                 self._pipelines[model] = self._load(self._sources[model])
             return self._pipelines[model]
+
+    def holds(self, model: str | None, caption: str, seed: int = 0, edits: Sequence = ()) -> bool:
+        """Whether :meth:`trace` would answer from the store. Raises as :meth:`pipeline`."""
+        with self._guard:
+            return (self._resolve(model), tidy(caption), int(seed), tuple(edits)) in self._traces
+
+    def lacks(self, model: str | None = None) -> dict[str, str]:
+        """Edits that a model does not allow -> why (:func:`explorer.interventions.lacks`), found once. Raises as :meth:`pipeline`."""
+        model = self._resolve(model)
+        with self._busy[model]:
+            if model not in self._lacks:
+                from explorer.interventions import lacks
+
+                self._lacks[model] = lacks(self.pipeline(model))
+            return self._lacks[model]
 
     def using(self, model: str | None = None) -> threading.RLock:
         """Held while a network is used without :meth:`trace`: one forward pass at a time for each.

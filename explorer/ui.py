@@ -7,17 +7,23 @@ system fonts, no analytics, no share link, no file served.
 
 from __future__ import annotations
 
+import json
 import random
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from dmm.pipeline import MOST_WORDS, CaptionError, Pipeline
-from explorer import endpoints, page_html
-from explorer.session import Session, UnknownModel
-from explorer.statistics import spoken
+from dmm.pipeline import MOST_WORDS, Pipeline
+from explorer import endpoints, page_html, panels
+from explorer.edits import EditError, attached
+from explorer.effects import difference, word_effects
+from explorer.interventions import describe, to_json
+from explorer.questions import FIRST_SEED, LONGEST, Question, Refusal, read_seed
+from explorer.session import Session
+from explorer.statistics import Spoken, short, spoken, word_indices
 
 if TYPE_CHECKING:
     from explorer.figures.runs import Run
@@ -29,15 +35,16 @@ EXAMPLES = (
     "an all red bird with a short bill",
     "a brown bird with a streaked breast",
 )
-FIRST_SEED = 3
-SEEDS = 2**31  # seeds are below this
-LONGEST = 600  # characters of a caption
-WAITING = 16  # requests that may wait
+QUEUE = "generate"  # what networks are used for takes turns in it
+NEARLY_SAME = 0.02  # mean change between two noises, share of the full range, below which the reader is told
+WAITING = 120  # requests that may wait: a class of 60, twice
+SESSIONS = 40  # visitors whose last page Gradio keeps; older ones are forgotten, and lose nothing that they see
 CURVE = 60  # most steps of a training run that its curves are drawn from
 FONTS = ("Seravek", "Gill Sans Nova", "Open Sans", "Noto Sans", "Ubuntu", "Calibri", "Segoe UI", "DejaVu Sans", "sans-serif")
 MONO = ("ui-monospace", "DejaVu Sans Mono", "monospace")
 
 HEADER = """
+<a class="ex-skip" href="#result">Skip to the pictures</a>
 <div class="ex-header"><h1>DMM-GAN explorer</h1><p>Type a caption, see it generated in three stages, and what the memory did.</p>
 <div class="ex-tools"><button type="button" data-do="hints">Hints</button><button type="button" data-do="link">Copy link</button>
 <button type="button" data-do="theme">Theme</button></div></div>
@@ -48,7 +55,8 @@ HINTS = (
     "See who answered at each place: the image itself, the words, or the whole sentence.",
 )
 BROKEN = "That did not work, and not because of your caption. The terminal that runs the explorer says more; it may just be busy."
-SETTLE = "() => { window.explorerPage.settle(); return []; }"
+ANSWERED = "(waiting) => { window.explorerPage.settle(waiting, false); return []; }"
+SETTLE = "(waiting) => { window.explorerPage.settle(waiting, true); return []; }"
 SHOW_HINTS = "window.explorerPage.hint();"
 MOUNT = "const mount = () => window.explorerPage.mount(element); mount(); watch('value', mount);"
 
@@ -63,25 +71,67 @@ def hints() -> str:
     return f'<ol class="ex-hints" aria-label="Hints">{items}</ol>'
 
 
-class Refusal(ValueError):
-    """A request that cannot be generated, said in a way that can be shown."""
-
-
-def generate(session: Session, caption: str | None, seed, model: str | None) -> str:
+def generate(session: Session, caption: str | None, seed, model: str | None, edits: str | None = "") -> str:
     """The HTML of one generated caption.
 
+    Args:
+        session: what is open.
+        caption: one sentence.
+        seed: a whole number, or empty for the first.
+        model: a name; empty for the first.
+        edits: JSON of :mod:`explorer.interventions`; empty for none.
+
     Raises:
-        Refusal: an empty, overlong or unknown caption, a seed or a model that does not exist.
+        Refusal: an empty, overlong or unknown caption, a seed or a model that does not exist, or an edit that does not fit.
     """
-    caption = (caption or "").strip()
-    if len(caption) > LONGEST:
-        raise Refusal(f"That is {len(caption)} characters; a caption may have {LONGEST}. One sentence works best.")
+    return answer_page(session, Question.read(session, caption, seed, model, edits))
+
+
+def answer_page(session: Session, asked: Question) -> str:
+    """The HTML of what was asked: the page, and the Intervene panel below it. Raises as :meth:`Question.trace`."""
+    trace = asked.trace(session)
+    original = asked.bare().trace(session) if asked.edits else None
+    pipe = session.pipeline(asked.model)
+    said = spoken(asked.caption, pipe.vocab)
+    if any(getattr(edit, "where", "") == "caption" for edit in asked.edits):  # the words that were generated are others
+        said = [Spoken(trace.words[0][i], True) for i in word_indices(trace)]
+    panel = panels.intervene(trace, original, asked.edits, session.lacks(asked.model))
+    return page_html.render(trace, said, asked.model, len(pipe.vocab.words), extra=panel)
+
+
+def fitting(session: Session, caption, seed, model, edits) -> tuple[Question, str]:
+    """What was asked without those edits that do not fit the caption or the model, and a line that names them.
+
+    Raises:
+        Refusal: anything else that cannot be answered.
+    """
+    asked = Question.read(session, caption, seed, model, edits)
+    pipe, kept, left = session.pipeline(asked.model), [], []
+    for edit in asked.edits:
+        try:
+            with session.using(asked.model), attached(pipe, *kept, edit, caption=asked.caption):  # no picture is generated meanwhile
+                kept.append(edit)
+        except EditError as error:
+            left.append(f"{describe(edit)} ({error})")
+    return replace(asked, edits=tuple(kept)), f"Left out: {'; '.join(left)}." if left else ""
+
+
+def same_bird(session: Session, asked: Question, before) -> str:
+    """A line about another seed's picture, where it is nearly the same; empty where it is not, or nothing was there before."""
     try:
-        trace = session.trace(model or None, caption, _seed(seed))
-    except (CaptionError, UnknownModel) as error:
-        raise Refusal(str(error)) from error
-    vocab = session.pipeline(model or None).vocab
-    return page_html.render(trace, spoken(caption, vocab), model or session.models[0], len(vocab.words))
+        earlier = replace(asked, seed=read_seed(before))
+    except Refusal:
+        return ""
+    if not session.holds(*earlier.key) or earlier.seed == asked.seed:
+        return ""
+    images = [question.trace(session).images[-1] for question in (asked, earlier)]
+    change = float(difference(*images).mean()) if images[0].shape == images[1].shape else 1.0
+    if change >= NEARLY_SAME:
+        return ""
+    return (
+        f"Seed {asked.seed} is another noise, but this model generates nearly the same picture from it: "
+        f"a mean change of {short(change)} of the full range."
+    )
 
 
 def examples(pipe: Pipeline) -> list[str]:
@@ -127,56 +177,80 @@ def remember(session: Session, model: str, run: Run, number: int, step: float) -
     return page_html.learning(trace, course.steps, numbers, now, run.begins), generated
 
 
-def _seed(value) -> int:
-    try:
-        seed = int(value if value not in (None, "") else FIRST_SEED)
-    except (TypeError, ValueError, OverflowError):
-        seed = -1
-    if not 0 <= seed < SEEDS:
-        raise Refusal(f"A seed is a whole number from 0 to {SEEDS - 1}; found {str(value)[:40]!r}.")
-    return seed
-
-
 def build(session: Session) -> gr.Blocks:
     """The app, ready to launch with :func:`launch_options`. The first model is loaded and the first example generated here."""
 
-    def answer(caption, seed, model):
+    def answer(caption, seed, model, edits="", before=None):
+        """Message, page, the edits that are on, the answer about a word (cleared), and nothing left to wait for."""
         try:
-            return "", generate(session, caption, seed, model)
+            asked, left = fitting(session, caption, seed, model, edits)
+            page = answer_page(session, asked)
+            told = " ".join(filter(None, (left, same_bird(session, asked, before))))
         except Refusal as refusal:
-            return page_html.notice(str(refusal)), gr.skip()
+            return page_html.notice(str(refusal)), gr.skip(), gr.skip(), gr.skip()
+        return page_html.told(told), page, to_json(asked.edits), ""
+
+    def at_once(caption, seed, model, edits="", before=None):
+        """What is in the store, or a refusal, is answered without queueing; else the request is handed to the queue."""
+        try:
+            asked = fitting(session, caption, seed, model, edits)[0]
+            there = all(session.holds(*question.key) for question in (asked, asked.bare()))
+        except Refusal:
+            there = True
+        if there:
+            return *answer(caption, seed, model, edits, before), gr.skip()
+        return *[gr.skip()] * 4, json.dumps([caption, seed, model, edits, before, random.random()])
+
+    def broken(_waiting):
+        return page_html.notice(BROKEN)
+
+    def queued(waiting):
+        return answer(*json.loads(waiting)[:5])
 
     def example(text, seed, model):
-        return text, *answer(text, seed, model)
+        return text, *at_once(text, seed, model)
 
-    def reroll(caption, model):
-        seed = random.randrange(10**6)
-        return seed, *answer(caption, seed, model)
+    def reroll(caption, seed, model, edits):
+        other = random.randrange(10**6)
+        return other, *at_once(caption, other, model, edits, seed)
+
+    def why(asked, caption, seed, model, edits):
+        """How a word reached the picture: asked is JSON {"word": a word or a position, "name": the word}."""
+        try:
+            wanted = json.loads(asked)
+            question = fitting(session, caption, seed, model, edits)[0]
+            word = wanted["word"]
+            found = word_effects(session, question.model, question.caption, question.seed, word, edits=question.edits)
+            return panels.effects(found, str(wanted.get("name", word))[:40])
+        except (EditError, Refusal) as error:
+            return page_html.notice(str(error))
+        except (ValueError, TypeError, KeyError):
+            return page_html.notice("That question could not be read; choose a word of the caption and ask again.")
 
     def follow_link(request: gr.Request):
         """What the address bar asks for; no caption in it means: keep the finished example."""
         asked = dict(request.query_params)
         folds = [gr.skip()] * len(sections)
         if "caption" not in asked:
-            return [gr.skip()] * 5 + folds
+            return [gr.skip()] * 8 + folds
         caption, seed, model = asked["caption"], asked.get("seed", FIRST_SEED), asked.get("model")
-        shown = [caption, gr.skip() if not str(seed).isdigit() else int(seed), model if model in session.models else gr.skip()]
+        shown = [caption, gr.skip() if not str(seed).isdecimal() else int(seed), model if model in session.models else gr.skip()]
         if "step" not in asked:
-            return *shown, *answer(caption, seed, model), *folds
+            return *shown, *at_once(caption, seed, model, asked.get("edits", "")), *folds
         if model in (trained := [section.model for section in sections]):  # its section, once opened, shows the step
             folds[trained.index(model)] = gr.Accordion(open=True)
-            return *shown, "", gr.skip(), *folds
+            return *shown, "", *[gr.skip()] * 4, *folds
         message = f"This link shows {model or 'a model'} at a step of its training; start the explorer with the folder of that run."
-        return *shown, page_html.notice(message), gr.skip(), *folds
+        return *shown, page_html.notice(message), *[gr.skip()] * 4, *folds
 
     tries = examples(session.pipeline())
     with gr.Blocks(title="DMM-GAN explorer", analytics_enabled=False, fill_width=True) as app:
         gr.HTML(HEADER, apply_default_css=False, js_on_load=None)
         with gr.Row(elem_id="controls", equal_height=False):
-            caption = gr.Textbox(tries[0], label="Caption", lines=1, max_lines=3, elem_id="caption", scale=8, max_length=LONGEST)
+            caption = gr.Textbox(tries[0], label="Caption", lines=1, max_lines=3, elem_id="caption", scale=8)
             names = list(session.models)
             model = gr.Dropdown(names, value=names[0], label="Model", elem_id="model", visible=len(names) > 1, scale=2, min_width=200)
-            seed = gr.Number(FIRST_SEED, label="Seed", precision=0, elem_id="seed", min_width=96, scale=1)
+            seed = gr.Number(FIRST_SEED, label="Seed", elem_id="seed", min_width=96, scale=1)
             again = gr.Button("Re-roll", elem_id="reroll", min_width=92, scale=0)
             go = gr.Button("Generate", variant="primary", elem_id="generate", min_width=96, scale=0)
         with gr.Row(elem_id="examples"):
@@ -192,20 +266,33 @@ def build(session: Session) -> gr.Blocks:
             js_on_load=MOUNT,
         )
 
-        asked = {"concurrency_limit": 1, "concurrency_id": "generate", "show_progress": "hidden", "api_visibility": "private"}
-        inputs, outputs = [caption, seed, model], [message, result]
-        events = [trigger(answer, inputs, outputs, **asked) for trigger in (go.click, caption.submit, seed.submit, model.input)]
-        events.append(again.click(reroll, [caption, model], [seed, *outputs], **asked))
+        reached = gr.HTML("", elem_id="reached", apply_default_css=False, js_on_load=None)
+        edits, question, waiting = (
+            gr.Textbox("", elem_id=name, elem_classes="ex-wire", container=False, show_label=False)
+            for name in ("edits", "asked", "waiting")
+        )
+        asked = {"concurrency_limit": 1, "concurrency_id": QUEUE, "show_progress_on": message, "api_visibility": "private"}
+        free = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        inputs, outputs = [caption, seed, model, edits], [message, result, edits, reached]
+        events = [
+            trigger(at_once, inputs, [*outputs, waiting], **free)
+            for trigger in (go.click, caption.submit, seed.submit, model.input, edits.submit)
+        ]
+        events.append(again.click(reroll, [caption, seed, model, edits], [seed, *outputs, waiting], **free))
         for text, button in zip(tries, buttons, strict=True):
-            events.append(button.click(partial(example, text), [seed, model], [caption, *outputs], **asked))
+            events.append(button.click(partial(example, text), [seed, model], [caption, *outputs, waiting], **free))
+        events.append(question.submit(why, [question, *inputs], reached, **asked))
+        later = waiting.change(queued, waiting, outputs, **asked)
         folds = [section.fold for section in sections]
-        events.append(app.load(follow_link, None, [caption, seed, model, *outputs, *folds], **asked))
+        loaded = app.load(follow_link, None, [caption, seed, model, *outputs, waiting, *folds], **free)
         for section in sections:
             events += section.events([message, result], asked)
-        endpoints.register(session, "generate")
-        for event in events:
-            event.success(None, js=SETTLE)
-            event.failure(lambda: page_html.notice(BROKEN), None, message, js=SETTLE, show_progress="hidden", api_visibility="private")
+        endpoints.register(session, QUEUE)
+        for event in (*events, loaded):
+            event.success(None, waiting, js=ANSWERED)
+        later.success(None, waiting, js=SETTLE)
+        for event in (*events, loaded, later):
+            event.failure(broken, waiting, message, js=SETTLE, show_progress="hidden", api_visibility="private")
     return app.queue(max_size=WAITING, default_concurrency_limit=1, api_open=False)
 
 
@@ -259,7 +346,7 @@ class _Section:
             return 1, run.steps[-1]
         if not asked["step"].isdecimal():
             raise Refusal(f"A step of the training is a whole number; found {asked['step'][:40]!r}.")
-        return run.find(asked.get("caption", ""), _seed(asked.get("seed"))), int(asked["step"])
+        return run.find(asked.get("caption", ""), read_seed(asked.get("seed"))), int(asked["step"])
 
     def answer(self, number: int, step: float) -> tuple:
         """The curves, no message, and the page of a step; or the message why not."""
@@ -302,6 +389,7 @@ def launch_options(host: str = "127.0.0.1", port: int = 7860) -> dict:
         "mcp_server": False,
         "pwa": False,
         "ssr_mode": False,
+        "state_session_capacity": SESSIONS,
         "strict_cors": True,
         "allowed_paths": [],
         "max_file_size": "1b",

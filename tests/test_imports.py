@@ -45,6 +45,7 @@ EXPLORER = {
     "overlay": BASE,
     "page_html": BASE | DRAWING | {"explorer.slots"},
     "walks": BASE,
+    "panels": BASE | DRAWING | {f"explorer.{room}" for room in ("edits", "effects", "interventions", "notebook", "page_html")},
     "questions": MODEL | {"explorer.edits", "explorer.interventions", "explorer.session"},
     "takeaway": SURFACE | {"explorer.interventions"},
     "api": SURFACE

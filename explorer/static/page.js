@@ -1,5 +1,6 @@
-// What happens to a generated page without asking the server: one selection, laid over the pictures; hints, theme and the link.
-// Numbers and colours arrive finished (palette PNGs, data attributes); nothing is computed here but which of them to show.
+// What happens to a generated page without asking the server: one selection of a word and a region, laid over the pictures; hints, theme
+// and the link. Numbers arrive finished (palette PNGs, data attributes); the browser selects, averages over a region, and colours.
+// Edits are composed here as data and handed to the server through the hidden fields #edits and #asked.
 window.explorerPage = (() => {
   "use strict";
   const store = {
@@ -9,42 +10,95 @@ window.explorerPage = (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const short = (value) => (value >= 0.0995 ? value.toFixed(2) : value.toFixed(3)).replace(/^0\./, ".");
 
-  // --- one selection: {word, tile} or {path}; a preview (hover, focus) covers the kept one -------------------------------
+  // --- one selection: {word, tile} or {path}; a preview (hover, focus) covers the kept one; a region beside it ------------------
   let page = null;
   let before = null; // what the page was about when it came last
   let kept = null;
   let preview = null;
+  let region = null; // [y0, x0, y1, x1] as shares of the side, of every stage
+  let range = "own"; // colours reach up to: each word's own largest number, or one for all words of a stage
+  let begun = false; // a word has been selected on arrival
+  let picked = false; // the selected word is the reader's choice, or the link's: only such a one is put into the link
   let asked = false; // the reader has generated or chosen something: the address bar follows from now on
   let opened = false; // the link in the address bar, if any, has been followed
+  let table = new Uint8Array(768); // the colour map
   let levels = new Map(); // colour -> position 0..255 in the colour map
+  let decoded = new Map(); // address of a picture of maps -> its levels
   const shown = () => preview || kept;
 
-  const chosenBy = (button) => (button.dataset.path
-    ? { path: button.dataset.path }
-    : { word: button.dataset.word, tile: Number(button.dataset.tile) });
+  const captionWords = () => all(".ex-caption .ex-word", page);
+  const chosenBy = (hit) => {
+    if (hit.dataset.path) return { path: hit.dataset.path };
+    if (hit.dataset.tile) return { word: hit.dataset.word, tile: Number(hit.dataset.tile) };
+    return chosenBy(captionWords().find((word) => word.dataset.word === hit.dataset.word)); // a word of a redescription
+  };
   const same = (a, b) => Boolean(a && b) && a.path === b.path && a.tile === b.tile && a.word === b.word;
+
+  // --- maps -----------------------------------------------------------------------------------------------------------------
+  const decode = (image, then) => { // levels 0..255 of every pixel, or null until the picture has been read
+    if (!image.complete || !image.naturalWidth) { image.addEventListener("load", then, { once: true }); return null; }
+    if (!decoded.has(image.src)) {
+      const canvas = document.createElement("canvas");
+      canvas.width = image.naturalWidth;
+      canvas.height = image.naturalHeight;
+      const context = canvas.getContext("2d", { willReadFrequently: true });
+      context.drawImage(image, 0, 0);
+      const pixels = context.getImageData(0, 0, canvas.width, canvas.height).data;
+      const found = new Uint8Array(pixels.length / 4);
+      for (let i = 0; i < found.length; i += 1) {
+        found[i] = levels.get((pixels[4 * i] << 16) | (pixels[4 * i + 1] << 8) | pixels[4 * i + 2]) || 0;
+      }
+      decoded.set(image.src, found);
+    }
+    return decoded.get(image.src);
+  };
+  const tops = (stage) => stage.querySelector(".ex-picture").dataset.own.split(",").map(Number);
+  const sharedTop = (stage) => Number(stage.querySelector(".ex-picture").dataset.top);
+
+  const mapOf = (stage, selection, then) => { // {levels, from, top}: the cells of a selection's map, and what level 255 means
+    if (selection.path) {
+      const image = stage.querySelector(`.ex-path[data-path="${selection.path}"] img`);
+      const found = image && decode(image, then);
+      return found && { levels: found, from: 0, top: 1 };
+    }
+    const canvas = stage.querySelector(".ex-heat");
+    const found = decode(stage.querySelector(".ex-strip"), then);
+    return found && { levels: found, from: selection.tile * canvas.width * canvas.height, top: tops(stage)[selection.tile] };
+  };
 
   const draw = (stage, selection) => {
     const picture = stage.querySelector(".ex-picture");
     const canvas = stage.querySelector(".ex-heat");
     if (!canvas) return;
-    const source = selection && (selection.path
-      ? stage.querySelector(`.ex-path[data-path="${selection.path}"] img`)
-      : stage.querySelector(".ex-strip"));
-    picture.classList.toggle("is-read", Boolean(source));
+    const there = Boolean(selection) && (!selection.path || Boolean(stage.querySelector(`.ex-path[data-path="${selection.path}"]`)));
+    picture.classList.toggle("is-read", there);
     const context = canvas.getContext("2d", { willReadFrequently: true });
-    context.clearRect(0, 0, canvas.width, canvas.height);
-    if (!source) return;
-    const draw = () => {
-      if (!same(selection, shown())) return;
-      context.drawImage(source, 0, -(selection.tile || 0) * canvas.height);
-    };
-    if (source.complete) draw(); else source.addEventListener("load", draw, { once: true });
+    legendOf(stage, there ? selection : null);
+    if (!there) { context.clearRect(0, 0, canvas.width, canvas.height); return; }
+    const map = mapOf(stage, selection, () => show());
+    if (!map) return;
+    const scale = selection.path || range === "own" ? 1 : map.top / sharedTop(stage);
+    const pixels = context.createImageData(canvas.width, canvas.height);
+    for (let i = 0; i < canvas.width * canvas.height; i += 1) {
+      const level = Math.min(255, Math.round(map.levels[map.from + i] * scale));
+      pixels.data.set([table[3 * level], table[3 * level + 1], table[3 * level + 2], 255], 4 * i);
+    }
+    context.putImageData(pixels, 0, 0);
     tag(stage, selection);
+  };
+
+  const legendOf = (stage, selection) => { // the ends of the legend, and where 1/T lies, follow the range
+    const row = stage.querySelector(".ex-where");
+    if (!row) return;
+    const top = selection && !selection.path && range === "own" ? tops(stage)[selection.tile] : sharedTop(stage);
+    row.querySelector(".ex-legend > span:last-child").textContent = short(top);
+    const mark = row.querySelector(".ex-mark");
+    if (mark) mark.style.setProperty("--at", `${Math.min(100, (100 * Number(row.dataset.uniform)) / top).toFixed(1)}%`);
   };
 
   const tag = (stage, selection, here) => {
     const button = buttonIn(stage, selection);
+    if (!button) return;
     const name = selection.path ? `answered by ${selection.path}` : selection.word;
     const rest = selection.path ? `mean ${button.dataset.shown}` : `mean ${button.dataset.mean} · max ${button.dataset.max}`;
     stage.querySelector(".ex-tag").textContent = here === undefined ? `${name} · ${rest}` : `${name} · here ${here}`;
@@ -57,15 +111,16 @@ window.explorerPage = (() => {
   const show = () => {
     if (!page) return;
     const selection = shown();
-    all(".ex-chip, .ex-path", page).forEach((button) => {
-      const mine = same(chosenBy(button), selection);
-      button.classList.toggle("is-shown", mine);
+    all(".ex-chip, .ex-path, .ex-word", page).forEach((button) => {
+      button.classList.toggle("is-shown", same(chosenBy(button), selection));
       button.setAttribute("aria-pressed", String(same(chosenBy(button), kept)));
     });
-    all(".ex-stream [data-word], .ex-caption [data-word]", page).forEach((word) => {
+    all(".ex-stream [data-word]", page).forEach((word) => {
       word.classList.toggle("is-shown", Boolean(selection) && word.dataset.word === selection.word);
     });
-    all(".ex-stage", page).forEach((stage) => draw(stage, selection));
+    all("[data-range]", page).forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.range === range)));
+    all(".ex-chosen", page).forEach((output) => { output.textContent = kept && kept.word ? `“${kept.word}”` : "a word (choose one)"; });
+    all(".ex-stage", page).forEach((stage) => { draw(stage, selection); readRegion(stage); });
   };
 
   const say = () => {
@@ -79,33 +134,145 @@ window.explorerPage = (() => {
   const keep = (selection) => {
     kept = same(kept, selection) ? null : selection;
     preview = null;
+    picked = true;
+    asked = true;
     show();
     say();
+    link();
+  };
+
+  // --- a region: which words it reads, and who answers there --------------------------------------------------------------------
+  const cellsOf = (canvas) => { // as explorer.statistics.cells: every cell that the region touches
+    const span = (low, high, side) => {
+      const first = Math.min(Math.floor(low * side + 1e-9), side - 1);
+      return [first, Math.max(first + 1, Math.ceil(high * side - 1e-9))];
+    };
+    return [...span(region[0], region[2], canvas.height), ...span(region[1], region[3], canvas.width)];
+  };
+  const means = (canvas, values, from, top) => { // inside the region, and everywhere
+    const [y0, y1, x0, x1] = cellsOf(canvas);
+    let inside = 0;
+    let everywhere = 0;
+    for (let y = 0; y < canvas.height; y += 1) {
+      for (let x = 0; x < canvas.width; x += 1) {
+        const level = values[from + y * canvas.width + x];
+        everywhere += level;
+        if (y >= y0 && y < y1 && x >= x0 && x < x1) inside += level;
+      }
+    }
+    const unit = top / 255;
+    return [(inside * unit) / ((y1 - y0) * (x1 - x0)), (everywhere * unit) / (canvas.width * canvas.height)];
+  };
+
+  const readRegion = (stage) => {
+    const line = stage.querySelector(".ex-region");
+    const brush = stage.querySelector(".ex-brush");
+    if (!line || !brush) return;
+    line.dataset.hint = line.dataset.hint || line.textContent;
+    brush.hidden = !region;
+    if (!region) { line.textContent = line.dataset.hint; return; }
+    const percent = (share) => `${(100 * share).toFixed(2)}%`;
+    Object.assign(brush.style, {
+      top: percent(region[0]), left: percent(region[1]), height: percent(region[2] - region[0]), width: percent(region[3] - region[1]),
+    });
+    const canvas = stage.querySelector(".ex-heat");
+    const values = decode(stage.querySelector(".ex-strip"), show);
+    if (!values) return;
+    const cells = canvas.width * canvas.height;
+    const read = all(".ex-chip", stage).map((chip) => {
+      const tile = Number(chip.dataset.tile);
+      const [inside, everywhere] = means(canvas, values, tile * cells, tops(stage)[tile]);
+      return { word: chip.dataset.word, inside, lift: inside / everywhere };
+    }).sort((a, b) => b.inside - a.inside).slice(0, 5);
+    const words = read.map((found) => `${found.word} ${short(found.inside)} (× ${found.lift.toFixed(1)})`).join(", ");
+    const paths = all(".ex-path", stage).map((button) => {
+      const image = button.querySelector("img");
+      const own = decode(image, show);
+      return own && `${button.dataset.path} ${short(means({ width: image.naturalWidth, height: image.naturalHeight }, own, 0, 1)[0])}`;
+    }).filter(Boolean).join(", ");
+    line.textContent = `This region reads ${words}${paths ? `; answered by ${paths}` : ""}.`;
+  };
+
+  const setRegion = (next) => { region = next; asked = true; show(); link(); };
+  const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+  const around = (y, x, side) => { // a square about a place, inside the picture
+    const top = clamp(y - side / 2, 0, 1 - side);
+    const left = clamp(x - side / 2, 0, 1 - side);
+    return [top, left, top + side, left + side];
+  };
+  const placeIn = (picture, event) => {
+    const box = picture.getBoundingClientRect();
+    return [clamp((event.clientY - box.top) / box.height, 0, 1), clamp((event.clientX - box.left) / box.width, 0, 1)];
   };
 
   const pointAt = (event) => {
     const stage = event.target.closest(".ex-stage");
     const selection = shown();
     const canvas = stage.querySelector(".ex-heat");
-    const box = canvas.getBoundingClientRect();
-    const at = (offset, span, cells) => Math.min(cells - 1, Math.max(0, Math.floor((offset / span) * cells)));
-    const x = at(event.clientX - box.left, box.width, canvas.width);
-    const y = at(event.clientY - box.top, box.height, canvas.height);
-    const [red, green, blue] = canvas.getContext("2d").getImageData(x, y, 1, 1).data;
-    const level = levels.get((red << 16) | (green << 8) | blue);
-    const top = selection.path ? 1 : Number(stage.querySelector(".ex-picture").dataset.top);
-    tag(stage, selection, level === undefined ? "–" : short((level / 255) * top));
+    const map = selection && mapOf(stage, selection, () => {});
+    if (!map) return;
+    const [y, x] = placeIn(canvas, event);
+    const cell = Math.min(canvas.height - 1, Math.floor(y * canvas.height)) * canvas.width + Math.min(canvas.width - 1, Math.floor(x * canvas.width));
+    tag(stage, selection, short((map.levels[map.from + cell] / 255) * map.top));
+  };
+
+  const brushOver = (root) => {
+    let start = null; // {picture, y, x}
+    root.addEventListener("pointerdown", (event) => {
+      const picture = event.target.closest(".ex-picture");
+      if (!picture || !picture.querySelector(".ex-heat") || event.button !== 0) return;
+      const [y, x] = placeIn(picture, event);
+      start = { picture, y, x };
+    });
+    const end = (event) => {
+      if (!start) return null;
+      const [y, x] = placeIn(start.picture, event);
+      const drawn = [Math.min(start.y, y), Math.min(start.x, x), Math.max(start.y, y), Math.max(start.x, x)];
+      return drawn[2] - drawn[0] > 0.02 && drawn[3] - drawn[1] > 0.02 ? drawn : null;
+    };
+    root.addEventListener("pointermove", (event) => {
+      const drawn = event.pointerType === "mouse" && end(event);
+      if (drawn) { region = drawn; all(".ex-stage", page).forEach(readRegion); }
+    });
+    document.addEventListener("pointerup", (event) => {
+      if (!start) return;
+      const drawn = end(event) || around(start.y, start.x, 0.125); // a click asks about the places around it
+      start = null;
+      setRegion(drawn);
+    });
+    document.addEventListener("pointercancel", () => { start = null; });
+    root.addEventListener("dragstart", (event) => { if (event.target.closest(".ex-picture")) event.preventDefault(); });
+    root.addEventListener("keydown", (event) => {
+      const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+      if (!move || !event.target.matches(".ex-picture") || !event.target.querySelector(".ex-heat")) return;
+      const [y0, x0, y1, x1] = region || [0.375, 0.375, 0.625, 0.625];
+      const [dy, dx] = [clamp(move[0] / 8, -y0, 1 - y1), clamp(move[1] / 8, -x0, 1 - x1)];
+      setRegion(region ? [y0 + dy, x0 + dx, y1 + dy, x1 + dx] : [y0, x0, y1, x1]);
+      event.preventDefault();
+    });
   };
 
   const listen = (root) => {
-    const button = (event) => event.target.closest && event.target.closest(".ex-chip, .ex-path");
+    const button = (event) => event.target.closest && event.target.closest(".ex-chip, .ex-path, .ex-word, .ex-stream .is-said");
     const look = (event) => { const hit = button(event); if (hit) { preview = chosenBy(hit); show(); } };
     const leave = (event) => { if (button(event)) { preview = null; show(); } };
     root.addEventListener("pointerover", (event) => { if (event.pointerType === "mouse") look(event); });
     root.addEventListener("pointerout", leave);
     root.addEventListener("focusin", (event) => { if (event.target.matches(":focus-visible")) look(event); });
     root.addEventListener("focusout", leave);
-    root.addEventListener("click", (event) => { const hit = button(event); if (hit) keep(chosenBy(hit)); });
+    root.addEventListener("click", (event) => {
+      const hit = button(event);
+      if (hit) keep(chosenBy(hit));
+      const ranged = event.target.closest("[data-range]");
+      if (ranged) { range = ranged.dataset.range; show(); }
+      const form = event.target.closest(".ex-form > button");
+      if (form) compose(form.parentElement);
+      const undone = event.target.closest("[data-undo]");
+      if (undone) send(undone.dataset.undo === "all" ? [] : edits().filter((_, k) => k !== Number(undone.dataset.undo)));
+    });
+    root.addEventListener("input", (event) => {
+      if (event.target.matches(".ex-form input[type=range]")) event.target.nextElementSibling.textContent = event.target.value;
+    });
     root.addEventListener("pointermove", (event) => { if (event.target.closest(".ex-picture.is-read")) pointAt(event); });
     root.addEventListener("pointerout", (event) => {
       const picture = event.target.closest(".ex-picture.is-read");
@@ -115,48 +282,125 @@ window.explorerPage = (() => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       const hit = step && button(event);
       if (!hit) return;
-      const row = all(hit.matches(".ex-chip") ? ".ex-chip" : ".ex-path", hit.parentElement);
-      row[(row.indexOf(hit) + step + row.length) % row.length].focus();
+      const row = all([".ex-chip", ".ex-path", ".ex-word"].find((kind) => hit.matches(kind)), hit.parentElement);
+      const next = row[(row.indexOf(hit) + step + row.length) % row.length];
+      if (hit.tabIndex === 0 && !hit.dataset.path) { hit.tabIndex = -1; next.tabIndex = 0; }
+      next.focus();
       event.preventDefault();
     });
+    brushOver(root);
+  };
+
+  // --- edits, composed as explorer.interventions reads them -------------------------------------------------------------------
+  const edits = () => JSON.parse(page.dataset.edits || "[]");
+  const write = (id, text) => { // as if it had been typed and Enter pressed, so that the server is asked
+    const field = document.querySelector(`${id} textarea, ${id} input`);
+    if (!field) return;
+    const kind = field.matches("textarea") ? HTMLTextAreaElement : HTMLInputElement;
+    Object.getOwnPropertyDescriptor(kind.prototype, "value").set.call(field, text);
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    field.dispatchEvent(new KeyboardEvent("keypress", { key: "Enter", bubbles: true, cancelable: true }));
+  };
+  const send = (list) => { ask(); write("#edits", JSON.stringify(list)); };
+  const wordNamed = () => { // the word, or its position where the caption says it twice
+    const twice = captionWords().filter((word) => word.dataset.word === kept.word).length > 1;
+    const moved = edits().some((edit) => edit.where === "caption");
+    return twice && !moved ? Number(page.dataset.begin) + kept.tile : kept.word;
+  };
+  const compose = (form) => {
+    const kind = form.dataset.edit;
+    const field = (name) => { const found = form.querySelector(`[name="${name}"]`); return found && found.value.trim(); };
+    const tell = (words) => { page.querySelector(".ex-forms-note").textContent = words; };
+    tell("");
+    if (["mute", "exchange", "why"].includes(kind) && !(kept && kept.word)) { tell("Choose a word of the caption first."); return; }
+    if (kind === "why") { write("#asked", JSON.stringify({ word: wordNamed(), name: kept.word, at: Date.now() })); return; }
+    const edit = { edit: kind };
+    if (kind === "mute" || kind === "exchange") Object.assign(edit, { word: wordNamed(), where: field("where") });
+    if (kind === "exchange") {
+      if (!field("new")) { tell("Type the word to read instead."); return; }
+      edit.new = field("new");
+    }
+    if (kind === "writing_gate") edit.value = Number(field("value"));
+    if (kind === "freeze_noise") Object.assign(edit, { part: field("part"), seed: Number(page.dataset.seed) });
+    if (kind === "response_gate") {
+      Object.assign(edit, { image: 0, words: 0, global: 0, [field("path")]: 1 });
+      if (field("area") && !region) { tell("Drag over a region of a picture first."); return; }
+      if (field("area")) edit.region = region.map((edge) => Math.round(edge * 1000) / 1000);
+    }
+    send([...edits(), edit]);
   };
 
   // --- a new page came from the server -------------------------------------------------------------------------------------
+  const select = () => { // the selected word follows, if the caption still says it; on arrival one is selected
+    const words = captionWords();
+    if (kept && kept.word) {
+      const again = words.find((word) => same(chosenBy(word), kept)) || words.find((word) => word.dataset.word === kept.word);
+      kept = chosenBy(again || words[Number(page.dataset.first || 0)]);
+    }
+    if (!begun && "first" in page.dataset && words.length) {
+      const query = new URLSearchParams(window.location.search);
+      const [name, nth] = (query.get("word") || "").split(".");
+      const asked = words.filter((word) => word.dataset.word === name)[Number(nth || 1) - 1];
+      kept = chosenBy(asked || words[Number(page.dataset.first)]);
+      picked = picked || Boolean(asked);
+      const edges = (query.get("region") || "").split(",").map(Number);
+      const inside = edges.length === 4 && edges.every((edge) => edge >= 0 && edge <= 1) && edges[0] < edges[2] && edges[1] < edges[3];
+      if (inside && query.get("region")) region = edges;
+      begun = !linked() || opened;
+    }
+    all(".ex-stream [data-word]", page).forEach((word) => {
+      word.classList.toggle("is-said", words.some((own) => own.dataset.word === word.dataset.word));
+    });
+  };
   const mount = (root) => {
     const next = root.querySelector(".ex");
     if (!next) return;
     if (!root.dataset.listening) { root.dataset.listening = "yes"; listen(root); }
     page = next;
     const about = JSON.stringify(named.map((name) => page.dataset[name]));
-    asked = asked || Boolean(before && before !== about); // the element stays, its attributes change
+    const changed = Boolean(before && before !== about); // the element stays, its attributes change
+    asked = asked || changed;
     before = about;
     preview = null;
     levels = new Map();
-    const table = atob(page.dataset.table);
-    for (let i = 0; i < 256; i += 1) {
-      levels.set((table.charCodeAt(3 * i) << 16) | (table.charCodeAt(3 * i + 1) << 8) | table.charCodeAt(3 * i + 2), i);
-    }
-    if (kept && kept.word) { // the selected word follows into the next picture, if the caption still says it
-      const again = all(".ex-chip", page).find((chip) => chip.dataset.word === kept.word);
-      kept = again ? chosenBy(again) : null;
-    }
-    if (asked) link();
+    decoded = new Map();
+    const bytes = atob(page.dataset.table);
+    table = Uint8Array.from(bytes, (sign) => sign.charCodeAt(0));
+    for (let i = 0; i < 256; i += 1) levels.set((table[3 * i] << 16) | (table[3 * i + 1] << 8) | table[3 * i + 2], i);
+    select();
+    if (asked) link(changed && opened);
     waiting(!opened && linked());
     hint();
     show();
   };
 
-  const named = ["caption", "seed", "model", "step"]; // what a link says; only a training run has a step
+  const named = ["caption", "seed", "model", "step", "edits"]; // what a link says; only a training run has a step
   const linked = () => new URLSearchParams(window.location.search).has("caption");
-  const link = () => {
+  const link = (push = false) => {
+    if (!page || window.location.protocol === "file:") return;
     const query = new URLSearchParams(window.location.search);
     named.forEach((name) => (name in page.dataset ? query.set(name, page.dataset[name]) : query.delete(name)));
-    window.history.replaceState(window.history.state, "", `${window.location.pathname}?${query}`);
+    const alike = picked && kept && kept.word ? captionWords().filter((word) => word.dataset.word === kept.word) : [];
+    const nth = alike.findIndex((word) => same(chosenBy(word), kept)) + 1;
+    if (alike.length) query.set("word", nth > 1 ? `${kept.word}.${nth}` : kept.word); else query.delete("word");
+    if (region) query.set("region", region.map((edge) => edge.toFixed(3)).join(",")); else query.delete("region");
+    const address = `${window.location.pathname}?${query}`;
+    if (push && address !== window.location.pathname + window.location.search) window.history.pushState(null, "", address);
+    else window.history.replaceState(window.history.state, "", address);
   };
+  window.addEventListener("popstate", () => { if (page) window.location.reload(); }); // what the address bar says is generated again
 
   const waiting = (yes) => all("#result").forEach((result) => result.classList.toggle("is-generating", yes));
   const ask = () => { asked = true; waiting(true); };
-  const settle = () => { opened = true; waiting(false); if (asked && page) link(); };
+  let done = ""; // the last request that the queue has answered
+  const settle = (request, finished) => {
+    if (finished) done = request;
+    if (request && request !== done) return; // it waits in the queue
+    opened = true;
+    begun = true;
+    waiting(false);
+    if (asked && page) link();
+  };
 
   // --- quiet tools ----------------------------------------------------------------------------------------------------------
   const theme = (name) => document.body.classList.toggle("dark", name === "dark");
@@ -186,19 +430,29 @@ window.explorerPage = (() => {
     },
   };
 
+  const toTheTop = () => { // what had the focus is gone: the next Tab reaches the first thing of the page
+    document.body.tabIndex = -1;
+    document.body.focus({ preventScroll: true });
+    document.body.addEventListener("blur", () => document.body.removeAttribute("tabindex"), { once: true });
+  };
+
   document.addEventListener("click", (event) => {
     const tool = event.target.closest("[data-do]");
     if (tool) tools[tool.dataset.do](tool);
     const dismissed = event.target.closest(".ex-hints li button");
     if (dismissed) {
       dismissed.closest("li").hidden = true;
-      if (all(".ex-hints li").every((item) => item.hidden)) store.set("explorer-hints", "off");
+      const left = all(".ex-hints li:not([hidden]) button");
+      if (!left.length) store.set("explorer-hints", "off");
       hint();
+      if (left.length) left[0].focus({ preventScroll: true });
+      else toTheTop();
     }
     if (event.target.closest("#generate, #reroll, .ex-example")) ask();
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && shown()) { kept = null; preview = null; show(); say(); }
+    if (event.key === "Escape" && region) setRegion(null);
+    else if (event.key === "Escape" && shown()) { kept = null; preview = null; show(); say(); link(); }
     if (event.key === "Enter" && !event.shiftKey && event.target.closest && event.target.closest("#caption, #seed")) ask();
   });
 

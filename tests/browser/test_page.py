@@ -18,13 +18,15 @@ CAPTION = "this small bird has a red crown and a white belly"
 SLOWEST = 20.0  # seconds for one caption, on a machine that runs other tests beside this one
 
 
-def open_page(page, url: str) -> None:
-    """The finished example, its hints dismissed."""
+def open_page(page, url: str, selected: bool = False) -> None:
+    """The finished example, its hints dismissed; nothing selected, unless asked for."""
     page.goto(url)
     page.wait_for_selector(".ex-chip")
     page.locator(".ex-hints.is-on").wait_for()
     for i in (1, 2, 3):
         page.get_by_label(f"Dismiss hint {i}").click()
+    if not selected:
+        page.keyboard.press("Escape")
 
 
 def generate(page, caption: str, seed: int = 3) -> None:
@@ -56,6 +58,16 @@ def seen(page, stage: int) -> bytes:
 
 def chip(page, word: str, stage: int = 1):
     return page.locator(f'[data-stage="{stage}"] .ex-chip[data-word="{word}"]').first
+
+
+def word(page, name: str):
+    """A word of the caption."""
+    return page.locator(f'.ex-caption .ex-word[data-word="{name}"]').first
+
+
+def edit(page, kind: str):
+    """A form of the Intervene panel."""
+    return page.locator(f'.ex-form[data-edit="{kind}"]')
 
 
 def keep_screenshot(page, name: str) -> None:
@@ -143,7 +155,7 @@ def test_the_selected_word_follows_into_the_next_picture(explorer, app_url):
     generate(explorer, CAPTION, seed=5)
     assert chip(explorer, "white").get_attribute("aria-pressed") == "true"
     generate(explorer, "this bird has a red crown", seed=5)
-    assert explorer.locator(".ex-picture.is-read").count() == 0
+    assert explorer.locator('.ex-word[aria-pressed="true"]').count() == 1  # "white" is gone; another word is selected
 
 
 def test_unknown_words_are_struck_through(explorer, app_url):
@@ -240,8 +252,11 @@ def test_360_pixels_wide_is_stacked_without_scrolling_sideways(explorer, app_url
     open_page(explorer, app_url)
     chip(explorer, "yellow").click()
     assert explorer.evaluate("document.documentElement.scrollWidth") <= 360
-    tops = [box["y"] for box in (section.bounding_box() for section in explorer.locator(".ex-stage").all())]
-    assert tops == sorted(set(tops)) and tops[2] > tops[1] > tops[0] + 300
+    first, second, third = (box["y"] for box in (section.bounding_box() for section in explorer.locator(".ex-stage").all()))
+    assert second + 300 < third < third + 300 < first  # the stage that reads no words comes last
+    word(explorer, "belly").click()
+    explorer.mouse.wheel(0, 500)
+    assert explorer.locator(".ex-said").bounding_box()["y"] <= 1  # the words stay in reach of the maps
     keep_screenshot(explorer, "narrow")
 
 
@@ -273,3 +288,157 @@ def test_no_file_is_served(app_url, path):
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"{app_url}gradio_api/file={path}", timeout=20)
     assert refused.value.code in (403, 404)
+
+
+def test_a_word_is_selected_on_arrival_with_its_map_in_view(explorer, app_url):
+    explorer.set_viewport_size({"width": 1440, "height": 900})
+    open_page(explorer, app_url, selected=True)
+    assert explorer.locator('.ex-word[aria-pressed="true"]').count() == 1
+    assert explorer.locator(".ex-picture.is-read").count() == 2
+    for stage in (1, 2):
+        box = explorer.locator(f'[data-stage="{stage}"] .ex-heat').bounding_box()
+        assert box["y"] + box["height"] <= 900
+
+
+def test_the_caption_the_sentences_and_the_chips_are_one_instrument(explorer, app_url):
+    open_page(explorer, app_url)
+    generate(explorer, CAPTION)
+    word(explorer, "red").hover()
+    assert explorer.locator(".ex-picture.is-read").count() == 2
+    word(explorer, "red").click()
+    assert chip(explorer, "red").get_attribute("aria-pressed") == "true"
+    chip(explorer, "belly").click()
+    assert word(explorer, "belly").get_attribute("aria-pressed") == "true"
+    said = explorer.locator(".ex-stream .is-said").first
+    name = said.inner_text()
+    said.click()
+    assert word(explorer, name).get_attribute("aria-pressed") == "true"
+    assert f"word={name}" in explorer.url
+
+
+def test_a_map_has_its_own_range_or_one_for_all_words(explorer, app_url):
+    open_page(explorer, app_url)
+    word(explorer, "small").click()
+    explorer.mouse.move(0, 0)
+    high = explorer.locator('[data-stage="2"] .ex-where .ex-legend > span').last
+    own, end = heat(explorer, 2), float(high.inner_text())
+    explorer.get_by_role("button", name="one range").last.click()
+    assert float(high.inner_text()) >= end
+    top = float(explorer.locator('[data-stage="2"] .ex-picture').get_attribute("data-top"))
+    assert float(high.inner_text()) == pytest.approx(top, abs=0.006)
+    assert heat(explorer, 2) != own or top == pytest.approx(end, abs=0.006)
+    explorer.get_by_role("button", name="own range").last.click()
+    assert heat(explorer, 2) == own
+
+
+def test_a_region_says_which_words_it_reads(explorer, app_url):
+    open_page(explorer, app_url)
+    box = explorer.locator('[data-stage="2"] .ex-picture').bounding_box()
+    explorer.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.2 * box["height"])
+    explorer.mouse.down()
+    explorer.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.6 * box["height"])
+    explorer.mouse.up()
+    line = explorer.locator('[data-stage="2"] .ex-region').inner_text()
+    assert line.startswith("This region reads ") and "answered by image ." in line and "×" in line
+    assert explorer.locator(".ex-brush:visible").count() == 2
+    named = dict(urllib.parse.parse_qsl(urllib.parse.urlparse(explorer.url).query))
+    assert [float(edge) for edge in named["region"].split(",")] == pytest.approx([0.2, 0.2, 0.6, 0.7], abs=0.02)
+    explorer.keyboard.press("Escape")
+    assert explorer.locator(".ex-brush:visible").count() == 0
+    explorer.locator('[data-stage="1"] .ex-picture').focus()
+    explorer.keyboard.press("ArrowRight")
+    explorer.keyboard.press("ArrowRight")
+    assert "This region reads" in explorer.locator('[data-stage="1"] .ex-region').inner_text()
+    assert "region=0.375,0.500,0.625,0.750" in urllib.parse.unquote(explorer.url)
+
+
+def test_edits_are_listed_linked_and_taken_back(explorer, app_url):
+    open_page(explorer, app_url)
+    generate(explorer, CAPTION)
+    last = explorer.locator('[data-stage="2"] .ex-image')
+    plain = last.get_attribute("src")
+    word(explorer, "red").click()
+    edit(explorer, "mute").get_by_role("button").click()
+    explorer.locator(".ex-edits li").wait_for()
+    assert explorer.locator(".ex-edits li").all_inner_texts()[0].startswith("mute “red” in the memory only")
+    assert explorer.locator(".ex-triple figure").count() == 3
+    edit(explorer, "uniform_addressing").get_by_role("button").click()
+    explorer.wait_for_function("document.querySelectorAll('.ex-edits li').length === 2 && !document.querySelector('.is-generating')")
+    edited = last.get_attribute("src")
+    assert edited != plain
+    keep_screenshot(explorer, "intervene")
+    explorer.reload()
+    explorer.wait_for_function("document.querySelectorAll('.ex-edits li').length === 2 && !document.querySelector('.is-generating')")
+    assert last.get_attribute("src") == edited
+    assert word(explorer, "red").get_attribute("aria-pressed") == "true"
+    explorer.get_by_label("Take back: every place reads every word alike").click()
+    explorer.wait_for_function("document.querySelectorAll('.ex-edits li').length === 1 && !document.querySelector('.is-generating')")
+    explorer.get_by_role("button", name="Take all back").click()
+    explorer.wait_for_function("!document.querySelector('.ex-edits') && !document.querySelector('.is-generating')")
+    assert last.get_attribute("src") == plain and "edits" not in explorer.url
+
+
+def test_an_edit_without_a_word_or_a_region_says_what_is_missing(explorer, app_url):
+    open_page(explorer, app_url)
+    edit(explorer, "mute").get_by_role("button").click()
+    assert "Choose a word" in explorer.locator(".ex-forms-note").inner_text()
+    edit(explorer, "response_gate").locator("select").last.select_option("region")
+    edit(explorer, "response_gate").get_by_role("button").click()
+    assert "Drag over a region" in explorer.locator(".ex-forms-note").inner_text()
+
+
+def test_how_a_word_reached_the_picture(explorer, app_url):
+    open_page(explorer, app_url)
+    generate(explorer, CAPTION)
+    word(explorer, "red").click()
+    edit(explorer, "why").get_by_role("button").click()
+    explorer.locator("#reached table").wait_for(timeout=SLOWEST * 3000)
+    rows = explorer.locator("#reached tbody tr td:first-child").all_inner_texts()
+    assert rows == ["total", "sentence code", "memory 128", "memory 256", "global"]
+    keep_screenshot(explorer, "reached")
+    generate(explorer, "this bird has a red crown")
+    assert explorer.locator("#reached table").count() == 0
+
+
+def test_back_returns_to_the_picture_before(explorer, app_url):
+    open_page(explorer, app_url)
+    generate(explorer, CAPTION, seed=7)
+    generate(explorer, CAPTION, seed=8)
+    explorer.go_back()
+    wait_for(explorer, CAPTION, 7)
+    explorer.go_forward()
+    wait_for(explorer, CAPTION, 8)
+
+
+@pytest.mark.parametrize(("seed", "said"), [("1.5", "whole number"), ("-4", "whole number")])
+def test_a_seed_that_is_none_is_refused_aloud(explorer, app_url, seed, said):
+    open_page(explorer, app_url)
+    explorer.get_by_label("Seed").fill(seed)
+    explorer.get_by_role("button", name="Generate").click()
+    explorer.get_by_role("alert").filter(has_text=said).wait_for()
+
+
+def test_a_long_caption_is_refused_and_not_cut(explorer, app_url):
+    open_page(explorer, app_url)
+    explorer.get_by_label("Caption").fill("red bird " * 80)
+    explorer.get_by_role("button", name="Generate").click()
+    explorer.get_by_role("alert").filter(has_text="719 characters").wait_for()
+
+
+def test_the_first_tab_skips_to_the_pictures(explorer, app_url):
+    open_page(explorer, app_url)
+    explorer.evaluate("document.activeElement.blur()")
+    explorer.keyboard.press("Tab")
+    assert explorer.evaluate("document.activeElement.className") == "ex-skip"
+
+
+@pytest.mark.parametrize("width", [360, 768, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_every_width_and_theme(explorer, app_url, width, scheme):
+    explorer.emulate_media(color_scheme=scheme)
+    explorer.set_viewport_size({"width": width, "height": 900})
+    open_page(explorer, app_url, selected=True)
+    assert explorer.evaluate("document.documentElement.scrollWidth") <= width
+    if width >= 768:
+        assert explorer.locator('[data-stage="1"]').bounding_box()["y"] == explorer.locator('[data-stage="2"]').bounding_box()["y"]
+    keep_screenshot(explorer, f"page-{width}-{scheme}")

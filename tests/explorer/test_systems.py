@@ -24,5 +24,7 @@ def test_every_system_reaches_the_page(tmp_path, system):
     html = generate(session, "a small red bird", 3, None)
     trace = session.trace(None, "a small red bird", 3)
     assert html.count('class="ex-image"') == len(trace.images)
-    assert ("key addressing" in html.lower()) == any(stage.addressing is not None for stage in trace.stages)
+    reads = any(stage.addressing is not None or stage.word_attention is not None for stage in trace.stages)
+    assert ('class="ex-row ex-where"' in html) == ('class="ex-chip"' in html) == reads
+    assert ("key addressing, Eq." in html.replace("&nbsp;", " ")) == any(stage.addressing is not None for stage in trace.stages)
     assert "No captioner (STREAM) came with this model" in html

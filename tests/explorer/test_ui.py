@@ -102,10 +102,12 @@ def test_the_strip_holds_each_words_map_in_the_colours_of_the_overlay():
     html = render(trace)
     strip = decode(re.search(r'class="ex-strip" hidden alt="" src="([^"]+)"', html).group(1)).convert("RGB")
     maps = [word_map(trace, 1, i) for i in word_indices(trace)]
-    top = float(re.search(r'data-top="([^"]+)"', html).group(1))
-    expected = overlay.heat(np.concatenate(maps), (0, top))
+    tops = [float(top) for top in re.search(r'data-own="([^"]+)"', html).group(1).split(",")]
+    expected = overlay.heat(np.concatenate([values / top for values, top in zip(maps, tops, strict=True)]))
     assert strip.size == (64, 64 * 7)
     assert np.abs(np.asarray(strip).astype(int) - expected).max() <= 1
+    assert all(top >= min(1.0, 2 / 7) - 1e-6 for top in tops)  # even reading never looks like much
+    assert float(re.search(r'data-top="([^"]+)"', html).group(1)) == pytest.approx(max(tops))
 
 
 def test_even_reading_lies_inside_the_range():
@@ -114,11 +116,74 @@ def test_even_reading_lies_inside_the_range():
     assert float(re.search(r'data-top="([^"]+)"', render(trace)).group(1)) == pytest.approx(2 / 7, abs=0.01)
 
 
-def test_agreeing_words_are_marked():
+def test_attributes_are_compared_one_by_one():
     html = render(make_trace())
-    assert '<mark data-word="yellow">yellow</mark> <mark data-word="crown">crown</mark>' in html
-    assert '<span data-word="red">red</span>' in html
-    assert "3 of 5 claims agree" in html  # little = small, yellow and crown; not red, not wings
+    assert '<li data-verdict="agrees"><b aria-hidden="true">=</b> crown: yellow, read back yellow</li>' in html
+    assert "wings: read back red, not in the caption" in html
+    assert "3 attributes: 2 read back as said, 1 added" in html
+    assert "claims agree" not in html
+
+
+def test_the_words_of_the_caption_are_buttons_and_one_is_named_first():
+    html = render(make_trace())
+    words = re.findall(r'class="ex-word"[^>]*data-tile="(\d)" data-word="(\w+)"', html)
+    assert words == [(str(k), word) for k, word in enumerate("a small bird with a yellow crown".split())]
+    assert 'data-first="1" data-begin="1"' in html  # "small" and "yellow" differ most between the places, "small" is the earlier
+
+
+def test_edits_are_shown_beside_the_original(session):
+    edits = '[{"edit":"mute","word":"red"},{"edit":"drop_global"}]'
+    html = ui.generate(session, CAPTION, 3, "toy", edits)
+    assert html.count('class="ex-image"') == 3 and html.count("<figure>") == 3
+    assert 'data-undo="0" aria-label="Take back: mute “red” in the memory only"' in html
+    assert "<td>answered by global</td>" in html and "difference, mean ." in html
+    assert page_html.text(edits) in html  # for the link
+    assert "No edit is on" in ui.generate(session, CAPTION, 3, "toy")
+
+
+def test_the_words_of_an_edited_caption_are_those_that_were_generated(session):
+    html = ui.generate(session, CAPTION, 3, "toy", '[{"edit":"mute","word":"red","where":"caption"}]')
+    assert 'class="ex-word" aria-pressed="false" tabindex="-1" data-tile="2" data-word="bird"' in html
+
+
+def test_edits_that_do_not_fit_are_left_out_and_named(session):
+    edits = '[{"edit":"mute","word":"zorp"},{"edit":"mute","word":"red"}]'
+    asked, left = ui.fitting(session, CAPTION, 3, "toy", edits)
+    assert [edit.word for edit in asked.edits] == ["red"]
+    assert left == "Left out: mute “zorp” in the memory only ('zorp' is not among the known words of “" + CAPTION + "”)."
+    asked, left = ui.fitting(session, CAPTION, 3, "dm", '[{"edit":"drop_global"}]')
+    assert asked.edits == () and "no global memory" in left
+    with pytest.raises(ui.Refusal, match="expected JSON"):
+        ui.fitting(session, CAPTION, 3, "toy", "{")
+
+
+def test_a_seed_that_changes_nothing_is_said(session, monkeypatch):
+    asked = ui.Question.read(session, CAPTION, 5, "toy")
+    session.clear()
+    assert ui.same_bird(session, asked, 4) == ""  # seed 4 was never shown
+    ui.generate(session, CAPTION, 4, "toy")
+    monkeypatch.setattr(ui, "NEARLY_SAME", 1.0)
+    assert "nearly the same picture" in ui.same_bird(session, asked, 4)
+    monkeypatch.setattr(ui, "NEARLY_SAME", 0.0)
+    assert ui.same_bird(session, asked, 4) == ui.same_bird(session, asked, "x") == ui.same_bird(session, asked, 5) == ""
+
+
+def test_what_cannot_be_edited_is_said(session):
+    html = ui.generate(session, CAPTION, 3, "dm")
+    assert "this system has no global memory to drop" in html and 'data-edit="drop_global"' not in html
+    assert 'data-edit="drop_global"' in ui.generate(session, CAPTION, 3, "toy")
+
+
+def test_visitors_are_forgotten_in_time(session):
+    app = ui.build(session)
+    options = ui.launch_options() | {"server_port": None, "prevent_thread_lock": True, "quiet": True}
+    app.launch(**options)
+    try:
+        for k in range(ui.SESSIONS + 5):
+            app.app.state_holder[f"visitor {k}"]
+        assert len(app.app.state_holder.session_data) <= ui.SESSIONS
+    finally:
+        app.close(verbose=False)
 
 
 def test_what_a_system_lacks_is_said(session):
@@ -150,8 +215,9 @@ def test_the_queue_is_bounded_and_generating_takes_turns(session):
     assert isinstance(app, gr.Blocks)
     assert app.analytics_enabled is False
     assert app._queue.max_size == ui.WAITING
-    generating = [fn for fn in app.fns.values() if fn.fn is not None and not fn.trigger_only_on_failure]
-    assert generating and all(fn.concurrency_limit == 1 and fn.concurrency_id == "generate" for fn in generating)
+    used = [fn for fn in app.fns.values() if fn.fn is not None and fn.queue and not fn.trigger_only_on_failure]
+    assert used and all(fn.concurrency_limit == 1 and fn.concurrency_id == ui.QUEUE for fn in used)
+    assert ui.WAITING >= 60  # a class
 
 
 def with_words(words: str, **card) -> Session:
