@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+import urllib.parse
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -227,6 +228,12 @@ def build(session: Session) -> gr.Blocks:
         except (ValueError, TypeError, KeyError):
             return page_html.notice("That question could not be read; choose a word of the caption and ask again.")
 
+    def go_back(address):
+        """What the address asks for to which a reader went back; without a caption it is the finished example."""
+        asked = dict(urllib.parse.parse_qsl(address.partition("?")[2]))
+        text, number, name = asked.get("caption", tries[0]), asked.get("seed", FIRST_SEED), asked.get("model", names[0])
+        return text, number, name if name in names else gr.skip(), *at_once(text, number, name, asked.get("edits", ""))
+
     def follow_link(request: gr.Request):
         """What the address bar asks for; no caption in it means: keep the finished example."""
         asked = dict(request.query_params)
@@ -267,9 +274,9 @@ def build(session: Session) -> gr.Blocks:
         )
 
         reached = gr.HTML("", elem_id="reached", apply_default_css=False, js_on_load=None)
-        edits, question, waiting = (
+        edits, question, waiting, address = (
             gr.Textbox("", elem_id=name, elem_classes="ex-wire", container=False, show_label=False)
-            for name in ("edits", "asked", "waiting")
+            for name in ("edits", "asked", "waiting", "address")
         )
         asked = {"concurrency_limit": 1, "concurrency_id": QUEUE, "show_progress_on": message, "api_visibility": "private"}
         free = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -282,6 +289,8 @@ def build(session: Session) -> gr.Blocks:
         for text, button in zip(tries, buttons, strict=True):
             events.append(button.click(partial(example, text), [seed, model], [caption, *outputs, waiting], **free))
         events.append(question.submit(why, [question, *inputs], reached, **asked))
+        back = [caption, seed, model, *outputs, waiting]
+        events.append(address.submit(go_back, address, back, trigger_mode="always_last", **free))
         later = waiting.change(queued, waiting, outputs, **asked)
         folds = [section.fold for section in sections]
         loaded = app.load(follow_link, None, [caption, seed, model, *outputs, waiting, *folds], **free)

@@ -388,7 +388,13 @@ window.explorerPage = (() => {
     if (push && address !== window.location.pathname + window.location.search) window.history.pushState(null, "", address);
     else window.history.replaceState(window.history.state, "", address);
   };
-  window.addEventListener("popstate", () => { if (page) window.location.reload(); }); // what the address bar says is generated again
+  window.addEventListener("popstate", () => { // what the address bar says is generated again
+    if (!page) return;
+    if ("step" in page.dataset || new URLSearchParams(window.location.search).has("step")) { window.location.reload(); return; }
+    [opened, begun, kept, region] = [false, false, null, null];
+    ask();
+    write("#address", window.location.pathname + (window.location.search || "?"));
+  });
 
   const waiting = (yes) => all("#result").forEach((result) => result.classList.toggle("is-generating", yes));
   const ask = () => { asked = true; waiting(true); };

@@ -403,11 +403,16 @@ def test_how_a_word_reached_the_picture(explorer, app_url):
 def test_back_returns_to_the_picture_before(explorer, app_url):
     open_page(explorer, app_url)
     generate(explorer, CAPTION, seed=7)
+    word(explorer, "red").click()
     generate(explorer, CAPTION, seed=8)
+    word(explorer, "white").click()
+    explorer.evaluate("window.stayed = true")
     explorer.go_back()
     wait_for(explorer, CAPTION, 7)
+    assert explorer.get_by_label("Seed").input_value() == "7" and word(explorer, "red").get_attribute("aria-pressed") == "true"
     explorer.go_forward()
     wait_for(explorer, CAPTION, 8)
+    assert word(explorer, "white").get_attribute("aria-pressed") == "true" and explorer.evaluate("window.stayed")
 
 
 @pytest.mark.parametrize(("seed", "said"), [("1.5", "whole number"), ("-4", "whole number")])
