@@ -27,6 +27,7 @@ from dmm.data.vocab import Vocabulary, read_captions_pickle
 from dmm.models.captioner import CaptionDecoder
 from dmm.models.discriminators import SIZES, create_discriminators
 from dmm.models.image_encoder import create_caption_encoder
+from dmm.models.registry import find_model
 from dmm.models.text_encoder import TextEncoder
 
 State = Mapping[str, Tensor]
@@ -47,9 +48,6 @@ PARTS = {
     "caption_decoder": "captioner.decoder",
     **{f"discriminator{size}": f"discriminators.{i}" for i, size in enumerate(SIZES)},
 }
-ONE_DISCRIMINATOR = ("attngan-dcgan", "dfgan")  # systems with a discriminator for the 256 px picture only
-NOT_ALIGNED = ("dfgan",)  # whose Inception encoder says so; where nothing is said, PyTorch aligned corners when the weights were published
-START_TOKENS = ("dmmgan",)  # systems whose captions begin with a start token; the others' vocabulary begins with <end>
 WORD_ROWS = ("text_encoder.embedding.weight", "captioner.decoder.embedding.weight")  # one row a word id
 
 
@@ -167,7 +165,7 @@ SIZES_OF: dict[tuple[str, str], Sizes] = {  # (system, kind of network); without
 def _sizes(system: str, network: str, state: State) -> dict:
     kind = network.rstrip("0123456789")
     found = (SIZES_OF.get((system, kind)) or SIZES_OF["", kind])(state)
-    return found | {"image_align_corners": system not in NOT_ALIGNED} if kind == "image_encoder" else found
+    return found | {"image_align_corners": find_model(system).image_align_corners} if kind == "image_encoder" else found
 
 
 # --- one network ------------------------------------------------------------------------------------------------------
@@ -191,7 +189,7 @@ def networks(system: str) -> list[str]:
 
 def part_of(system: str, network: str) -> str:
     """Where a network lives in a checkpoint."""
-    if network.startswith("discriminator") and system in ONE_DISCRIMINATOR:
+    if network.startswith("discriminator") and find_model(system).discriminated == "last":
         return "discriminators.0"
     return PARTS[network]
 
@@ -295,8 +293,7 @@ class Folder:
             if system is None:
                 raise ConvertError(f"--system: expected one of {', '.join(systems())}, found none; {path} holds no checkpoint yet")
             networks(system)
-            convention = "dmm" if system in START_TOKENS else "pad0"
-            return cls({}, ModelConfig(system=system, convention=convention), None, {"converted": {}})
+            return cls({}, ModelConfig(system=system, convention=find_model(system).convention), None, {"converted": {}})
         folder = cls(*read_file(path / FILE))
         entries = folder.card.get("converted")
         if not isinstance(entries, dict) or not all(isinstance(entry, dict) and "file" in entry for entry in entries.values()):

@@ -109,6 +109,7 @@ def attngan(config: ModelConfig) -> AttnGAN:
     adds="to a DCGAN, attention to words: no residual blocks, one picture, one discriminator",
     norm="batch",
     losses=("adversarial", "kl", "damsm"),
+    objective="conditional",
     unconditional=False,
     discriminated="last",
 )

@@ -302,9 +302,11 @@ def one_way_discriminators(config: ModelConfig) -> nn.ModuleList:
     adds="one stage with text fusion in every block; a one-way discriminator with a matching-aware gradient penalty",
     norm="none",
     losses=("hinge", "magp"),
+    objective="one way",
     unconditional=False,
     discriminated="last",
     discriminators=one_way_discriminators,
+    image_align_corners=False,
 )
 def dfgan(config: ModelConfig) -> DFGAN:
     """DF-GAN as a config describes it: ``widths`` at 64, 128 and 256 px, fewer of them for a smaller picture."""

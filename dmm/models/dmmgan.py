@@ -110,6 +110,7 @@ class DMMGAN(MultiStage):
     paper="F. Lynggaard, DMM-GAN, master's thesis, 2020",
     adds="to DM-GAN, a global memory, a three-way response gate and redescription (STREAM)",
     losses=("adversarial", "kl", "stream", "damsm"),
+    convention="dmm",
 )
 def dmmgan(config: ModelConfig) -> DMMGAN:
     """DMM-GAN as a config describes it."""

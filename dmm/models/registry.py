@@ -33,9 +33,11 @@ class ModelEntry:
     unconditional: bool = True  # discriminators have a head without the sentence
     text_first: bool = False  # they join concat(text, picture), not concat(picture, text)
     condition: str = "sentence"  # the text they join: the "sentence" feature, or the "mean" of the conditioning code
-    wrong: str = "sentence"  # mismatching pairs: other "sentence"s for the real pictures, or other "image"s for the sentences
+    objective: str = "pairs"  # of discriminators and generator, a name of dmm.training.objectives.OBJECTIVES
     discriminated: str = "all"  # pictures with a discriminator: of "all" stages, or of the "last"
     discriminators: Callable[[ModelConfig], nn.ModuleList] | None = None  # builds them, if they are not dmm.models.discriminators'
+    convention: str = "pad0"  # vocabulary of its published weights: "pad0", or "dmm" with a start token (dmm.data.vocab)
+    image_align_corners: bool = True  # corner rule of its published Inception encoder's resize; PyTorch's own when most were published
 
 
 _MODELS: dict[str, ModelEntry] = {}

@@ -93,7 +93,7 @@ class StackGAN(MultiStage):
     losses=("adversarial", "kl", "colour"),
     text_first=True,
     condition="mean",
-    wrong="image",
+    objective="six terms",
 )
 def stackgan(config: ModelConfig) -> StackGAN:
     """StackGAN++ as a config describes it."""

@@ -85,6 +85,9 @@ ONE_WAY = Objective(
     kinds=("hinge",),
 )
 
+#: The names that a system's entry may give.
+OBJECTIVES = {"pairs": PAIRS, "conditional": CONDITIONAL, "six terms": SIX_TERMS, "one way": ONE_WAY}
+
 
 def objective_of(entry: ModelEntry, settings: TrainConfig) -> Objective:
     """The objective of a system.
@@ -92,12 +95,7 @@ def objective_of(entry: ModelEntry, settings: TrainConfig) -> Objective:
     Raises:
         ConfigError: a setting that it does not know.
     """
-    if "magp" in entry.losses:
-        objective = ONE_WAY
-    elif entry.wrong == "image":
-        objective = SIX_TERMS
-    else:
-        objective = PAIRS if entry.unconditional else CONDITIONAL
+    objective = OBJECTIVES[entry.objective]
     if settings.adversarial not in objective.kinds:
         raise ConfigError(f"train.adversarial: {entry.name} is trained with {' or '.join(objective.kinds)}, found {settings.adversarial!r}")
     if settings.hard_wrong and not objective.chosen_wrong:

@@ -15,6 +15,7 @@ from dmm.models.memory_stage import MemoryStage
 from dmm.models.mirrorgan import MirrorGAN
 from dmm.models.registry import create_model, find_model, list_models
 from dmm.models.stackgan import StackGAN
+from dmm.training.objectives import OBJECTIVES
 
 TEXT, CONDITION, NOISE = 6, 5, 4
 CONFIG = ModelConfig(widths=(4, 4, 4), residuals=1, noise_dim=NOISE, condition_dim=CONDITION, text_dim=TEXT, discriminator_width=2)
@@ -192,7 +193,7 @@ def test_gates_without_their_memory_are_refused():
 def test_an_entry_says_what_training_must_know(entry):
     assert entry.losses
     assert set(entry.losses) <= {"adversarial", "colour", "hinge", "magp", "kl", "damsm", "stream"}
-    assert entry.condition in ("sentence", "mean") and entry.wrong in ("sentence", "image") and entry.discriminated in ("all", "last")
+    assert entry.condition in ("sentence", "mean") and entry.objective in OBJECTIVES and entry.discriminated in ("all", "last")
 
 
 def test_discriminators_are_built_as_the_entry_says():
