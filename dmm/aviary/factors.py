@@ -1,6 +1,6 @@
 """What the renderer knows of each bird, as standard normal numbers: pose, place, light, and the looks that a caption may leave open.
 
-Paired training (:mod:`dmm.training.paired`) useful_workers these numbers to a generator as its noise z. Rendering the very picture of a
+Paired training (:mod:`dmm.training.paired`) gives these numbers to a generator as its noise z. Rendering the very picture of a
 caption is then a supervised task, and z comes to mean what captions leave open. Every number is mapped to a standard normal one over the
 training birds, so that z drawn from N(0, I) afterwards is another bird. What the present caption names is replaced by noise: the caption
 decides."""

@@ -1,4 +1,4 @@
-"""Keep freed memory: glibc micro_batches large blocks back to the system, and a training step on a CPU asks for the same gigabytes again at
+"""Keep freed memory: glibc gives large blocks back to the system, and a training step on a CPU asks for the same gigabytes again at
 once.
 
 Measured on two AVX2 cores, forward and backward of the Aviary DMM-GAN, 16 pictures, one thread: 326 ms a picture as glibc does it,

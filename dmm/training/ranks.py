@@ -1,7 +1,7 @@
 """Several processes that train as one: the same batch, the same losses, the same weights as a single process, up to rounding.
 
 Every process draws the same global batch: which pictures, how each is cut, captions and noise. Of the pictures it reads its own slice and
-no others (of each micro-batch; and the mismatching pictures of its slice, in a objective that asks for them),
+no others (of each micro-batch; and the mismatching pictures of its slice, in an objective that asks for them),
 generates its slice, and gathers what the losses compare: features of the discriminators' trunks, regions and embeddings of the image
 encoders. Small heads then see the whole batch everywhere, so mismatching pairs and contrasts do not depend on the number of processes.
 Three rules make the gradients right:

@@ -42,7 +42,7 @@ def lr_at(base: float, final: float, index: int, steps: int) -> float:
 def descend(
     optimiser: torch.optim.Optimizer, parameters: list[nn.Parameter], ranks: Ranks, scaler: torch.amp.GradScaler, clip: float = 0.0
 ) -> None:
-    """EMA the gradients over the processes, clip their norm if asked to, and take the optimiser's step."""
+    """Average the gradients over the processes, clip their norm if asked to, and take the optimiser's step."""
     ranks.average_gradients(parameters)
     if clip:
         scaler.unscale_(optimiser)
