@@ -85,7 +85,7 @@ def render(
     reading = [index for index in generated if maps_of(trace, index)]
     if reading:
         indices = word_indices(trace)
-        at += f' data-first="{indices.index(most_placed(trace, reading[-1]))}" data-begin="{indices[0]}"'
+        at += f' data-first="{indices.index(most_placed(trace, reading[0]))}" data-begin="{indices[0]}"'
     return (
         f'<article class="ex" data-caption="{text(caption)}" data-seed="{seed}" data-model="{text(model)}"{at}'
         f' data-table="{table}" style="--strength:{STRENGTH}">'
