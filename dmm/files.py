@@ -113,7 +113,7 @@ def decode(data: bytes, errors: str = "strict") -> str:
 
 
 def is_writable_text(text: str) -> bool:
-    """Whether it can be written as UTF-8: half of a surrogate pair (``"\\ud83d"`` in JSON) cannot."""
+    r"""Whether it can be written as UTF-8: half of a surrogate pair (``"\ud83d"`` in JSON) cannot."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

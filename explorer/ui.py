@@ -159,8 +159,7 @@ def learned(session: Session) -> list[str]:
 
 
 def remember(session: Session, model: str, run: Run, number: int, step: float) -> tuple[str, str]:
-    """A caption of a training run, counted from 1, at the step nearest to ``step``: the HTML of the run's curves, and of what was
-    generated.
+    """The HTML of a training run's curves, and of what it generated of a caption, counted from 1, at the step nearest to ``step``.
 
     Raises:
         Refusal: traces that cannot be read.

@@ -138,7 +138,7 @@ class AviaryCache:
         self._held = {size: load(self._arrays[size], np.arange(len(self)), device) for size in sizes}
 
     def pictures(self, indices: Sequence[int], sizes: Sequence[int], cuts: np.ndarray | None = None) -> dict[int, Tensor]:
-        """size -> uint8 B 3 S S; drawn birds are not cropped, so ``cuts`` is not used."""
+        """Size -> uint8 B 3 S S; drawn birds are not cropped, so ``cuts`` is not used."""
         return {size: self.images(size, indices) for size in sizes}
 
     def bird(self, index: int) -> Bird:

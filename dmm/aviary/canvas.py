@@ -150,7 +150,7 @@ class Canvas:
         return np.clip(low, 0, self.side - count), count
 
     def _coordinates(self, x0: np.ndarray, y0: np.ndarray, width: int, height: int) -> tuple[Tensor, Tensor]:
-        """x and y of the frame at the pixels of each bird's box, B H W."""
+        """X and y of the frame at the pixels of each bird's box, B H W."""
         unit, device = 2.0 / self.size, self.image.device
         right = ((x0[:, None] + np.arange(width) + 0.5 - _BORDER) * unit - 1.0 - self._shift[0][:, None]) / self.scale[:, None]
         down = ((y0[:, None] + np.arange(height) + 0.5 - _BORDER) * unit - 1.0 - self._shift[1][:, None]) / self.scale[:, None]

@@ -181,7 +181,7 @@ def _write_lists(out: Path, todo: list[Entry]) -> None:
 
 
 def _part_lines(todo: list[Entry], seen: dict[int, Seen]) -> Iterator[str]:
-    """<image id> <part id> <x> <y> <visible>"""
+    """Lines ``<image id> <part id> <x> <y> <visible>``."""
     for entry in todo:
         for k, place in enumerate(seen[entry.id].parts):
             yield f"{entry.id} {k + 1} {place[0]:.1f} {place[1]:.1f} 1" if place else f"{entry.id} {k + 1} 0.0 0.0 0"

@@ -3,7 +3,8 @@
 Paired training (:mod:`dmm.training.paired`) gives these numbers to a generator as its noise z. Rendering the very picture of a
 caption is then a supervised task, and z comes to mean what captions leave open. Every number is mapped to a standard normal one over the
 training birds, so that z drawn from N(0, I) afterwards is another bird. What the present caption names is replaced by noise: the caption
-decides."""
+decides.
+"""
 
 from __future__ import annotations
 
@@ -124,7 +125,7 @@ class Factors:
         return torch.tensor([name in said for name in self.names])
 
     def noise(self, indices: Sequence[int], slots: Sequence[Mapping], noise: Tensor, colours: float, rng: torch.Generator) -> Tensor:
-        """z for B pictures: their numbers where the captions leave them open, the given noise B Z elsewhere.
+        """Z for B pictures: their numbers where the captions leave them open, the given noise B Z elsewhere.
 
         Args:
             indices: B places among the birds.

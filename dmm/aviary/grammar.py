@@ -170,7 +170,7 @@ def _split(phrases: lexicon.Phrases) -> tuple[tuple[str, ...], tuple[float, ...]
 
 
 def _join(parts: list[str], comma: bool = False) -> str:
-    """ "a", "a and b", "a, b and c"."""
+    """Joined as people do: "a", "a and b", "a, b and c"."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])}{',' if comma else ''} and {parts[-1]}"
 
 
@@ -282,7 +282,7 @@ class _Writer:
         return f"{number}{colour} {self.pick(lexicon.PATTERN_NOUNS[pattern])}"
 
     def lone_pattern(self, key: str) -> str:
-        """ "white wingbars", "black spots on its breast"."""
+        """A pattern by itself: "white wingbars", "black spots on its breast"."""
         part = key.split()[0]
         pattern = self.say(f"{part}_pattern", (getattr(self.bird, f"{part}_pattern"),))[0]
         words = self.pattern_words(part, pattern)

@@ -194,7 +194,7 @@ class _Parser:
         return self.slots
 
     def read_pattern(self, pattern: str, on: bool) -> None:
-        """ "white bars": of the wings if bars, of the part that "on its ..." names, or of the last part that can have a pattern."""
+        """Read "white bars": of the wings if bars, of the part that "on its ..." names, or of the last part that can have a pattern."""
         colours = tuple(dict.fromkeys(v for k, v in self.take() if k == "colour" and v))
         self.colours = ()
         if pattern == "bars":
@@ -206,9 +206,9 @@ class _Parser:
 
 
 def read_slots(text: str) -> Slots:
-    """What a sentence says: part -> colours in the order said ("wing", "belly", ..., "body", "head"), "size", "bill_shape",
-    "bill_length", "wing_pattern", "wing_pattern_colour", ..., marks ("eyering", ...) -> colour, "shape", "pose", "place".
+    """What a sentence says, slot -> what is said of it; any text is read, and what it does not say is not in the result.
 
-    Any text is read; what it does not say is not in the result.
+    Slots: parts ("wing", "belly", ..., "body", "head") -> colours in the order said; "size", "bill_shape", "bill_length";
+    "wing_pattern", "wing_pattern_colour", ...; marks ("eyering", ...) -> colour; "shape", "pose", "place".
     """
     return _Parser().read(_items(text))

@@ -1,5 +1,4 @@
-"""Random numbers and textures of a flock: each bird draws from a generator of its own, so what it gets does not depend on its
-neighbours."""
+"""Random numbers and textures of a flock: each bird draws from a generator of its own, whatever its neighbours are."""
 
 from __future__ import annotations
 

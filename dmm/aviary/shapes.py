@@ -103,7 +103,7 @@ def soften(x: Tensor) -> Tensor:
 
 
 def fraction(x: Tensor) -> Tensor:
-    """x - floor(x), in place."""
+    """X - floor(x), in place."""
     return x.sub_(x.floor())
 
 

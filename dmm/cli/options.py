@@ -47,6 +47,7 @@ def read_config(recipe: str, step: str, overrides: list[str] | None, strict: boo
 
 
 def command_line() -> str:
+    """What was typed, for cards and records."""
     return " ".join(["dmm", *sys.argv[1:]])
 
 

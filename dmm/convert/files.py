@@ -87,7 +87,7 @@ def _read_torch(path: Path):
 
 
 def _why(error: Exception) -> str:
-    """torch's many lines as one: what a hostile or damaged file was found to be."""
+    """Torch's many lines as one: what a hostile or damaged file was found to be."""
     text = str(error)
     only = "expected only tensors in plain containers"
     named = re.search(r"GLOBAL ([\w.]+\.[\w.]+)", text) or re.search(r"(TorchScript)", text)

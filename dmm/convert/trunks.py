@@ -50,7 +50,7 @@ def published_trunk(encoder: nn.Module) -> Published | None:
 
 
 def torchvision_table(encoder: nn.Module) -> KeyTable:
-    """torchvision's names of an encoder's trunk -> ours; its classifiers are left out."""
+    """Torchvision's names of an encoder's trunk -> ours; its classifiers are left out."""
     if isinstance(encoder, InceptionEncoder):
         names = {theirs: ours for theirs, ours in inception_names().items() if f"{ours}." not in HEADS}
         return KeyTable(names | {"AuxLogits": None, "fc": None})

@@ -80,7 +80,7 @@ def _classes(path: Path, names: list[str], source: Source) -> list[int | None]:
 
 
 def _captions(root: Path, names: dict[str, list[str]], source: Source) -> dict[str, list[list[str]]]:
-    """split -> the captions of each picture, as written where the text is there, else put together from captions.pickle."""
+    """Split -> the captions of each picture, as written where the text is there, else put together from captions.pickle."""
     texts = text_folder(root)
     if texts is not None:
         return {split: [source.sentences(texts / f"{name}.txt") for name in some] for split, some in names.items()}

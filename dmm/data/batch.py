@@ -27,14 +27,16 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def pictures(self, indices: Sequence[int], sizes: Sequence[int], cuts: np.ndarray | None = None) -> dict[int, Tensor]:
-        """size -> uint8 B 3 S S of the same crops: those that ``cuts`` says, or the middle of each picture."""
+        """Size -> uint8 B 3 S S of the same crops: those that ``cuts`` says, or the middle of each picture."""
 
     def captions(self, index: int) -> list:
         """Sentences of a picture, each with a ``text`` and ``slots``."""
 
-    def class_id(self, index: int) -> int: ...
+    def class_id(self, index: int) -> int:
+        """Pictures of one class show the same kind of thing."""
 
-    def key(self, index: int) -> str: ...
+    def key(self, index: int) -> str:
+        """A name for the picture."""
 
 
 def load(array: np.ndarray, rows: np.ndarray, device: torch.device) -> Tensor:
@@ -86,7 +88,7 @@ class Pictures(Mapping):
         self.source, self.indices, self.sizes, self.cuts = source, np.asarray(indices), tuple(sizes), cuts
 
     def read(self, rows: slice | Sequence[int] | Tensor) -> dict[int, Tensor]:
-        """size -> uint8 b 3 S S of the rows ``rows`` of the batch."""
+        """Size -> uint8 b 3 S S of the rows ``rows`` of the batch."""
         part = self.take(rows)
         return self.source.pictures(part.indices, part.sizes, part.cuts)
 

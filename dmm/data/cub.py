@@ -50,7 +50,7 @@ def lines_of(path: Path, expected: str, columns: int, more: bool = False) -> Ite
 
 
 def numbers_of(path: Path, expected: str, columns: int, kind=int) -> dict[int, list]:
-    """id -> the other numbers of the line."""
+    """Id -> the other numbers of the line."""
     values: dict[int, list] = {}
     for number, fields in lines_of(path, expected, columns, more=True):
         try:
@@ -109,7 +109,7 @@ class CUB:
         self._captions = lru_cache(maxsize=None)(self._read_captions)
 
     def _names(self, file: str, expected: str) -> dict[int, str]:
-        """id -> name; both stand once."""
+        """Id -> name; both stand once."""
         names: dict[int, str] = {}
         seen: set[str] = set()
         for number, (key, name) in lines_of(self.root / file, expected, 2):
@@ -224,7 +224,7 @@ class CUB:
         return rng.integers(2**63, size=count)
 
     def pictures(self, indices: Sequence[int], sizes: Sequence[int], cuts: np.ndarray | None = None) -> dict[int, Tensor]:
-        """size -> uint8 B 3 S S; random crops and mirrors with ``cuts``, the middle as it is without."""
+        """Size -> uint8 B 3 S S; random crops and mirrors with ``cuts``, the middle as it is without."""
         rngs = [None] * len(indices) if cuts is None else [np.random.default_rng(int(seed)) for seed in cuts]
         tiles = [crop(self.image(i), self.box(i), sizes, rng) for i, rng in zip(indices, rngs, strict=True)]
         return {size: torch.stack([tile[size] for tile in tiles]) for size in sizes}
@@ -290,7 +290,7 @@ def read(root: Path) -> Source:
 
 
 def images_of(path: Path, source: Source) -> dict[int, str]:
-    """id -> name of each picture that can be told apart; names stay inside the folder."""
+    """Id -> name of each picture that can be told apart; names stay inside the folder."""
     pairs = []
     for number, (key, name) in lines_of(path, "<image id> <path>", 2):
         if not key.isdecimal():

@@ -357,7 +357,7 @@ class Prepared:
         return np.column_stack([corners, mirrored])
 
     def pictures(self, indices: Sequence[int], sizes: Sequence[int], cuts: np.ndarray | None = None) -> dict[int, Tensor]:
-        """size -> uint8 B 3 S S of the same crops: those that :meth:`cuts` drew, or the middle as it is."""
+        """Size -> uint8 B 3 S S of the same crops: those that :meth:`cuts` drew, or the middle as it is."""
         if cuts is None:
             return {size: self.images(size, indices) for size in sizes}
         return {size: self._cut(indices, size, cuts[:, :2], cuts[:, 2] > 0) for size in sizes}

@@ -65,15 +65,17 @@ class Pictures(Protocol):
 
     def __len__(self) -> int: ...
 
-    def captions(self, index: int) -> list[str]: ...
+    def captions(self, index: int) -> list[str]:
+        """The sentences of a picture."""
 
-    def class_id(self, index: int) -> int: ...
+    def class_id(self, index: int) -> int:
+        """Pictures of one class show the same kind of thing."""
 
     def picture(self, index: int) -> tuple[Image.Image, Box | None]:
         """The whole picture, RGB, and its bounding box in px if it has one."""
 
     def split(self, index: int) -> str:
-        """ "train" or "test"."""
+        """Its split, "train" or "test"."""
 
 
 @dataclass
@@ -172,7 +174,7 @@ class Source:
         return open_picture(self.records[index].path, self.upright), self.records[index].box
 
     def split(self, index: int) -> str:
-        """ "train" or "test"."""
+        """Its split, "train" or "test"."""
         return self.records[index].split
 
     def of(self, split: str) -> list[Record]:

@@ -19,7 +19,7 @@ from dmm.losses.adversarial import generator_term, is_fake, is_real
 
 
 def matching_aware_penalty(logits: Tensor, image: Tensor, sentence: Tensor, weight: float = 2.0, power: float = 6.0) -> Tensor:
-    """weight * mean over samples of the gradient's norm ** power; a scalar with a graph of its own, for second-order gradients.
+    """Weight * mean over samples of the gradient's norm ** power; a scalar with a graph of its own, for second-order gradients.
 
     Args:
         logits: B, the discriminator's outputs for these pairs.

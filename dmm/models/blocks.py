@@ -29,6 +29,7 @@ class GLU(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        """B 2C ... -> B C ..."""
         if not torch.is_grad_enabled():
             return F.glu(x, dim=1)
         value, gate = x.chunk(2, dim=1)

@@ -2,7 +2,8 @@
 
 Read :meth:`MemoryStage.forward` from top to bottom: write (DM-GAN, Eqs. 3, 7, 8), address (Eq. 4), read (Eq. 5), respond (Eqs. 6, 9),
 refine. Each gate can be left out, as in DM-GAN's ablation; a further memory, with an answer of its own, can be put beside that of the
-words."""
+words.
+"""
 
 from __future__ import annotations
 

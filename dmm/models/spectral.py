@@ -56,7 +56,7 @@ class SpectralConv2d(nn.Module):
 
     @in_fp32
     def normalised_weight(self) -> Tensor:
-        """weight / sigma after this call's power iteration, outputs inputs k k."""
+        """Weight / sigma after this call's power iteration, outputs inputs k k."""
         matrix = self.weight.flatten(1)
         u, v = self._iterate(matrix)
         sigma = torch.dot(u, torch.mv(matrix, v))

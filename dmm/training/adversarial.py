@@ -207,8 +207,10 @@ class GanStep:
         return sentence if self.objective.gathers else sentence[micro_batch.share]
 
     def fake_condition(self, micro_batch: MicroBatch, stage: int) -> Tensor:
-        """The text that discriminators join with fake pictures: at the first stage what the generator read, corrupted or not; the finer
-        stages are asked to be right."""
+        """The text that discriminators join with fake pictures.
+
+        At the first stage what the generator read, corrupted or not; the finer stages are asked to be right.
+        """
         corrupted = stage == 0 and self.objective.fake_text and micro_batch.read_sentence is not None
         return micro_batch.read_sentence if corrupted else self.condition(micro_batch)
 

@@ -32,7 +32,7 @@ class EMA:
 
     @torch.no_grad()
     def update(self, live: nn.Module) -> None:
-        """ema = decay * ema + (1 - decay) * live."""
+        """Ema = decay * ema + (1 - decay) * live."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warm else self.decay
         self.updates += 1
         torch._foreach_lerp_(list(self.network.parameters()), [p.detach() for p in live.parameters()], 1 - decay)

@@ -42,7 +42,7 @@ class MicroBatch:
 
 
 def draw_noise(model: ModelConfig, count: int, rng: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
-    """z B Z and the conditioning noise B K, drawn on the CPU, so that every device gets the same."""
+    """Z B Z and the conditioning noise B K, drawn on the CPU, so that every device gets the same."""
     noise = torch.randn(count, model.noise_dim, generator=rng)
     eps = torch.randn(count, model.condition_dim, generator=rng)
     return noise.to(device), eps.to(device)

@@ -62,7 +62,7 @@ class Paired:
         self.colours = colours.sort().values
 
     def noise(self, batch: Batch, noise: Tensor, index: int, rng: torch.Generator) -> Tensor:
-        """z B Z of the pictures of a batch; how many parts' colours it tells grows over the run."""
+        """Z B Z of the pictures of a batch; how many parts' colours it tells grows over the run."""
         settings = self.config.train
         share = settings.paired_colours + (1 - settings.paired_colours) * max(0.0, 2 * index / settings.steps - 1)
         return self.factors.noise(batch.indices, batch.slots, noise.cpu(), share, rng).to(noise.device)
@@ -86,8 +86,10 @@ class Paired:
         return table.gather(1, labels.flatten(1)).view_as(labels)[:, None]
 
     def loss(self, images: list[Tensor], real: dict[int, Tensor], batch: Batch, share: slice, corrupted: Tensor) -> Tensor:
-        """Scalar: the sum over the stages' pictures, B 3 S S each, of their distance from the captions' own; the first is not asked
-        for anything in corrupted rows."""
+        """Scalar: the sum over the stages' pictures, B 3 S S each, of their distance from the captions' own.
+
+        The first is not asked for anything in corrupted rows.
+        """
         weight = self._weights(batch, share).to(images[0].device)
         total = images[0].new_zeros(())
         for number, image in enumerate(images):

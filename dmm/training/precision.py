@@ -23,7 +23,7 @@ def native_bf16(device: torch.device) -> bool:
 
 
 def resolve(precision: str, device: torch.device) -> torch.dtype:
-    """ "fp32", "bf16", "fp16" or "auto" to a dtype.
+    """The dtype of "fp32", "bf16", "fp16" or "auto".
 
     Raises:
         ConfigError: any other word, or fp16 on a CPU.

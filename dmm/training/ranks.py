@@ -38,7 +38,7 @@ def launched() -> int:
 
 
 def find_device(name: str, asked: str = "train.device") -> torch.device:
-    """ "auto", "cpu" or "cuda" to a device.
+    """The device of "auto", "cpu" or "cuda".
 
     Args:
         name: the word.

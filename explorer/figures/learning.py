@@ -45,6 +45,7 @@ class Sheet:
 
     @property
     def steps(self) -> tuple[int, ...]:
+        """At which there are traces."""
         return self.course.steps
 
     def left(self, place: int) -> float:
