@@ -148,8 +148,8 @@ class Pipeline(nn.Module):
     def fused(self) -> Pipeline:
         """This pipeline with a generator fused for inference, which is faster; the pictures are the same up to rounding.
 
-        See :mod:`dmm.models.kernels.fuse`. It shares the other networks. Its generator is a copy, with the hooks of now, that can neither be
-        trained nor saved.
+        See :mod:`dmm.models.kernels.fuse`. It shares the other networks. Its generator is a copy, with the hooks of now, that can neither
+        be trained nor saved.
         """
         from dmm.models.kernels.fuse import fuse_batch_norms
 
