@@ -22,6 +22,7 @@ LAYERS = (
     ("metrics",),
     ("training",),
     ("bench",),
+    ("report",),
     ("cli",),
 )
 STRANGERS = {"models", "losses"}  # rooms of one row that do not know each other: a loss receives networks, it imports none

@@ -14,7 +14,10 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def group() -> None:
-    """What a recipe sets, resolved: its bases and the defaults under it."""
+    """What a recipe sets, resolved: its bases and the defaults under it.
+
+    Example: dmm recipes show dmmgan-aviary --against dmmgan-cub
+    """
 
 
 def _resolved(name: str, step: str) -> dict[str, object]:

@@ -1,0 +1,195 @@
+"""`dmm report`: figures, intervals and protocols of records that the tests write, and the page that the shipped records give."""
+
+import csv
+import html.parser
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from dmm.cli import app
+from dmm.errors import InputError
+from dmm.report import FORMATS, document, read_results, render
+from dmm.report.records import Measure, figure, subject_of
+from dmm.report.tables import AGREEMENT, FRECHET, MISSING, published, systems
+
+ROOT = Path(__file__).parents[2]
+
+
+def record(checkpoint="attngan-aviary", n=100, **metrics) -> dict:
+    """A record as `dmm evaluate` writes it."""
+    return {"checkpoint": checkpoint, "n": n, "split": "birds", "noise": "seeds", "seed": 1, "judge": {"weights_sha256": "aa"}} | {
+        "metrics": metrics
+    }
+
+
+def agreement(mean, interval=None, protocol="first choice") -> dict:
+    held = {"mean": mean} | ({"interval_95": interval} if interval else {})
+    return {"generated": held, "ceiling_rendered": {"mean": 0.98}, "floor_shuffled": {"mean": 0.1}, "protocol": protocol}
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Write records by file name and read them."""
+
+    def write(**records):
+        for name, content in records.items():
+            (tmp_path / f"{name}.json").write_text(json.dumps(content))
+        return read_results(tmp_path)
+
+    return write
+
+
+def cells(results, key: str, column: str) -> dict[str, str]:
+    """A table's column: row -> text."""
+    table = next(table for table in document(results, "dmm report").tables if table.key == key)
+    found = [c for c in table.columns if column in c.header]
+    assert len(found) == 1, [c.header for c in table.columns]
+    return dict(zip(table.rows, [cell.text for cell in found[0].cells], strict=True))
+
+
+def test_figures_come_with_interval_and_protocol(results):
+    found = results(a=record(attributes=agreement(0.5, [0.4, 0.6])), b=record("dmgan-aviary", attributes=agreement(0.75, [0.7, 0.8])))
+    column = cells(found, "stages", "256 px")
+    assert column["AttnGAN"] == "0.500 [0.400, 0.600]" and column["DM-GAN"] == "0.750 [0.700, 0.800]"
+    assert column["StackGAN++"] == MISSING and column["rendered birds (ceiling)"] == "0.980"
+    said = document(found, "dmm report").summary
+    assert any("+0.250; the intervals do not overlap" in line for line in said)
+    assert "DM-GAN 0.750 [0.700, 0.800], AttnGAN 0.500 [0.400, 0.600]" in said[0]
+
+
+def test_overlapping_intervals_show_no_difference(results):
+    found = results(a=record(attributes=agreement(0.5, [0.4, 0.6])), b=record("dmgan-aviary", attributes=agreement(0.55, [0.5, 0.6])))
+    assert any("no difference could be shown" in line for line in document(found, "dmm report").summary)
+
+
+@pytest.mark.parametrize("other", [{"n": 50}, {"split": "other birds"}, {"judge": {"weights_sha256": "bb"}}, {"noise": "truncated"}])
+def test_another_protocol_never_shares_a_column_unsaid(results, other):
+    second = record("dmgan-aviary", attributes=agreement(0.75)) | other
+    found = results(a=record(attributes=agreement(0.5)), b=second, c=record("dmmgan-aviary", attributes=agreement(0.6)))
+    column = cells(found, "stages", "256 px")
+    marked = re.fullmatch(r"0.750 \((P\d+)\)", column["DM-GAN"])
+    assert marked and column["AttnGAN"] == "0.500" and column["DMM-GAN"] == "0.600"
+    notes = document(found, "dmm report").tables[-1].notes
+    key, value = next(iter(other.items()))
+    assert any(note.startswith(marked[1] + ":") and str(value if key != "judge" else "bb") in note for note in notes)
+    assert any("by different protocols: no comparison" in line for line in document(found, "dmm report").summary)
+
+
+def test_another_protocol_text_is_another_protocol(results):
+    found = results(a=record(attributes=agreement(0.5)), b=record("dmgan-aviary", attributes=agreement(0.7, protocol="first three")))
+    assert sum("(P" in text for text in cells(found, "stages", "256 px").values()) == 1
+
+
+def test_the_record_of_most_captions_counts_and_mixed_weights_are_said(results):
+    small, large = record(attributes=agreement(0.3), n=10), record(attributes=agreement(0.5), n=100)
+    found = results(a=small | {"weights_sha256": "11"}, b=large | {"weights_sha256": "22"})
+    assert figure(found, "attngan-aviary", AGREEMENT).value == 0.5
+    assert "attngan-aviary: records of different weights (11, 22)." in document(found, "dmm report").tables[-1].notes
+
+
+def test_what_does_not_apply_is_not_called_unmeasured(results):
+    found = results(a=record())
+    assert cells(found, "stages", "64 px")["DF-GAN"] == "–" and cells(found, "stages", "256 px")["DF-GAN"] == MISSING
+    memory = cells(found, "memory", "in the global memory only")
+    assert memory["DMM-GAN"] == MISSING and {memory[name] for name in systems() if name != "DMM-GAN"} == {"–"}
+    words = cells(found, "memory", "in the words that refinements read")
+    assert {name for name, text in words.items() if text == "–"} == {"StackGAN++", "DF-GAN"}
+
+
+def test_published_figures_are_carried_over_and_kept_apart(results):
+    tables = {table.key: table for table in document(results(), "dmm report").tables}
+    for table in tables.values():
+        for column in table.columns:
+            photographs = "CUB" in column.header or "COCO" in column.header
+            assert photographs == (column.kind == "published") == ("(published)" in column.header), column.header
+    assert cells(results(), "dmgan_table1", "CUB")["DM-GAN"] == "4.75±0.07"
+    assert cells(results(), "dmgan_table2", "COCO (published): FID")["AttnGAN"] == "35.49"
+    assert cells(results(), "dmgan_table3", "CUB (published): R-precision") == {
+        "baseline": "68.60±0.73", "+M": "70.66±0.69", "+M+WG": "71.40±0.64", "+M+WG+RG": "72.31±0.91"
+    }  # fmt: skip
+    assert {source["source"][:5] for source in published()["sources"].values()} == {"Zhu e", "READM", "TISE "}
+
+
+def test_a_file_belongs_to_the_recipe_of_its_checkpoint_or_name():
+    assert subject_of("runs/attngan-aviary-gan", "x") == "attngan-aviary"
+    assert subject_of("gan", "dmgan-aviary-m-memory") == "dmgan-aviary-m"
+    assert subject_of("gan", "dmgan-aviary-memory") == "dmgan-aviary" and subject_of("gan", "birds") == "gan"
+
+
+def test_every_format_has_every_figure(results):
+    fid = {"generated": {"distance": 12.34, "interval_95": [11, 13]}, "protocol": "100 % of <features> & a_b"}
+    found = document(results(a=record(attributes=agreement(0.5), fid=fid)), "dmm report --out x_y.tex")
+    texts = {form: render(found, form) for form in FORMATS}
+    assert all("12.3 [11.0, 13.0]" in text and "15.52" in text for text in texts.values())
+    rows = list(csv.DictReader(io.StringIO(texts["csv"])))
+    own = [row for row in rows if row["column"].endswith(FRECHET.label + " [P2]") and row["value"]]
+    assert {(row["row"], row["value"], row["low"], row["high"], row["file"]) for row in own} == {("AttnGAN", "12.34", "11", "13", "a.json")}
+    assert "<features>" not in texts["html"] and "&lt;features&gt; &amp; a_b" in texts["html"]
+    assert r"100 \% of <features> \& a\_b" in texts["latex"]
+    assert texts["latex"].count("\\begin{table}") == texts["latex"].count("\\end{table}") == len(found.tables) - 1
+    parser = _Balance()
+    parser.feed(texts["html"])
+    assert parser.open == []
+
+
+class _Balance(html.parser.HTMLParser):
+    """Complains about a tag that closes another."""
+
+    def __init__(self):
+        super().__init__()
+        self.open = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_what_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(InputError, match="expected a folder"):
+        read_results(tmp_path / "none")
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(InputError, match="bad.json: expected JSON"):
+        read_results(tmp_path)
+    (tmp_path / "bad.json").write_text("[1]")
+    with pytest.raises(InputError, match="bad.json: expected a JSON object"):
+        read_results(tmp_path)
+
+
+def test_the_command_chooses_the_format_and_refuses_others(tmp_path):
+    (tmp_path / "results").mkdir()
+    command = ["report", "--results", str(tmp_path / "results")]
+    for name, begins in (("a.md", "# Results"), ("a.html", "<!doctype"), ("a.tex", "% Made by"), ("a.csv", "table,row")):
+        result = CliRunner().invoke(app, [*command, "--out", str(tmp_path / name)])
+        assert result.exit_code == 0 and (tmp_path / name).read_text().startswith(begins), result.output
+    assert CliRunner().invoke(app, command).output.startswith("# Results")
+    for wrong in (["--out", str(tmp_path / "a.doc")], ["--format", "word"]):
+        result = CliRunner().invoke(app, [*command, *wrong])
+        assert result.exit_code == 2 and "expected" in result.output
+    assert not (tmp_path / "a.doc").exists()
+
+
+def test_the_page_of_results_is_what_the_records_give():
+    text = render(document(read_results(ROOT / "assets" / "results"), "dmm report --out docs/results.md"), "markdown")
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert page == text, "docs/results.md is not what assets/results gives; make it anew: dmm report --out docs/results.md"
+
+
+def test_a_measure_without_a_value_is_not_measured(results):
+    found = results(a=record(fid={"generated": {"distance": None}, "protocol": "x"}))
+    assert figure(found, "attngan-aviary", FRECHET) is None
+    assert figure(found, "attngan-aviary", Measure("x", "fid", ("generated", "distance", "deeper"))) is None
+
+
+def test_every_measure_of_the_memory_finds_its_figure_in_a_record_of_today():
+    """A key of `dmm evaluate --metrics memory` that has another name would read "not measured" for ever."""
+    found = read_results(ROOT / "assets" / "results")
+    table = next(table for table in document(found, "dmm report").tables if table.key == "memory")
+    row = table.rows.index("DMM-GAN")
+    assert all(column.cells[row].value is not None for column in table.columns)
