@@ -216,6 +216,24 @@ def train_judge(
     typer.echo(json.dumps(card["unseen_species"], indent=1))
 
 
+@app.command("marks")
+@readable
+def train_marks(
+    out: Annotated[Path, typer.Option(help="Directory for marks.safetensors.")] = Path("runs/aviary-marks"),
+    images: Annotated[int, typer.Option(help="Rendered training birds.")] = 6000,
+    steps: Annotated[int, typer.Option(help="Optimiser steps of 64 pictures.")] = 900,
+    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
+) -> None:
+    """Train the network that reads patterns, crests and eyerings from pictures, on rendered birds only.
+
+    Example: dmm train marks --out runs/aviary-marks
+    """
+    from dmm.metrics.marks import train_marks as train
+
+    card = train(out, images, steps, seed, command=command_line(), progress=sys.stderr.isatty())
+    typer.echo(json.dumps(card["unseen_species"], indent=1))
+
+
 @app.command("segmenter")
 @readable
 def train_segmenter(

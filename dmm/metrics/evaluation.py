@@ -27,6 +27,7 @@ from dmm.config import ConfigError
 from dmm.images import grid, save, to_float
 from dmm.metrics.features import Extractor, Features, extract
 from dmm.metrics.judge import Judge, load_judge
+from dmm.metrics.marks import load_marks
 from dmm.metrics.records import digest, rounded
 from dmm.metrics.registry import get_metric
 
@@ -99,6 +100,8 @@ def _extractors(pipe, judge: Judge, names: set[str], sizes: Sequence[int], by_st
     extractors: dict[tuple[str, int], Extractor] = {}
     if "judge" in names:
         extractors |= {("judge", size): judge for size in (sizes if by_stage else sizes[-1:])}
+    if "marks" in names:
+        extractors["marks", sizes[-1]] = load_marks(device=pipe.device)
     if "image_code" in names:
         extractors["image_code", sizes[-1]] = lambda images: pipe.image_encoder(images)[1]
     if "redescription" in names:

@@ -11,23 +11,20 @@ the other. Training blurs, shifts, coarsens, dims and adds noise, so that the ju
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as serialise
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from dmm.aviary.cache import AviaryCache
 from dmm.aviary.traits import COLOURS, SIZES, WING_PATTERNS, Bird
-from dmm.checkpoint import CheckpointError, assets
+from dmm.checkpoint import assets
 from dmm.images import to_float, write_atomic
+from dmm.metrics import readers
 from dmm.metrics.attributes import PARTS, agreement
+from dmm.metrics.readers import Residual, block, resize
 
 FORMAT = "dmm-judge/1"
 FILE = "judge.safetensors"
@@ -42,24 +39,26 @@ class Judge(nn.Module):
         width: channels after the first convolution.
         part_width: features of each attribute.
         input_size: side to which every picture is resized, px.
+        heads: what it reads -> the possible answers.
     """
 
-    def __init__(self, width: int = 16, part_width: int = 20, input_size: int = 128):
+    def __init__(self, width: int = 16, part_width: int = 20, input_size: int = 128, heads: Mapping[str, Sequence[str]] = HEADS):
         super().__init__()
+        self.heads = dict(heads)
         self.config = {"width": width, "part_width": part_width, "input_size": input_size}
         self.input_size, self.part_width = input_size, part_width
         deep, side = 4 * width, input_size // 8
         self.body = nn.Sequential(
-            _block(3, width, 5, 2),
-            _block(width, 2 * width, 3, 2),
-            _Residual(2 * width),
-            _block(2 * width, deep, 3, 2),
-            _Residual(deep),
+            block(3, width, 5, 2),
+            block(width, 2 * width, 3, 2),
+            Residual(2 * width),
+            block(2 * width, deep, 3, 2),
+            Residual(deep),
         )  # B 4w S/8 S/8
         self.place = nn.Parameter(torch.zeros(deep, side, side))
-        self.look = nn.Conv2d(deep, len(HEADS), 1)
-        self.parts = nn.ModuleList(nn.Linear(deep, part_width) for _ in HEADS)
-        self.answers = nn.ModuleList(nn.Linear(part_width, len(answers)) for answers in HEADS.values())
+        self.look = nn.Conv2d(deep, len(heads), 1)
+        self.parts = nn.ModuleList(nn.Linear(deep, part_width) for _ in heads)
+        self.answers = nn.ModuleList(nn.Linear(part_width, len(answers)) for answers in heads.values())
 
     def forward(self, images: Tensor) -> dict:
         """Read pictures B 3 S S in [-1, 1], of any S.
@@ -71,35 +70,12 @@ class Judge(nn.Module):
         where = self.look(h).flatten(2).softmax(-1)  # B heads HW
         seen = torch.einsum("bphw,bchw->pbc", where.unflatten(-1, h.shape[-2:]), h)  # heads B C
         features = [F.relu(layer(s)) for layer, s in zip(self.parts, seen, strict=True)]
-        logits = {name: layer(f) for name, layer, f in zip(HEADS, self.answers, features, strict=True)}
+        logits = {name: layer(f) for name, layer, f in zip(self.heads, self.answers, features, strict=True)}
         return {"features": torch.cat(features, 1), "logits": logits}
 
     def save(self, path: Path, card: dict) -> None:
         """Write ``path/judge.safetensors`` in fp16, with config and card in the metadata."""
-        tensors = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in self.state_dict().items()}
-        metadata = {"format": FORMAT, "config": json.dumps(self.config), "heads": json.dumps(HEADS), "card": json.dumps(card)}
-        write_atomic(Path(path) / FILE, serialise(tensors, metadata))
-
-
-def _block(inside: int, outside: int, kernel: int, stride: int) -> nn.Sequential:
-    convolution = nn.Conv2d(inside, outside, kernel, stride, kernel // 2, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(outside), nn.ReLU(inplace=True))
-
-
-class _Residual(nn.Module):
-    def __init__(self, channels: int):
-        super().__init__()
-        self.block = _block(channels, channels, 3, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.block(x)
-
-
-def resize(images: Tensor, size: int) -> Tensor:
-    """Pictures B 3 S S at another side, bilinear, antialiased where they shrink."""
-    if images.shape[-1] == size:
-        return images
-    return F.interpolate(images, (size, size), mode="bilinear", antialias=images.shape[-1] > size, align_corners=False)
+        readers.write(Path(path) / FILE, self, FORMAT, ("heads", self.heads), card)
 
 
 def load_judge(path: str | Path | None = None, device: str | torch.device = "cpu") -> Judge:
@@ -109,20 +85,7 @@ def load_judge(path: str | Path | None = None, device: str | torch.device = "cpu
         CheckpointError: nothing there, or not a judge of these attributes.
     """
     file = Path(path or assets() / "checkpoints" / "aviary-judge") / FILE
-    if not file.is_file():
-        raise CheckpointError(f"{file}: no judge there. Train one: dmm train judge --out {file.parent}")
-    try:
-        with safe_open(file, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-            tensors = {key: opened.get_tensor(key) for key in opened.keys()}
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file}: expected a safetensors file, found a damaged one ({error})") from error
-    if metadata.get("format") != FORMAT or metadata.get("heads") != json.dumps(HEADS):
-        raise CheckpointError(f"{file}: expected a judge of format {FORMAT} with heads {', '.join(HEADS)}; train it again")
-    judge = Judge(**json.loads(metadata["config"]))
-    judge.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
-    judge.card = json.loads(metadata["card"])
-    return judge.eval().to(device)
+    return readers.load(file, Judge, FORMAT, ("heads", HEADS), "judge", tuple(HEADS)).to(device)
 
 
 def targets(birds: Sequence[Bird]) -> dict[str, Tensor]:
@@ -196,29 +159,16 @@ def train_judge(
     judge = Judge(width, input_size=input_size)
     store = AviaryCache.open(cache, images, 0, level, "train", (judge.input_size,), progress)
     truth = targets(store.birds(range(images)))
-    optimiser = torch.optim.AdamW(judge.parameters(), lr=lr, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps, pct_start=0.15)
-    began, average = time.monotonic(), None
-    judge = judge.train().to(memory_format=torch.channels_last)
-    for _ in (bar := tqdm(range(steps), "judge", disable=not progress)):
+
+    def loss_of() -> Tensor:
         chosen = torch.randint(0, images, (batch,), generator=generator)
         pictures = augment(to_float(store.images(judge.input_size, chosen.tolist())), generator)
         logits = judge(pictures.contiguous(memory_format=torch.channels_last))["logits"]
-        loss = sum(F.cross_entropy(logits[name], truth[name][chosen]) for name in HEADS)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        average = loss.item() if average is None else 0.98 * average + 0.02 * loss.item()
-        bar.set_postfix(loss=f"{average:.3f}")
-    card = {
-        "command": command or f"dmm train judge --out {out} --images {images} --steps {steps} --seed {seed}",
-        "trained_on": f"{images} rendered {level} birds of the 150 training species",
-        "images_seen": steps * batch,
-        "seed": seed,
-        "seconds": round(time.monotonic() - began),
-        "unseen_species": examine(judge.eval(), test_images, level, cache, progress),
-    }
+        return torch.stack([F.cross_entropy(logits[name], truth[name][chosen]) for name in judge.heads]).sum()
+
+    seconds = readers.fit(judge, "judge", steps, lr, loss_of, progress)
+    command = command or f"dmm train judge --out {out} --images {images} --steps {steps} --seed {seed}"
+    card = readers.card_of(command, images, level, steps * batch, seed, seconds, examine(judge, test_images, level, cache, progress))
     judge.save(Path(out), card)
     write_atomic(Path(out) / "README.md", model_card(card).encode())
     return card

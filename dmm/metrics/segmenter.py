@@ -8,23 +8,19 @@ tints and adds noise, since generated birds are softer than rendered ones.
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as serialise
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from dmm.aviary.cache import LABELLED, AviaryCache
 from dmm.aviary.canvas import LABELS
-from dmm.checkpoint import CheckpointError, assets
+from dmm.checkpoint import assets
 from dmm.images import to_float, write_atomic
-from dmm.metrics.judge import _block, _Residual, resize
+from dmm.metrics import readers
+from dmm.metrics.readers import Residual, block, resize
 
 FORMAT = "dmm-segmenter/1"
 FILE = "segmenter.safetensors"
@@ -50,8 +46,8 @@ class _Merge(nn.Module):
 
     def __init__(self, coarse: int, fine: int, outputs: int):
         super().__init__()
-        self.mix = _block(coarse + fine, outputs, 1, 1)
-        self.block = _block(outputs, outputs, 3, 1)
+        self.mix = block(coarse + fine, outputs, 1, 1)
+        self.block = block(outputs, outputs, 3, 1)
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
         """B C H W and B F 2H 2W -> B outputs 2H 2W."""
@@ -71,8 +67,8 @@ class Segmenter(nn.Module):
         self.config = {"width": width, "input_size": input_size}
         self.input_size = input_size
         widths = (width, 2 * width, 4 * width, 6 * width)
-        self.stem = _block(3, width, 5, 2)
-        self.downs = nn.ModuleList(nn.Sequential(_block(a, b, 3, 2), _Residual(b)) for a, b in zip(widths, widths[1:], strict=False))
+        self.stem = block(3, width, 5, 2)
+        self.downs = nn.ModuleList(nn.Sequential(block(a, b, 3, 2), Residual(b)) for a, b in zip(widths, widths[1:], strict=False))
         self.ups = nn.ModuleList(_Merge(b, a, a) for a, b in reversed(list(zip(widths, widths[1:], strict=False))))
         self.head = nn.Conv2d(width, 4 * len(NAMES), 1)
 
@@ -93,9 +89,7 @@ class Segmenter(nn.Module):
 
     def save(self, path: Path, card: dict) -> None:
         """Write ``path/segmenter.safetensors`` in fp16, with config and card in the metadata."""
-        tensors = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in self.state_dict().items()}
-        metadata = {"format": FORMAT, "config": json.dumps(self.config), "classes": json.dumps(NAMES), "card": json.dumps(card)}
-        write_atomic(Path(path) / FILE, serialise(tensors, metadata))
+        readers.write(Path(path) / FILE, self, FORMAT, ("classes", NAMES), card)
 
 
 def part_mask(segmentation: Tensor, part: str) -> Tensor:
@@ -117,20 +111,7 @@ def load_segmenter(path: str | Path | None = None, device: str | torch.device = 
         CheckpointError: nothing there, or not a segmenter of these classes.
     """
     file = Path(path or assets() / "checkpoints" / "aviary-segmenter") / FILE
-    if not file.is_file():
-        raise CheckpointError(f"{file}: no segmenter there. Train one: dmm train segmenter --out {file.parent}")
-    try:
-        with safe_open(file, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-            tensors = {key: opened.get_tensor(key) for key in opened.keys()}
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file}: expected a safetensors file, found a damaged one ({error})") from error
-    if metadata.get("format") != FORMAT or metadata.get("classes") != json.dumps(NAMES):
-        raise CheckpointError(f"{file}: expected a segmenter of format {FORMAT} with classes {', '.join(NAMES)}; train it again")
-    segmenter = Segmenter(**json.loads(metadata["config"]))
-    segmenter.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
-    segmenter.card = json.loads(metadata["card"])
-    return segmenter.eval().to(device)
+    return readers.load(file, Segmenter, FORMAT, ("classes", NAMES), "segmenter", NAMES).to(device)
 
 
 def augment(images: Tensor, classes: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -212,28 +193,15 @@ def train_segmenter(
     network = Segmenter(width)
     store = AviaryCache.open(cache, images, 0, level, "train", (network.input_size,), progress)
     weight = class_weights(classes_of(store.labels(range(min(images, 200)))))
-    optimiser = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps, pct_start=0.15)
-    began, mean = time.monotonic(), None
-    network = network.train().to(memory_format=torch.channels_last)
-    for _ in (bar := tqdm(range(steps), "segmenter", disable=not progress)):
+
+    def loss_of() -> Tensor:
         chosen = torch.randint(0, images, (batch,), generator=rng).tolist()
         pictures, classes = augment(to_float(store.images(network.input_size, chosen)), classes_of(store.labels(chosen)), rng)
-        loss = F.cross_entropy(network(pictures.contiguous(memory_format=torch.channels_last)), classes, weight)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
-        bar.set_postfix(loss=f"{mean:.3f}")
-    card = {
-        "command": command or f"dmm train segmenter --out {out} --images {images} --steps {steps} --seed {seed}",
-        "trained_on": f"{images} rendered {level} birds of the 150 training species",
-        "images_seen": steps * batch,
-        "seed": seed,
-        "seconds": round(time.monotonic() - began),
-        "unseen_species": examine(network.eval(), test_images, level, cache, progress),
-    }
+        return F.cross_entropy(network(pictures.contiguous(memory_format=torch.channels_last)), classes, weight)
+
+    seconds = readers.fit(network, "segmenter", steps, lr, loss_of, progress)
+    command = command or f"dmm train segmenter --out {out} --images {images} --steps {steps} --seed {seed}"
+    card = readers.card_of(command, images, level, steps * batch, seed, seconds, examine(network, test_images, level, cache, progress))
     network.save(Path(out), card)
     write_atomic(Path(out) / "README.md", model_card(card).encode())
     return card

@@ -1,0 +1,137 @@
+"""What the networks share that measure generators: blocks, one training loop on rendered birds, and their files.
+
+They are the judge (:mod:`dmm.metrics.judge`), the reader of patterns and marks (:mod:`dmm.metrics.marks`) and the part segmenter
+(:mod:`dmm.metrics.segmenter`). None is used in a loss of a generator.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialise
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from dmm.checkpoint import CheckpointError
+from dmm.images import write_atomic
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def block(inside: int, outside: int, kernel: int, stride: int) -> nn.Sequential:
+    """Convolution, batch norm, ReLU."""
+    convolution = nn.Conv2d(inside, outside, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outside), nn.ReLU(inplace=True))
+
+
+class Residual(nn.Module):
+    """x + block(x), B C H W."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.block = block(channels, channels, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B C H W -> B C H W."""
+        return x + self.block(x)
+
+
+def resize(images: Tensor, size: int) -> Tensor:
+    """Pictures B 3 S S at another side, bilinear, antialiased where they shrink."""
+    if images.shape[-1] == size:
+        return images
+    return F.interpolate(images, (size, size), mode="bilinear", antialias=images.shape[-1] > size, align_corners=False)
+
+
+def fit(network: nn.Module, name: str, steps: int, lr: float, loss_of: Callable[[], Tensor], progress: bool = True) -> int:
+    """AdamW in one cycle of the learning rate; the network is left in eval mode.
+
+    Args:
+        network: in training mode meanwhile, channels last.
+        name: of the bar.
+        steps: optimiser steps.
+        lr: the largest learning rate.
+        loss_of: draws a batch; its loss, a scalar.
+        progress: a bar on stderr.
+
+    Returns:
+        Seconds.
+    """
+    optimiser = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps, pct_start=0.15)
+    began, mean = time.monotonic(), None
+    network.train().to(memory_format=torch.channels_last)
+    for _ in (bar := tqdm(range(steps), name, disable=not progress)):
+        loss = loss_of()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
+        bar.set_postfix(loss=f"{mean:.3f}")
+    network.eval()
+    return round(time.monotonic() - began)
+
+
+def card_of(command: str, images: int, level: str, seen: int, seed: int, seconds: int, unseen_species: dict) -> dict:
+    """How a network was trained, and what it reaches on rendered birds of the unseen species."""
+    return {
+        "command": command,
+        "trained_on": f"{images} rendered {level} birds of the 150 training species",
+        "images_seen": seen,
+        "seed": seed,
+        "seconds": seconds,
+        "unseen_species": unseen_species,
+    }
+
+
+def write(file: Path, network: nn.Module, form: str, answers: tuple[str, object], card: dict) -> None:
+    """A network in fp16 with its sizes (``network.config``), its answers and its card in the metadata.
+
+    Args:
+        file: a .safetensors file.
+        network: with the arguments of its class in ``config``.
+        form: name and version of the format.
+        answers: the metadata's name of what the network answers, and what it answers, for JSON.
+        card: see :func:`card_of`.
+    """
+    tensors = {key: value.half().contiguous() if value.is_floating_point() else value for key, value in network.state_dict().items()}
+    metadata = {"format": form, "config": json.dumps(network.config), answers[0]: json.dumps(answers[1]), "card": json.dumps(card)}
+    write_atomic(file, serialise(tensors, metadata))
+
+
+def load(file: Path, build: Callable[..., Network], form: str, answers: tuple[str, object], what: str, known: Sequence[str]) -> Network:
+    """A network that :func:`write` wrote, in eval mode, with its ``card``.
+
+    Args:
+        file: the .safetensors file.
+        build: makes the network from the arguments in the file.
+        form: as of :func:`write`.
+        answers: as of :func:`write`.
+        what: the network's name, that of the command that trains it.
+        known: names of the answers, for the message.
+
+    Raises:
+        CheckpointError: nothing there, a damaged file, or a network of other answers.
+    """
+    if not file.is_file():
+        raise CheckpointError(f"{file}: no {what} there. Train one: dmm train {what} --out {file.parent}")
+    try:
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {key: opened.get_tensor(key) for key in opened.keys()}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file}: expected a safetensors file, found a damaged one ({error})") from error
+    if metadata.get("format") != form or metadata.get(answers[0]) != json.dumps(answers[1]):
+        raise CheckpointError(f"{file}: expected a {what} of format {form} with {answers[0]} {', '.join(known)}; train it again")
+    network = build(**json.loads(metadata["config"]))
+    network.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in tensors.items()})
+    network.card = json.loads(metadata["card"])
+    return network.eval()
