@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from dmm.aviary.traits import COLOURS
+from dmm.metrics.bootstrap import ratio_interval
 from dmm.metrics.registry import register_metric
 
 #: Parts whose colour is judged.
@@ -33,8 +35,8 @@ def agreement(predictions: Mapping[str, Tensor], slots: Sequence[Mapping[str, Se
         slots: what each of the N sentences says.
 
     Returns:
-        ``{"mean", "macro", "colours": captioned colours in all, "parts": {part: {"share", "colours"}}}``; a share is None where no
-        sentence speaks of the part.
+        ``{"mean", "interval_95", "macro", "colours": captioned colours in all, "parts": {part: {"share", "colours"}}}``; a share is None
+        where no sentence speaks of the part. The interval is of ``mean``, over sentences.
 
     Raises:
         ValueError: as many sentences as predictions were expected.
@@ -42,20 +44,22 @@ def agreement(predictions: Mapping[str, Tensor], slots: Sequence[Mapping[str, Se
     ranked = {part: predictions[part].argsort(dim=1, descending=True).tolist() for part in PARTS}
     if any(len(rows) != len(slots) for rows in ranked.values()):
         raise ValueError(f"expected predictions of {len(slots)} pictures, found {[len(rows) for rows in ranked.values()]}")
-    read, said = dict.fromkeys(PARTS, 0), dict.fromkeys(PARTS, 0)
+    read, said = torch.zeros(2, len(slots), len(PARTS))  # N P
     for i, sentence in enumerate(slots):
         for part, colours in captioned_colours(sentence).items():
             first = {COLOURS[c] for c in ranked[part][i][: len(colours)]}
-            read[part] += len(first & set(colours))
-            said[part] += len(colours)
-    shares = {part: read[part] / said[part] if said[part] else None for part in PARTS}
+            read[i, PARTS.index(part)] = len(first & set(colours))
+            said[i, PARTS.index(part)] = len(colours)
+    counts = dict(zip(PARTS, said.sum(0).int().tolist(), strict=True))
+    shares = {part: float(share) if counts[part] else None for part, share in zip(PARTS, read.sum(0) / said.sum(0), strict=True)}
     spoken = [share for share in shares.values() if share is not None]
-    total = sum(said.values())
+    total = sum(counts.values())
     return {
-        "mean": sum(read.values()) / total if total else None,
+        "mean": read.sum().item() / total if total else None,
+        "interval_95": ratio_interval(read.sum(1), said.sum(1)),
         "macro": sum(spoken) / len(spoken) if spoken else None,
         "colours": total,
-        "parts": {part: {"share": shares[part], "colours": said[part]} for part in PARTS},
+        "parts": {part: {"share": shares[part], "colours": counts[part]} for part in PARTS},
     }
 
 
@@ -77,7 +81,7 @@ def attribute_agreement(evaluation) -> dict:
             f"colours of {', '.join(PARTS)} as captioned, read from the {evaluation.largest} px picture by a judge that was trained on "
             "rendered birds of other species and that no loss has used; first choice, or among the first k where a caption gives one part "
             "k colours. Ceiling: rendered birds of the same captions. Floor: the generated pictures against the caption of a bird of "
-            "another species."
+            "another species. 95 % intervals: 1,000 bootstrap draws of captions."
         )
     }
     smaller = [size for size in evaluation.generated["judge"] if size != evaluation.largest]

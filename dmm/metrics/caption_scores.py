@@ -12,7 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
+
 from dmm.aviary.grammar import read_slots
+from dmm.metrics.bootstrap import ratio_interval
 from dmm.metrics.registry import register_metric
 
 Slots = Mapping[str, Sequence[str]]
@@ -24,16 +27,20 @@ def slot_pairs(slots: Slots) -> set[tuple[str, str]]:
 
 
 def slot_f1(found: Sequence[Slots], wanted: Sequence[Slots]) -> dict[str, float]:
-    """Micro ``{"f1", "precision", "recall", "pairs": wanted pairs}`` of found slots against wanted ones; 0 where nothing was found.
+    """Micro ``{"f1", "interval_95", "precision", "recall", "pairs": wanted pairs}`` of found slots against wanted ones.
+
+    0 where nothing was found; the interval is of F1, over sentences, and None where nothing was said and asked.
 
     Raises:
         ValueError: the two are not of one length.
     """
     pairs = [(slot_pairs(f), slot_pairs(w)) for f, w in zip(found, wanted, strict=True)]
     both = sum(len(f & w) for f, w in pairs)
+    each = torch.tensor([(2 * len(f & w), len(f) + len(w)) for f, w in pairs], dtype=torch.float).view(-1, 2)
     said, asked = sum(len(f) for f, _ in pairs), sum(len(w) for _, w in pairs)
     return {
         "f1": 2 * both / (said + asked) if said + asked else 0.0,
+        "interval_95": ratio_interval(each[:, 0], each[:, 1]),
         "precision": both / said if said else 0.0,
         "recall": both / asked if asked else 0.0,
         "pairs": asked,

@@ -23,6 +23,7 @@ from dmm.aviary.traits import COLOURED_PARTS, COLOURS, Bird
 from dmm.checkpoint import load_parts
 from dmm.images import to_float
 from dmm.metrics.attributes import PARTS
+from dmm.metrics.bootstrap import ratio_interval
 from dmm.metrics.registry import register_metric
 
 Slots = Mapping[str, Sequence[str]]
@@ -98,15 +99,6 @@ def claims_of_judge(slots: Slots, logits: Mapping[str, Tensor]) -> list[Claim]:
     return found
 
 
-def bootstrap(true: Tensor, known: Tensor, draws: int = 1000) -> list[float] | None:
-    """95 % interval of sum(true) / sum(known), both N a sentence, over sentences drawn with replacement; None without a known claim."""
-    if not known.sum():
-        return None
-    rng = torch.Generator().manual_seed(0)
-    rows = torch.randint(len(known), (draws, len(known)), generator=rng)
-    return (true[rows].sum(1) / known[rows].sum(1).clamp(min=1)).quantile(torch.tensor([0.025, 0.975])).tolist()
-
-
 def share_true(sentences: Sequence[Sequence[Claim]], counts: Callable[[Claim], bool] = lambda claim: True) -> dict:
     """``{"true": share, "interval_95", "claims": of known truth, "unknown": others}`` of the claims that count, over all sentences."""
     kept = [[claim.true for claim in claims if counts(claim)] for claims in sentences]
@@ -115,7 +107,7 @@ def share_true(sentences: Sequence[Sequence[Claim]], counts: Callable[[Claim], b
     total = int(known.sum())
     return {
         "true": float(true.sum()) / total if total else None,
-        "interval_95": bootstrap(true, known),
+        "interval_95": ratio_interval(true, known),
         "claims": total,
         "unknown": sum(map(len, kept)) - total,
     }

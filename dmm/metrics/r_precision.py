@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dmm.errors import InputError
+from dmm.metrics.bootstrap import ratio_interval
 from dmm.metrics.registry import register_metric
 
 
@@ -59,10 +60,11 @@ def hits(codes: Tensor, sentences: Tensor, wrong: Tensor, own: Tensor | None = N
 
 
 def r_precision(codes: Tensor, sentences: Tensor, wrong: Tensor, own: Tensor | None = None, parts: int = 10) -> dict[str, float]:
-    """Share of hits, ``{"mean", "std"}`` over ``parts`` equal parts; see :func:`hits`."""
+    """Share of hits, ``{"mean", "std", "interval_95"}``: deviation over ``parts`` equal parts, interval over samples; see :func:`hits`."""
     hit = hits(codes, sentences, wrong, own).double()
     means = torch.stack([part.mean() for part in hit.chunk(min(parts, len(hit)))])
-    return {"mean": float(hit.mean()), "std": float(means.std(unbiased=False))}
+    interval = ratio_interval(hit, torch.ones_like(hit))
+    return {"mean": float(hit.mean()), "std": float(means.std(unbiased=False)), "interval_95": interval}
 
 
 @register_metric("r_precision", needs=("image_code", "sentence"))

@@ -10,13 +10,14 @@ def test_by_hand():
     found = [{"wing": ("grey", "white"), "size": ("small",)}, {}]
     wanted = [{"wing": ("grey",), "belly": ("red",)}, {"tail": ("black",)}]
     got = slot_f1(found, wanted)  # 1 right of 3 said and 3 asked
+    assert got.pop("interval_95") == [0, pytest.approx(0.4)]  # the second sentence twice; the first twice: 1 right of 3 said and 2 wanted
     assert got == {"f1": pytest.approx(1 / 3), "precision": pytest.approx(1 / 3), "recall": pytest.approx(1 / 3), "pairs": 3}
 
 
 def test_bounds():
     said = [{"wing": ("grey",)}]
     assert slot_f1(said, said)["f1"] == 1
-    assert slot_f1([{}], said) == {"f1": 0.0, "precision": 0.0, "recall": 0.0, "pairs": 1}
+    assert slot_f1([{}], said) == {"f1": 0.0, "interval_95": [0.0, 0.0], "precision": 0.0, "recall": 0.0, "pairs": 1}
     assert slot_f1([{}], [{}])["f1"] == 0
     with pytest.raises(ValueError):
         slot_f1(said, [])

@@ -15,7 +15,8 @@ from dmm.cli import app
 from dmm.config import ModelConfig
 from dmm.data.vocab import Vocabulary
 from dmm.metrics.attributes import PARTS
-from dmm.metrics.claims import Claim, bootstrap, claims_of_bird, claims_of_caption, claims_of_judge, share_true, summary
+from dmm.metrics.bootstrap import ratio_interval
+from dmm.metrics.claims import Claim, claims_of_bird, claims_of_caption, claims_of_judge, share_true, summary
 from dmm.models.captioner import Captioner
 
 
@@ -95,12 +96,12 @@ def test_shares_and_counts():
 
 def test_the_interval_holds_the_share_and_narrows():
     def width(count: int) -> float:
-        low, high = bootstrap((torch.arange(count) % 4 > 0).float(), torch.ones(count))
+        low, high = ratio_interval((torch.arange(count) % 4 > 0).float(), torch.ones(count))
         assert low <= 0.75 <= high
         return high - low
 
     assert 0.015 < width(2000) < width(100) < 0.25
-    assert bootstrap(torch.ones(9), torch.ones(9)) == [1, 1] and bootstrap(torch.zeros(3), torch.zeros(3)) is None
+    assert ratio_interval(torch.ones(9), torch.ones(9)) == [1, 1] and ratio_interval(torch.zeros(3), torch.zeros(3)) is None
 
 
 def test_a_captioning_run_is_measured_on_rendered_birds_alone(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dmm.metrics.fid import frechet_distance, gaussian_distance, moments
+from dmm.metrics.fid import RunningMoments, frechet_distance, gaussian_distance, moments, with_interval
 
 
 def test_commuting_gaussians_closed_form():
@@ -46,3 +46,27 @@ def test_moments_refuse_what_is_no_sample():
         moments(torch.zeros(1, 3))
     with pytest.raises(ValueError, match="not finite"):
         moments(torch.tensor([[1.0], [float("nan")]]))
+
+
+def test_moments_batch_by_batch_are_those_of_all_rows():
+    """Far from zero, where sums of squares would lose the digits."""
+    features = torch.randn(103, 5, generator=torch.Generator().manual_seed(3)) + 1000
+    running = RunningMoments(5)
+    for batch in features.split(10):
+        running.update(batch)
+    for found, wanted in zip(running.moments(), moments(features), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)
+    with pytest.raises(ValueError, match="expected features B 5"):
+        running.update(torch.zeros(2, 4))
+    with pytest.raises(ValueError, match="not finite"):
+        running.update(torch.full((2, 5), float("nan")))
+    with pytest.raises(ValueError, match="at least 2 rows"):
+        RunningMoments(5).moments()
+
+
+def test_the_interval_of_a_distance_holds_the_true_one():
+    """N(0, 1) against N(2, 1) in one dimension: 4; the deviation of its estimate is 2 * 2 * sqrt(2 / N) and little more."""
+    generator = torch.Generator().manual_seed(4)
+    a, b = torch.randn(800, 1, generator=generator), torch.randn(800, 1, generator=generator) + 2
+    low, high = with_interval(a, b)["interval_95"]
+    assert low < 4 < high and high - low == pytest.approx(2 * 1.96 * 4 * (2 / 800) ** 0.5, rel=0.25)

@@ -11,7 +11,7 @@ CLASSES = torch.arange(300) % 30
 def test_identical_codes_are_always_found():
     codes = torch.randn(300, 64, generator=torch.Generator().manual_seed(0))
     wrong = distractors(CLASSES, 99, seed=1)
-    assert r_precision(3 * codes, codes, wrong) == {"mean": 1.0, "std": 0.0}
+    assert r_precision(3 * codes, codes, wrong) == {"mean": 1.0, "std": 0.0, "interval_95": [1.0, 1.0]}
 
 
 def test_unrelated_codes_are_at_chance():
