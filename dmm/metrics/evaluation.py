@@ -178,7 +178,7 @@ def evaluate(
     own_pictures = {"pipe": pipe, "original": original, "judge": judge_network, "batch": batch, "progress": progress}
     evaluation = Evaluation(sentences, classes, shuffle, seed, sizes[-1], population=population, **own_pictures)
     if needed - {OWN_PICTURES} or sheet:
-        birds = AviaryCache.open(cache, 2 * captions if "fid" in metrics else captions, 0, level, "test", sizes, progress)
+        birds = AviaryCache.open(cache, 2 * captions if {"fid", "kid"} & set(metrics) else captions, 0, level, "test", sizes, progress)
         own, others, evaluation.birds = range(captions), range(captions, len(birds)), birds
         extractors = _extractors(pipe, judge_network, needed, sizes, by_stage)
         evaluation.generated = read("generated", extractors, _generated(pipe, texts, seed, batch, shown))

@@ -147,6 +147,15 @@ def test_evaluate_generates_once_and_is_json(judge, cache, tmp_path):
     assert again["metrics"]["attributes"] == result["metrics"]["attributes"]
 
 
+def test_the_metrics_that_are_asked_for_by_name(judge, cache):
+    names = ("kid", "inception_score", "caption_overlap")
+    found = evaluate(ToyPipeline(), captions=12, judge=judge, cache=cache, metrics=names, progress=False)["metrics"]
+    assert set(found) == set(names) and all(figures["protocol"] for figures in found.values())
+    assert found["kid"]["generated"]["interval_95"][0] <= found["kid"]["generated"]["distance"]
+    assert 1 <= found["inception_score"]["generated"]["mean"] <= 11
+    assert found["caption_overlap"]["generated"]["cider"] >= 0 and 0 <= found["caption_overlap"]["ceiling_rendered"]["bleu4"] <= 1
+
+
 def test_evaluate_says_which_network_is_missing(judge, cache):
     pipe = ToyPipeline()
     pipe.captioner = None
