@@ -23,6 +23,9 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Sample i draws its noise from seed + i.")] = 100,
     metrics: Annotated[str | None, typer.Option(help="Comma-separated; all but diversity and memory by default.")] = None,
     judge: Annotated[Path | None, typer.Option(help="Directory of the judge; the shipped one by default.")] = None,
+    encoders: Annotated[
+        Path | None, typer.Option(help="A matching run of other birds, which measures for `--metrics r_precision_independent`.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON here.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Write the first 16 pictures here.")] = None,
     sentences: Annotated[
@@ -42,6 +45,8 @@ def evaluate(
     Example: dmm evaluate dmmgan-aviary --captions 2000 --out assets/results/dmmgan-aviary.json
 
     Example: dmm evaluate dmmgan-aviary --metrics memory --captions 200
+
+    Example: dmm evaluate dmmgan-aviary --metrics r_precision_independent --encoders runs/independent-match
 
     Example: dmm evaluate runs/aviary-caption --metrics claims
 
@@ -65,7 +70,8 @@ def evaluate(
         if sentences is not None:
             result = measure_sentences(pipe, sentences, seed, chosen, command_line(), progress)
         else:
-            result = measure(pipe, captions, seed, chosen, judge=judge, sheet=sheet, command=command_line(), progress=progress)
+            shown = {"sheet": sheet, "command": command_line(), "progress": progress}
+            result = measure(pipe, captions, seed, chosen, judge=judge, encoders=encoders, **shown)
     except CaptionError as error:
         raise ConfigError(f"{model}: trained on other words than those of Aviary's birds, which are what is measured") from error
     _record(result, out)

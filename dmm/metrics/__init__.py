@@ -7,6 +7,7 @@ from dmm.metrics import (  # noqa: F401 - each registers its metric
     diversity,
     fid,
     inception_score,
+    independent,
     kid,
     marks,
     memory_metric,

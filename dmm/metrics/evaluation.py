@@ -26,6 +26,7 @@ from dmm.aviary.traits import Bird
 from dmm.config import ConfigError
 from dmm.images import grid, save, to_float
 from dmm.metrics.features import Extractor, Features, extract
+from dmm.metrics.independent import load_encoders
 from dmm.metrics.judge import Judge, load_judge
 from dmm.metrics.marks import load_marks
 from dmm.metrics.records import digest, rounded
@@ -52,6 +53,7 @@ class Evaluation:
     pipe: object = None  # for metrics that make their own pictures
     original: object = None  # the same pipeline, not fused
     judge: Judge | None = None
+    encoders: object = None  # a dmm.metrics.independent.Encoders, where a metric asks for them
     birds: AviaryCache | None = None  # their pictures; None where no metric asks for any
     batch: int = 16  # pictures at a time
     progress: bool = False
@@ -96,7 +98,7 @@ def _generated(pipe, texts: Sequence[str], seed: int, batch: int, first: list) -
         yield {image.shape[-1]: image for image in images}
 
 
-def _extractors(pipe, judge: Judge, names: set[str], sizes: Sequence[int], by_stage: bool) -> dict[tuple[str, int], Extractor]:
+def _extractors(pipe, judge: Judge, encoders, names: set[str], sizes: Sequence[int], by_stage: bool) -> dict[tuple[str, int], Extractor]:
     extractors: dict[tuple[str, int], Extractor] = {}
     if "judge" in names:
         extractors |= {("judge", size): judge for size in (sizes if by_stage else sizes[-1:])}
@@ -104,17 +106,22 @@ def _extractors(pipe, judge: Judge, names: set[str], sizes: Sequence[int], by_st
         extractors["marks", sizes[-1]] = load_marks(device=pipe.device)
     if "image_code" in names:
         extractors["image_code", sizes[-1]] = lambda images: pipe.image_encoder(images)[1]
+    if "independent" in names:
+        extractors["independent", sizes[-1]] = encoders.codes
     if "redescription" in names:
         extractors |= {("redescription", size): lambda images: pipe.captioner.sentences(images, pipe.vocab) for size in sizes}
     return extractors
 
 
-def _needed(pipe, metrics: Sequence[str]) -> set[str]:
+def _needed(pipe, metrics: Sequence[str], encoders: object) -> set[str]:
     """Readers of all the metrics.
 
     Raises:
-        ConfigError: an unknown metric, or one that reads with a network that the checkpoint does not hold.
+        ConfigError: an unknown metric, or one that reads with a network that the checkpoint does not hold, or that nobody gave.
     """
+    given = [name for name in metrics if "independent" in get_metric(name).needs]
+    if given and encoders is None:
+        raise ConfigError(f"--metrics {given[0]}: expected --encoders RUN, a matching run of other birds (dmm train match), found none")
     held = {"image_code": pipe.image_encoder, "redescription": pipe.captioner}
     blind = {name: extractor for name in metrics for extractor in get_metric(name).needs if held.get(extractor, pipe) is None}
     if blind:
@@ -135,6 +142,7 @@ def evaluate(
     level: str = "garden",
     by_stage: bool = True,
     judge: str | Path | None = None,
+    encoders: str | Path | None = None,
     cache: str | Path = ".cache/aviary",
     sheet: str | Path | None = None,
     command: str = "",
@@ -151,6 +159,7 @@ def evaluate(
         level: "garden" or "world".
         by_stage: let the judge read the smaller pictures as well.
         judge: directory of the judge; the shipped one when left out.
+        encoders: a matching run whose encoders measure, for metrics that ask for independent ones.
         cache: where rendered birds are kept; drawn on first use.
         sheet: where to write the first 16 generated pictures above the birds of their captions.
         command: the command line that was typed, to be printed beside the figures.
@@ -162,7 +171,8 @@ def evaluate(
     Raises:
         ConfigError: an unknown metric, one that the checkpoint has no network for, or too few captions.
     """
-    needed = _needed(pipe, metrics)
+    needed = _needed(pipe, metrics, encoders)
+    others = load_encoders(encoders, pipe) if "independent" in needed else None
     judge_network = load_judge(judge, pipe.device)
     original, pipe = pipe, pipe.fused() if hasattr(pipe, "fused") else pipe
     sizes = [image.shape[-1] for image in pipe("a bird", seed=seed, redescribe=False).images]
@@ -175,16 +185,16 @@ def evaluate(
     def read(label, which, batches):
         return extract(which, tqdm(batches, label, -(-captions // batch), unit="batch", disable=not progress))
 
-    own_pictures = {"pipe": pipe, "original": original, "judge": judge_network, "batch": batch, "progress": progress}
+    own_pictures = {"pipe": pipe, "original": original, "judge": judge_network, "encoders": others, "batch": batch, "progress": progress}
     evaluation = Evaluation(sentences, classes, shuffle, seed, sizes[-1], population=population, **own_pictures)
     if needed - {OWN_PICTURES} or sheet:
         birds = AviaryCache.open(cache, 2 * captions if {"fid", "kid"} & set(metrics) else captions, 0, level, "test", sizes, progress)
-        own, others, evaluation.birds = range(captions), range(captions, len(birds)), birds
-        extractors = _extractors(pipe, judge_network, needed, sizes, by_stage)
+        own, rest, evaluation.birds = range(captions), range(captions, len(birds)), birds
+        extractors = _extractors(pipe, judge_network, evaluation.encoders, needed, sizes, by_stage)
         evaluation.generated = read("generated", extractors, _generated(pipe, texts, seed, batch, shown))
         evaluation.rendered = read("rendered", extractors, _rendered(birds, own, sizes, batch, pipe.device, drawn))
-        rest = _rendered(birds, others, sizes[-1:], batch, pipe.device, [])
-        evaluation.reference = read("reference", {("judge", sizes[-1]): judge_network}, rest)
+        references = _rendered(birds, rest, sizes[-1:], batch, pipe.device, [])
+        evaluation.reference = read("reference", {("judge", sizes[-1]): judge_network}, references)
         evaluation.sentences = torch.cat([pipe.encode(chunk)[1].cpu() for chunk in _chunks(texts, batch)])
     if sheet:
         rows = [row for i in range(0, len(shown), 8) for row in (shown[i : i + 8], drawn[i : i + 8])]
