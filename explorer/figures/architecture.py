@@ -286,7 +286,9 @@ def against(networks: Mapping[str, Network]) -> Result:
     counts = f"{ours.name}: {count(ours.parameters)} parameters; {theirs.name}: {count(theirs.parameters)}. "
     counts += "A module of equal name and class counts as in both, whatever its size; the size shown is the first's."
     said = [("plain", "in both"), ("added", f"added by {ours.name}"), ("removed", f"only in {theirs.name}")]
-    return Result(_sheet("DMM-GAN against AttnGAN", [counts], list(boxes.values()), found[0] | found[1], said, colours), rows)
+    said = [key for key in said if any(box.look == key[0] for box in boxes.values())]
+    title = f"{ours.name} against {theirs.name}" if (ours.name, theirs.name) != ("dmmgan-cub", "attngan-cub") else "DMM-GAN against AttnGAN"
+    return Result(_sheet(title, [counts], list(boxes.values()), found[0] | found[1], said, colours), rows)
 
 
 def _opened_memories(network: Network) -> tuple[list[str], set[tuple[str, str]]]:
