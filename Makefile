@@ -12,7 +12,7 @@ PARITY_FLAGS ?= --quiet
 FIGURES ?= figures
 
 .DEFAULT_GOAL := help
-.PHONY: help app test lint format parity figures models ablations encoders notebook constraints clean
+.PHONY: help app test lint format parity figures models ablations results encoders notebook constraints clean
 .DELETE_ON_ERROR:
 
 # A .venv whose Python is gone or too old is made anew, whatever its stamps say.
@@ -61,6 +61,16 @@ models: encoders  ## train the six systems on Aviary, one after another, under o
 
 ablations: encoders  ## train DM-GAN's ablation and DMM-GAN's 2x2 on Aviary, likewise
 	@$(foreach name,$(ABLATIONS),$(call TRAIN,gan,$(name),$(name)-gan) &&) echo "runs/*-gan hold the models"
+
+# Records of the models that `make models` and `make ablations` left in runs/, and the page that they give.
+METRICS := attributes,fid,kid,inception_score,r_precision,caption_f1,caption_overlap,claims,diversity
+
+results: .venv/installed-app  ## measure the models in runs/ and make docs/results.md (hours)
+	@for run in runs/*-aviary*-gan; do [ -e "$$run/model.safetensors" ] || continue; name=$$(basename "$$run" -gan); \
+		.venv/bin/python -m dmm.cli evaluate "$$run" --metrics $(METRICS) --out "assets/results/$$name.json" > /dev/null && \
+		.venv/bin/python -m dmm.cli evaluate "$$run" --captions 200 --metrics memory --out "assets/results/$$name-memory.json" > /dev/null || exit 1; \
+	done
+	.venv/bin/python -m dmm.cli report --out docs/results.md
 
 encoders: .venv/installed-app
 	$(call TRAIN,match,aviary,aviary-match)
