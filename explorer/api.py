@@ -22,9 +22,9 @@ import torch
 from PIL import Image
 
 from dmm.images import to_float, to_pil
+from dmm.metrics.effects import WordEffect
 from dmm.pipeline import CaptionError
 from dmm.trace import Trace
-from explorer import effects as word_effects
 from explorer import overlay, slots, statistics, takeaway, walks
 from explorer.edits import EditError
 from explorer.interventions import describe, lacks, to_data
@@ -169,7 +169,7 @@ class Endpoints:
         """A caption with and without edits: both pictures, their difference, and the gates that changed."""
         asked = Question.read(self.session, caption, seed, model, edits)
         after, before = asked.trace(self.session), asked.bare().trace(self.session)
-        change = word_effects.difference(after.images[-1], before.images[-1])
+        change = overlay.difference(after.images[-1], before.images[-1])
         pictures = {"original": _png(before.images[-1]), "edited": _png(after.images[-1])}
         pictures["difference"] = data_uri(Image.fromarray(overlay.heat(change, overlay.limits(change))))
         said = [describe(edit) for edit in asked.edits]
@@ -181,18 +181,20 @@ class Endpoints:
         } | pictures
 
     def effects(
-        self, caption: str, word: str, new: str = "", seed: int = FIRST_SEED, model: str = "", edits: list[dict] | None = None
+        self, caption: str, word: str = "", new: str = "", seed: int = FIRST_SEED, model: str = "", edits: list[dict] | None = None
     ) -> dict:
-        """How a word reached the picture: muted, or exchanged for new, on one pathway at a time."""
+        """How a word reached the picture: exchanged for new, else for another of its kind or muted, on one pathway at a time.
+
+        Without a word: for every word of the caption, without pictures. change is a share of the full range of the pixels.
+        """
         asked = Question.read(self.session, caption, seed, model, edits)
-        found = _refusing(
-            lambda: word_effects.word_effects(self.session, asked.model, asked.caption, asked.seed, _word(word), new or None, asked.edits)
-        )
-        rows = [
-            {"pathway": e.pathway, "change": e.change, "share": _number(e.share), "picture": _png(e.trace.images[-1])}
-            for e in found.effects
-        ]
-        return {"original": _png(found.base.images[-1]), "pathways": rows, "lacks": found.lacks}
+        chosen = {_word(word): new or None} if word else None
+        found = _refusing(lambda: self.session.effects(asked.model, asked.caption, asked.seed, chosen, asked.edits))
+        lacking = {name.partition(":")[2]: why for name, why in self.session.lacks(asked.model).items() if name.startswith("mute:")}
+        words = [{"word": one.word, "position": one.position, "other": one.other} for one in found.words]
+        for row, one in zip(words, found.words, strict=True):
+            row["pathways"] = [_pathway(one, name, pictures=bool(word)) for name in found.pathways]
+        return {"original": _png(found.base[None]), "words": words, "lacks": lacking}
 
     def compare(self, caption: str, word: str = "", models: list[str] | None = None, seeds: list[int] | None = None) -> list[dict]:
         """One caption through several models and noises: the last picture of each, and the map of a word over it where it is read."""
@@ -275,6 +277,14 @@ def _png(image: torch.Tensor) -> str:
 def _laid_over(image: torch.Tensor | None, values: np.ndarray, limits: overlay.Limits) -> str:
     pixels = overlay.heat(values, limits) if image is None else overlay.overlay(image, values, limits)
     return data_uri(Image.fromarray(pixels))
+
+
+def _pathway(one: WordEffect, name: str, pictures: bool) -> dict:
+    """What a word did on a pathway, as plain data."""
+    total = one.changes["total"]
+    row = {"pathway": name, "in_words": overlay.PATHWAYS[name][0], "change": one.changes[name] / 2}
+    row["share"] = one.changes[name] / total if total else None
+    return row | ({"picture": _png(one.pictures[name][None])} if pictures else {})
 
 
 def _number(value: float) -> float | None:

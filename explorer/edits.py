@@ -191,7 +191,7 @@ def attached(pipe, *edits: Edit, caption: str | None = None) -> Iterator[str | N
         for edit in edits:
             for handle in _HOOKS[type(edit)](edit, pipe, sentence):
                 stack.callback(handle.remove)
-        reads = [edit for edit in edits if isinstance(edit, (Mute, Exchange)) and _is_read(edit)]
+        reads = [edit for edit in edits if is_read(edit)]
         for handle in _other_reads(reads, pipe, sentence):
             stack.callback(handle.remove)
         yield caption if sentence is None or not sentence.changed else sentence.text
@@ -391,8 +391,10 @@ _HOOKS: dict[type, Callable[..., list]] = {
 # --- words that are read otherwise on one pathway ------------------------------------------------------------------------------
 
 
-def _is_read(edit: Mute | Exchange) -> bool:
+def is_read(edit: Edit) -> bool:
     """Whether the edit gives a reader another sentence; a mute in the memory masks a slot instead."""
+    if not isinstance(edit, (Mute, Exchange)):
+        return False
     return edit.where in ("code", "initial", "global") or (edit.where == "memory" and isinstance(edit, Exchange))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from dmm.metrics.effects import WordEffects, word_effects
+from dmm.metrics.effects import WordEffects
 from dmm.pipeline import Pipeline
 from dmm.trace import StageTrace, Trace
 from explorer.figures.networks import Network
@@ -83,7 +83,7 @@ def traces(figure: Figure, values: Mapping[str, Any], session: Session, model: s
 
 def effects(figure: Figure, values: Mapping[str, Any], session: Session, model: str | None = None) -> list[WordEffects]:
     """What each word of a figure's captions did to the picture of one model of the session. Raises as :func:`gather`."""
-    return [word_effects(session.pipeline(model), caption, seed) for caption, seed in requests(figure, values)]
+    return [session.effects(model, caption, seed) for caption, seed in requests(figure, values)]
 
 
 def networks(figure: Figure, values: Mapping[str, Any]) -> dict[str, Network]:

@@ -37,7 +37,6 @@ from explorer.edits import (
     Mute,
     UniformAddressing,
 )
-from explorer.effects import difference, word_effects
 from explorer.interventions import describe, from_data, lacks
 from explorer.regions import read_region
 from explorer.session import Session
@@ -239,20 +238,31 @@ class View:
             html += cells.table(answers, "response gate (DM-GAN, Eq. 9)")
         return Shown(f"Region {region}", rows, html)
 
-    def effects(self, word: str | int, new: str | None = None) -> Shown:
-        """How a word reached the picture: the word muted (or exchanged for ``new``) on one pathway at a time.
+    def effects(self, word: str | int | None = None, new: str | None = None) -> Shown:
+        """How a word reached the picture: exchanged for ``new``, else for another of its kind or muted, on one pathway at a time.
+
+        Without a word: the same for every word of the caption, in numbers.
 
         Raises:
-            EditError: the word is not in the caption, or is its only one.
+            EditError: the word is not in the caption, or is its only one; edits that take a word from one pathway alone are on.
         """
-        found = word_effects(self.explorer.session, self.model, self.caption, self.seed, word, new, self.edits)
-        rows = [{"pathway": e.pathway, "mean change": e.change, "share of the total": e.share} for e in found.effects]
-        rows += [{"pathway": name, "mean change": float("nan"), "share of the total": why} for name, why in found.lacks.items()]
-        pictures = {"as generated": overlay.picture(found.base.images[-1])}
-        pictures |= {f"{e.pathway}: {statistics.short(e.change)}": overlay.picture(e.trace.images[-1]) for e in found.effects}
-        name = f"“{word}”" + (f" read as “{new}”" if new else " muted")
+        session = self.explorer.session
+        found = session.effects(self.model, self.caption, self.seed, None if word is None else {word: new}, self.edits)
+        names = {name: overlay.PATHWAYS[name][0] for name in found.pathways}
+        rows = [
+            {"word": one.word, "read instead": one.other or "–"} | {names[name]: one.changes[name] / 2 for name in names}
+            for one in found.words
+        ]
         line = "Mean absolute change of the last picture, as a share of the full range. The pathways need not add up to the total."
-        return Shown(f"{name} on each pathway", rows, cells.row(pictures, 160) + cells.table(rows, line))
+        if word is None:
+            return Shown("Every word on each pathway", rows, cells.table(rows, line))
+        (one,) = found.words
+        pictures = {"as generated": overlay.picture(found.base)}
+        pictures |= {f"{names[name]}: {statistics.short(one.changes[name] / 2)}": overlay.picture(one.pictures[name]) for name in names}
+        title = f"“{one.word}” " + ("muted" if one.other is None else f"read as “{one.other}”")
+        lacking = [why for name, why in session.lacks(self.model).items() if name in ("mute:memory", "mute:global")]
+        notes = "".join(cells.paragraph(f"{why[0].upper()}{why[1:]}.") for why in dict.fromkeys(lacking))
+        return Shown(f"{title} on each pathway", rows, cells.row(pictures, 160) + cells.table(rows, line) + notes)
 
     def against(self, other: View) -> Shown:
         """This picture beside another of the same size, their difference, and the gates that changed.
@@ -263,7 +273,7 @@ class View:
         mine, others = self.trace.images[-1], other.trace.images[-1]
         if mine.shape != others.shape:
             raise EditError(f"the pictures have {mine.shape[-1]} and {others.shape[-1]} px; compare models of one size")
-        change = difference(mine, others)
+        change = overlay.difference(mine, others)
         limits = overlay.limits(change)
         pictures = {other.title: overlay.picture(others), self.title: overlay.picture(mine)}
         pictures |= {f"difference, mean {statistics.short(float(change.mean()))}": overlay.heat(change, limits)}

@@ -20,6 +20,17 @@ from dmm.images import to_uint8
 SEQUENTIAL = "viridis"  # probabilities, gates, shares: dark = little, yellow = much
 DIVERGING = "RdBu_r"  # differences: blue = less, white = equal, red = more
 
+#: Pathway of a word (:mod:`dmm.metrics.pathways`) -> its name and colour; colours stay apart for colour-blind eyes and in grey.
+PATHWAYS = {
+    "initial": ("sentence code, first stage", "#3b528b"),
+    "memory_128": ("words read for 128 px", "#f28e2b"),
+    "memory_256": ("words read for 256 px", "#ffd27f"),
+    "global": ("global memory", "#59a14f"),
+    "sentence_attention": ("sentence attention", "#59a14f"),
+    "joining": ("sentence code, later stages", "#59a14f"),
+    "total": ("everywhere", "#1f262b"),
+}
+
 Limits = tuple[float, float]
 
 
@@ -90,6 +101,11 @@ def overlay(image: Tensor, values, limits: Limits = (0.0, 1.0), strength: float 
     grey = desaturate(image)[..., None]
     colour = heat(resize(values, tuple(image.shape[-2:])), limits, cmap).astype(np.float32)
     return np.rint(np.clip((1 - strength) * grey + strength * colour, 0, 255)).astype(np.uint8)
+
+
+def difference(one: Tensor, other: Tensor) -> np.ndarray:
+    """Mean absolute difference over the channels, as a share of the full range: 1 3 S S and 1 3 S S in [-1, 1] -> S S, 0 to 1."""
+    return ((one - other).abs().mean(1)[0] / 2).numpy()
 
 
 def picture(image: Tensor) -> np.ndarray:

@@ -11,13 +11,13 @@ from PIL import Image
 from torch import Tensor
 
 from dmm.images import to_pil
+from dmm.metrics.effects import WordEffect, WordEffects
 from dmm.trace import Trace
 from explorer import overlay
 from explorer.edits import Edit
-from explorer.effects import WordEffects, difference
 from explorer.interventions import describe
 from explorer.notebook import changed_numbers
-from explorer.page_html import data_uri, text
+from explorer.page_html import data_uri, strip, text
 from explorer.statistics import short
 
 TRUTH = (
@@ -25,6 +25,15 @@ TRUTH = (
     "slot to read (DM-GAN, Eq. 4); the first picture, generated from the sentence code, still knows it."
 )
 WHERE = (("memory", "the memory only"), ("caption", "the caption"), ("code", "the sentence code only"))
+METHOD = (
+    "Each word is exchanged for another of its kind, or muted if it has none, on one pathway at a time; noise and all other words stay "
+    "(causal mediation analysis, Vig et al., NeurIPS 2020). Choose a number to see where the picture changes."
+)
+UNIT = (
+    "mean absolute change of the last picture, as a share of the full range; the tick is the change with the word exchanged everywhere, to "
+    "which the pathways need not add up"
+)
+DIFFERENCE = 128  # px, side of a difference picture
 PATHS = (("image", "the image"), ("words", "the words"), ("global", "the global memory"))
 
 
@@ -70,7 +79,7 @@ def _controls(lacks: Mapping[str, str]) -> str:
     noises = [("z", "the noise"), ("eps", "the conditioning noise")]
     noises = [(value, label) for value, label in noises if f"freeze_noise:{value}" not in lacks]
     forms.append(_form("freeze_noise", "Hold", f"{_select('part', noises)} of this seed while you re-roll"))
-    why = _form("why", "Ask", 'how <output class="ex-chosen">the word</output> reached the picture')
+    why = _form("why", "Ask", "how each word reached the picture")
     return f'<div class="ex-forms">{"".join(forms)}{why}</div><p class="ex-forms-note" role="status"></p>'
 
 
@@ -97,7 +106,7 @@ def _listed(edits: Sequence[Edit]) -> str:
 
 def _result(trace: Trace, original: Trace) -> str:
     before, after = original.images[-1], trace.images[-1]
-    change = difference(after, before)  # S S
+    change = overlay.difference(after, before)  # S S
     limits = overlay.limits(change)
     mean = float(change.mean())
     shown = {
@@ -125,21 +134,66 @@ def _missing(lacks: Mapping[str, str]) -> str:
     return f'<details class="ex-lacks"><summary>What cannot be edited in this system</summary><ul>{items}</ul></details>'
 
 
-def effects(found: WordEffects, word: str) -> str:
-    """How a word reached the picture: one picture a pathway, and a table."""
-    shown = {"as generated": _uri(found.base.images[-1])}
-    shown |= {f"{effect.pathway}: {short(effect.change)}": _uri(effect.trace.images[-1]) for effect in found.effects}
-    rows = [
-        {
-            "pathway": effect.pathway,
-            "mean change": short(effect.change),
-            "of the total": short(effect.share) if effect.share == effect.share else "–",
-        }
-        for effect in found.effects
-    ]
-    lacks = "".join(f'<p class="ex-lacks">{text(name)}: {text(why)}</p>' for name, why in found.lacks.items())
-    caption = f"“{word}” muted on one pathway at a time: mean absolute change of the last picture, as a share of the full range"
-    return f'<h3>How “{text(word)}” reached the picture</h3><div class="ex-many">{_figures(shown)}</div>{_table(rows, caption)}{lacks}'
+def effects(found: WordEffects, lacks: Mapping[str, str]) -> str:
+    """How each word reached the picture: a bar and its numbers for every word; a number shows its difference picture.
+
+    Args:
+        found: of every word of a caption.
+        lacks: as of :func:`intervene`.
+    """
+    if not found.words:
+        return '<section class="ex-reached"><p class="ex-lacks">No word of this caption can be left out or exchanged.</p></section>'
+    names = [name for name in found.pathways if name != "total"]
+    high = max(max(word.changes["total"], sum(word.changes[name] for name in names)) for word in found.words) or 1.0
+    head = "".join(f'<th scope="col">{_swatch(name)}{text(overlay.PATHWAYS[name][0])}</th>' for name in found.pathways)
+    rows = "".join(_effect_row(word, row, names, high) for row, word in enumerate(found.words))
+    missing = [why for name, why in lacks.items() if name in ("mute:memory", "mute:global")]
+    said = "".join(f'<p class="ex-lacks">{text(why[0].upper() + why[1:])}.</p>' for why in dict.fromkeys(missing))
+    strips = "".join(_differences(found, name) for name in found.pathways)
+    side = min(DIFFERENCE, found.base.shape[-1])
+    key = overlay.legend("difference", (0, 1)).css
+    return (
+        f'<section class="ex-reached" aria-labelledby="ex-reached"><h2 id="ex-reached">How each word reached the picture</h2>'
+        f'<p class="ex-note">{text(METHOD)}</p><div class="ex-reached-both"><div class="ex-wide"><table class="ex-table ex-bars">'
+        f"<caption>{text(UNIT)}</caption>"
+        f'<thead><tr><th scope="col">word</th><th scope="col">read instead</th><th scope="col">change</th>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>{said}</div>"
+        f'<div class="ex-triple"><figure><img src="{_uri(found.base)}" alt="as generated"><figcaption>as generated</figcaption></figure>'
+        f'<figure><canvas class="ex-difference" width="{side}" height="{side}" role="img" aria-label="difference"></canvas>'
+        f'<figcaption aria-live="polite">difference</figcaption><p class="ex-label" aria-hidden="true">0 '
+        f'<span class="ex-bar" style="background:{key}"></span> <span class="ex-top"></span></p></figure></div></div>{strips}</section>'
+    )
+
+
+def _effect_row(word: WordEffect, row: int, names: Sequence[str], high: float) -> str:
+    """A word, what was read instead, its bar split into pathways with a tick at the total, and each number as a button."""
+    parts = "".join(f'<i style="width:{word.changes[name] / high:.2%};background:{overlay.PATHWAYS[name][1]}"></i>' for name in names)
+    tick = f'<b style="left:{word.changes["total"] / high:.2%}"></b>'
+    cells = "".join(
+        f'<td><button type="button" class="ex-effect" data-row="{row}" data-path="{name}" data-in="{text(overlay.PATHWAYS[name][0])}"'
+        f' aria-pressed="false">{short(word.changes[name] / 2)}</button></td>'
+        for name in (*names, "total")
+    )
+    other = '<span class="ex-lacks">muted</span>' if word.other is None else text(word.other)
+    return (
+        f'<tr data-word="{text(word.word)}" data-position="{word.position}"><th scope="row">{text(word.word)}</th><td>{other}</td>'
+        f'<td><span class="ex-stack" aria-hidden="true">{parts}{tick}</span></td>{cells}</tr>'
+    )
+
+
+def _differences(found: WordEffects, name: str) -> str:
+    """The difference pictures of all words on a pathway below each other, each up to its own largest number."""
+    side = min(DIFFERENCE, found.base.shape[-1])
+    maps = [overlay.resize(word.difference(name) / 2, side) for word in found.words]
+    tops = [overlay.limits(values)[1] for values in maps]
+    shades = strip([values / top for values, top in zip(maps, tops, strict=True)], (0, 1))
+    return (
+        f'<img class="ex-differences" hidden alt="" data-path="{name}" data-tops="{",".join(f"{top:g}" for top in tops)}" src="{shades}">'
+    )
+
+
+def _swatch(name: str) -> str:
+    return "" if name == "total" else f'<i class="ex-swatch" style="background:{overlay.PATHWAYS[name][1]}"></i>'
 
 
 def _figures(shown: Mapping[str, str]) -> str:

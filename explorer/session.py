@@ -10,12 +10,16 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from dmm.trace import Trace
+
+if TYPE_CHECKING:
+    from dmm.metrics.effects import WordEffects
 
 
 class UnknownModel(KeyError):
@@ -158,6 +162,50 @@ class Session:
             trace = trace.detach().to("cpu")
         self._keep(key, trace)
         return trace
+
+    def effects(
+        self,
+        model: str | None,
+        caption: str,
+        seed: int = 0,
+        chosen: Mapping[str | int, str | None] | None = None,
+        edits: Sequence = (),
+        told: Callable[[int, int], None] | None = None,
+    ) -> WordEffects:
+        """How words of a caption reached the picture (:func:`dmm.metrics.effects.word_effects`). Nothing is kept.
+
+        Args:
+            model: a name of :attr:`models`; None is the first.
+            caption: one sentence.
+            seed: of the noise, and of the words that are put in.
+            chosen: a word (its first occurrence) or a position on the T axis -> the word that is read there; None for another of its kind,
+                which is muted if there is none. None for every word of the caption.
+            edits: of the picture that is compared with as well.
+            told: called after each step with how many are done, and with their number.
+
+        Raises:
+            UnknownModel: as :meth:`pipeline`.
+            dmm.pipeline.CaptionError: a caption that cannot be generated.
+            explorer.edits.EditError: a word that does not fit, or edits of a word on one pathway alone, which is then not apart.
+        """
+        from dmm.metrics.effects import word_effects
+        from explorer.edits import EditError, Sentence, attached, is_read
+
+        if any(map(is_read, edits)):
+            raise EditError(
+                "a word is exchanged or muted on one pathway already; take that edit back, then ask how words reached the picture"
+            )
+        with self.using(model):
+            pipe = self.pipeline(model)
+            with attached(pipe, *edits, caption=tidy(caption)) as edited:
+                places = None if chosen is None else {Sentence.read(pipe, edited).find(word)[0]: new for word, new in chosen.items()}
+                for new in (places or {}).values():
+                    if new is not None and new not in pipe.vocab.ids:
+                        raise EditError(f"{new!r} is not in this model's vocabulary")
+                found = word_effects(pipe, edited, int(seed), places, told)
+        if places and len(found.words) < len(places):
+            raise EditError(f"muting the only word of “{caption}” would leave no word to read")
+        return found
 
     def __len__(self) -> int:
         """Number of traces kept now."""

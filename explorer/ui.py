@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 import urllib.parse
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,10 +18,9 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from dmm.pipeline import MOST_WORDS, Pipeline
-from explorer import endpoints, page_html, panels
+from dmm.pipeline import MOST_WORDS, CaptionError, Pipeline
+from explorer import endpoints, overlay, page_html, panels
 from explorer.edits import EditError, attached
-from explorer.effects import difference, word_effects
 from explorer.interventions import describe, to_json
 from explorer.questions import FIRST_SEED, LONGEST, Question, Refusal, read_seed
 from explorer.session import Session
@@ -58,6 +58,8 @@ HINTS = (
 BROKEN = "That did not work, and not because of your caption. The terminal that runs the explorer says more; it may just be busy."
 ANSWERED = "(waiting) => { window.explorerPage.settle(waiting, false); return []; }"
 SETTLE = "(waiting) => { window.explorerPage.settle(waiting, true); return []; }"
+REACHED = "watch('value', () => window.explorerPage.reach(element));"
+PROGRESS = gr.Progress()
 SHOW_HINTS = "window.explorerPage.hint();"
 MOUNT = "const mount = () => window.explorerPage.mount(element); mount(); watch('value', mount);"
 
@@ -126,13 +128,18 @@ def same_bird(session: Session, asked: Question, before) -> str:
     if not session.holds(*earlier.key) or earlier.seed == asked.seed:
         return ""
     images = [question.trace(session).images[-1] for question in (asked, earlier)]
-    change = float(difference(*images).mean()) if images[0].shape == images[1].shape else 1.0
+    change = float(overlay.difference(*images).mean()) if images[0].shape == images[1].shape else 1.0
     if change >= NEARLY_SAME:
         return ""
     return (
         f"Seed {asked.seed} is another noise, but this model generates nearly the same picture from it: "
         f"a mean change of {short(change)} of the full range."
     )
+
+
+def _steps(progress: gr.Progress) -> Callable[[int, int], None]:
+    """What is told how far an answer has come."""
+    return lambda done, steps: progress((done, steps), desc="Exchanging each word", unit="pathways")
 
 
 def examples(pipe: Pipeline) -> list[str]:
@@ -214,18 +221,14 @@ def build(session: Session) -> gr.Blocks:
         other = random.randrange(10**6)
         return other, *at_once(caption, other, model, edits, seed)
 
-    def why(asked, caption, seed, model, edits):
-        """How a word reached the picture: asked is JSON {"word": a word or a position, "name": the word}."""
+    def why(_asked, caption, seed, model, edits, progress=PROGRESS):
+        """How each word reached the picture that is shown, and no message; or why that cannot be said."""
         try:
-            wanted = json.loads(asked)
             question = fitting(session, caption, seed, model, edits)[0]
-            word = wanted["word"]
-            found = word_effects(session, question.model, question.caption, question.seed, word, edits=question.edits)
-            return panels.effects(found, str(wanted.get("name", word))[:40])
-        except (EditError, Refusal) as error:
-            return page_html.notice(str(error))
-        except (ValueError, TypeError, KeyError):
-            return page_html.notice("That question could not be read; choose a word of the caption and ask again.")
+            found = session.effects(question.model, question.caption, question.seed, None, question.edits, _steps(progress))
+        except (EditError, CaptionError, Refusal) as error:
+            return page_html.notice(str(error)), gr.skip()
+        return "", panels.effects(found, session.lacks(question.model))
 
     def go_back(address):
         """What the address asks for to which a reader went back; without a caption it is the finished example."""
@@ -272,7 +275,7 @@ def build(session: Session) -> gr.Blocks:
             js_on_load=MOUNT,
         )
 
-        reached = gr.HTML("", elem_id="reached", apply_default_css=False, js_on_load=None)
+        reached = gr.HTML("", elem_id="reached", apply_default_css=False, js_on_load=REACHED)
         edits, question, waiting, address = (
             gr.Textbox("", elem_id=name, elem_classes="ex-wire", container=False, show_label=False)
             for name in ("edits", "asked", "waiting", "address")
@@ -287,7 +290,7 @@ def build(session: Session) -> gr.Blocks:
         events.append(again.click(reroll, [caption, seed, model, edits], [seed, *outputs, waiting], **free))
         for text, button in zip(tries, buttons, strict=True):
             events.append(button.click(partial(example, text), [seed, model], [caption, *outputs, waiting], **free))
-        events.append(question.submit(why, [question, *inputs], reached, **asked))
+        events.append(question.submit(why, [question, *inputs], [message, reached], **asked))
         back = [caption, seed, model, *outputs, waiting]
         events.append(address.submit(go_back, address, back, trigger_mode="always_last", **free))
         later = waiting.change(queued, waiting, outputs, **asked)

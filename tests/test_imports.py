@@ -34,23 +34,23 @@ SURFACE = MODEL | DRAWING | {f"explorer.{room}" for room in ("session", "edits",
 
 #: Rooms of explorer -> what each may import beside itself. A figure takes traces or log rows, never a session.
 EXPLORER = {
-    "session": MODEL | {"explorer.edits", "explorer.interventions"},
+    "session": MODEL | {"dmm.metrics", "explorer.edits", "explorer.interventions"},
     "interventions": MODEL | {"explorer.edits"},
     "regions": BASE | DRAWING,
     "slots": BASE | {"dmm.aviary"},
     "cells": BASE | DRAWING | {"explorer.page_html"},
-    "effects": BASE | DRAWING | {"explorer.edits", "explorer.session"},
-    "notebook": SURFACE | {f"explorer.{room}" for room in ("cells", "effects", "interventions", "regions", "slots")},
+    "notebook": SURFACE | {f"explorer.{room}" for room in ("cells", "interventions", "regions", "slots")},
     "edits": MODEL | {"dmm.metrics", "explorer.statistics"},
     "statistics": BASE | {"dmm.data", "dmm.aviary"},
     "overlay": BASE,
     "page_html": BASE | DRAWING | {"explorer.slots"},
     "walks": BASE,
-    "panels": BASE | DRAWING | {f"explorer.{room}" for room in ("edits", "effects", "interventions", "notebook", "page_html")},
+    "panels": BASE | DRAWING | {"dmm.metrics"} | {f"explorer.{room}" for room in ("edits", "interventions", "notebook", "page_html")},
     "questions": MODEL | {"explorer.edits", "explorer.interventions", "explorer.session"},
     "takeaway": SURFACE | {"explorer.interventions"},
     "api": SURFACE
-    | {f"explorer.{room}" for room in ("effects", "interventions", "notebook", "questions", "regions", "slots", "takeaway", "walks")},
+    | {"dmm.metrics"}
+    | {f"explorer.{room}" for room in ("interventions", "notebook", "questions", "regions", "slots", "takeaway", "walks")},
     "endpoints": {"explorer.api", "explorer.questions", "explorer.session"},
     "figures": BASE | DRAWING | {"dmm.data", "dmm.aviary", "dmm.metrics"},
     "controls": BASE | {"explorer.figures"},
@@ -59,7 +59,7 @@ EXPLORER = {
     "gather": SURFACE | {"dmm.metrics", "explorer.references", "explorer.describe"},
     "produce": SURFACE,
     "widgets": SURFACE | {"explorer.cells"},
-    "ui": SURFACE | {f"explorer.{room}" for room in ("effects", "endpoints", "interventions", "panels", "questions")},
+    "ui": SURFACE | {f"explorer.{room}" for room in ("endpoints", "interventions", "panels", "questions")},
     "cli": SURFACE | {"explorer.ui", "explorer.produce"},
 }
 

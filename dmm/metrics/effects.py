@@ -13,7 +13,7 @@ the word.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -115,14 +115,17 @@ def counterfactual(word: str, tokens: Sequence[str], vocab: Vocabulary, rng: np.
     return None
 
 
-def _counterfactuals(caption: str, vocab: Vocabulary, seed: int) -> list[_Counterfactual]:
-    """One for each known word; none for a word without a kind that is the only known one."""
+def _counterfactuals(caption: str, vocab: Vocabulary, seed: int, chosen: Mapping[int, str | None] | None) -> list[_Counterfactual]:
+    """One for each known word, or for those chosen; none for a word without a kind that is the only known one."""
     tokens, place, found = tokenise(caption), 0 if vocab.start is None else 1, []
     known = [index is not None for _, index in vocab.known(caption)]
     for k, word in enumerate(tokens):
         if not known[k]:
             continue
-        other = counterfactual(word, tokens, vocab, np.random.default_rng([seed, k]))
+        if chosen is not None and place not in chosen:
+            place += 1
+            continue
+        other = (chosen or {}).get(place) or counterfactual(word, tokens, vocab, np.random.default_rng([seed, k]))
         if other is not None or sum(known) > 1:
             changed = [*tokens[:k], *([] if other is None else [other]), *tokens[k + 1 :]]
             found.append(_Counterfactual(place, word, other, " ".join(changed)))
@@ -145,28 +148,39 @@ def _texts(pipe, caption: str, found: Sequence[_Counterfactual], eps: Tensor) ->
 
 
 @torch.no_grad()
-def word_effects(pipe, caption: str, seed: int = 0) -> WordEffects:
+def word_effects(
+    pipe,
+    caption: str,
+    seed: int = 0,
+    chosen: Mapping[int, str | None] | None = None,
+    told: Callable[[int, int], None] | None = None,
+) -> WordEffects:
     """The effect of every word of a caption on every pathway, with the same z and eps.
 
     Args:
         pipe: a :class:`dmm.pipeline.Pipeline`; fused, it takes half the time.
         caption: one sentence.
         seed: of the noise, and of the words that are put in.
+        chosen: position on the T axis -> the word that is read there, one of the vocabulary, or None for another of the word's kind; None
+            for every word of the caption.
+        told: called after each of a number of steps with how many are done, and with their number.
 
     Raises:
         CaptionError: a caption that cannot be generated.
     """
     noise, eps = pipe.noise([seed])
-    found = _counterfactuals(caption, pipe.vocab, seed)
+    found = _counterfactuals(caption, pipe.vocab, seed, chosen)
     own, others = _texts(pipe, caption, found, eps)
     base = generate(pipe.generator, own, noise, eps).images[-1]  # 1 3 S S
     ways = {name: way for name, way in pathways(pipe.generator).items() if name not in LEFT_OUT}
     names = [*(name for name in ways if name != "total"), "total"]
     pictures: dict[str, Tensor] = {}
-    for name in names:
-        rows = [others.rows(slice(k, k + AT_ONCE)) for k in range(0, len(found), AT_ONCE)]
+    for k, name in enumerate(names):
+        rows = [others.rows(slice(at, at + AT_ONCE)) for at in range(0, len(found), AT_ONCE)]
         parts = [generate(pipe.generator, own, noise, eps, ways[name], other).images[-1] for other in rows]
         pictures[name] = torch.cat(parts).cpu() if parts else base[:0].cpu()
+        if told is not None:
+            told(k + 1, len(names))
     changes = {name: (images - base.cpu()).abs().mean((1, 2, 3)).tolist() for name, images in pictures.items()}
     words = [
         WordEffect(

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from dmm.metrics.effects import WordEffect, WordEffects
 from explorer.figures import style
 from explorer.figures.registry import FigureError, Option, Result, register_figure
-from explorer.overlay import picture
+from explorer.overlay import PATHWAYS, picture
 from explorer.statistics import bare, short
 
 CAPTION = "this small bird has a yellow crown and a white belly"
@@ -25,15 +25,6 @@ NAME = 1.55  # inches, a word and what it was exchanged for
 VALUE = 0.5  # inches, the total at the right
 ROW = 0.2  # inches
 BAR = 0.12  # inches
-#: Pathway -> how it is called, and its colour; colours stay apart for colour-blind eyes and in grey.
-LOOKS = {
-    "initial": ("sentence code, first stage", "#3b528b"),
-    "memory_128": ("words read for 128 px", "#f28e2b"),
-    "memory_256": ("words read for 256 px", "#ffd27f"),
-    "global": ("global memory", "#59a14f"),
-    "sentence_attention": ("sentence attention", "#59a14f"),
-    "joining": ("sentence code, later stages", "#59a14f"),
-}
 
 
 @register_figure(
@@ -80,7 +71,7 @@ def _bar(drawing: Drawing, word: WordEffect, parts: Sequence[str], high: float, 
     axes.set_facecolor("#f2f2f2")
     start = 0.0
     for name in parts:
-        axes.axvspan(start, start + word.changes[name], color=LOOKS[name][1], linewidth=0)
+        axes.axvspan(start, start + word.changes[name], color=PATHWAYS[name][1], linewidth=0)
         start += word.changes[name]
     axes.axvline(word.changes["total"], color=style.INK, linewidth=1.4)
     for spine in axes.spines.values():
@@ -92,7 +83,7 @@ def _key(drawing: Drawing, parts: Sequence[str], high: float, top: float) -> Non
     """What the colours, the tick and the lengths mean."""
     axes = style.place(drawing, MARGIN, top, WIDTH - 2 * MARGIN, 0.4)
     axes.set_axis_off()
-    patches = [Patch(color=LOOKS[name][1], label=LOOKS[name][0]) for name in parts]
+    patches = [Patch(color=PATHWAYS[name][1], label=PATHWAYS[name][0]) for name in parts]
     axes.legend(handles=patches, ncols=2, loc="upper left", frameon=False, fontsize=style.SMALL, borderpad=0, borderaxespad=0)
     note = f"Mean absolute change of the pixels in [-1, 1], bars from 0 to {bare(f'{high:.3g}')}; tick and number: exchanged everywhere."
     style.write(drawing, MARGIN, top + 0.36, style.wrap(note, WIDTH - 2 * MARGIN, style.SMALL), size=style.SMALL, color=style.QUIET)

@@ -312,8 +312,8 @@ window.explorerPage = (() => {
     const field = (name) => { const found = form.querySelector(`[name="${name}"]`); return found && found.value.trim(); };
     const tell = (words) => { page.querySelector(".ex-forms-note").textContent = words; };
     tell("");
-    if (["mute", "exchange", "why"].includes(kind) && !(kept && kept.word)) { tell("Choose a word of the caption first."); return; }
-    if (kind === "why") { write("#asked", JSON.stringify({ word: wordNamed(), name: kept.word, at: Date.now() })); return; }
+    if (kind === "why") { write("#asked", String(Date.now())); return; }
+    if (["mute", "exchange"].includes(kind) && !(kept && kept.word)) { tell("Choose a word of the caption first."); return; }
     const edit = { edit: kind };
     if (kind === "mute" || kind === "exchange") Object.assign(edit, { word: wordNamed(), where: field("where") });
     if (kind === "exchange") {
@@ -329,6 +329,40 @@ window.explorerPage = (() => {
     }
     send([...edits(), edit]);
   };
+
+  // --- how words reached the picture: the difference picture of one word on one pathway ---------------------------------------
+  const difference = (button) => {
+    const section = button.closest(".ex-reached");
+    const image = section.querySelector(`.ex-differences[data-path="${button.dataset.path}"]`);
+    const found = decode(image, () => difference(button));
+    all(".ex-effect", section).forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
+    if (!found) return;
+    const canvas = section.querySelector(".ex-difference");
+    const context = canvas.getContext("2d");
+    const row = Number(button.dataset.row);
+    const pixels = context.createImageData(canvas.width, canvas.height);
+    for (let i = 0; i < canvas.width * canvas.height; i += 1) {
+      const level = found[row * canvas.width * canvas.height + i];
+      pixels.data.set([table[3 * level], table[3 * level + 1], table[3 * level + 2], 255], 4 * i);
+    }
+    context.putImageData(pixels, 0, 0);
+    const word = button.closest("tr");
+    const said = `“${word.dataset.word}”, ${button.dataset.in}: mean change ${button.textContent}`;
+    canvas.setAttribute("aria-label", said);
+    section.querySelector(".ex-difference + figcaption").textContent = said;
+    section.querySelector(".ex-top").textContent = image.dataset.tops.split(",")[row].replace(/^0\./, ".");
+  };
+  const reach = (root) => { // an answer came: the number of the word that did most is shown first
+    const numbers = all('.ex-effect[data-path="total"]', root);
+    if (numbers.length) difference(numbers.reduce((most, one) => (Number(one.textContent) > Number(most.textContent) ? one : most)));
+  };
+  document.addEventListener("click", (event) => {
+    const effect = event.target.closest(".ex-effect");
+    if (!effect) return;
+    difference(effect);
+    const said = captionWords()[Number(effect.closest("tr").dataset.position) - Number(page.dataset.begin)];
+    if (said && !same(chosenBy(said), kept)) keep(chosenBy(said));
+  });
 
   // --- a new page came from the server -------------------------------------------------------------------------------------
   const select = () => { // the selected word follows, if the caption still says it; on arrival one is selected
@@ -463,5 +497,5 @@ window.explorerPage = (() => {
   });
 
   if (store.get("explorer-theme")) theme(store.get("explorer-theme"));
-  return { mount, settle, hint };
+  return { mount, settle, hint, reach };
 })();

@@ -390,11 +390,18 @@ def test_an_edit_without_a_word_or_a_region_says_what_is_missing(explorer, app_u
 def test_how_a_word_reached_the_picture(explorer, app_url):
     open_page(explorer, app_url)
     generate(explorer, CAPTION)
-    word(explorer, "red").click()
     edit(explorer, "why").get_by_role("button").click()
-    explorer.locator("#reached table").wait_for(timeout=SLOWEST * 3000)
-    rows = explorer.locator("#reached tbody tr td:first-child").all_inner_texts()
-    assert rows == ["total", "sentence code", "memory 128", "memory 256", "global"]
+    explorer.locator("#reached table").wait_for(timeout=SLOWEST * 6000)
+    assert explorer.locator("#reached tbody th").all_inner_texts() == CAPTION.split()
+    pathways = ["sentence code, first stage", "words read for 128 px", "words read for 256 px", "global memory", "everywhere"]
+    assert explorer.locator("#reached thead th").all_inner_texts()[3:] == pathways
+    canvas = explorer.locator("#reached .ex-difference")
+    first = canvas.evaluate("canvas => canvas.toDataURL()")
+    number = explorer.locator('#reached tr[data-word="red"] .ex-effect[data-path="memory_128"]')
+    number.click()
+    assert canvas.evaluate("canvas => canvas.toDataURL()") != first
+    assert canvas.get_attribute("aria-label") == f"“red”, words read for 128 px: mean change {number.inner_text()}"
+    assert word(explorer, "red").get_attribute("aria-pressed") == "true"
     keep_screenshot(explorer, "reached")
     generate(explorer, "this bird has a red crown")
     assert explorer.locator("#reached table").count() == 0

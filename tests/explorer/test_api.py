@@ -79,7 +79,9 @@ def test_a_client_drives_every_endpoint(client, session):
     assert region["stage_px"] == 256 and sum(word["here"] for word in region["words"]) == pytest.approx(1, abs=1e-4)
     change = client.predict(CAPTION, MUTE, api_name="/intervene")
     assert change["in_words"] == ["mute “red” in the memory only"] and change["change"] > 0
-    assert len(client.predict(CAPTION, "red", "blue", api_name="/effects")["pathways"]) == 5
+    (red,) = client.predict(CAPTION, "red", "blue", api_name="/effects")["words"]
+    assert red["other"] == "blue" and len(red["pathways"]) == 5 and picture(red["pathways"][0]["picture"]).size == (256, 256)
+    assert len(client.predict(CAPTION, api_name="/effects")["words"]) == len(CAPTION.split())
     rows = client.predict(CAPTION, "red", seeds=[3, 4], api_name="/compare")
     assert [(row["model"], row["seed"]) for row in rows] == [(m, s) for m in ("toy", "dm", "dfgan") for s in (3, 4)]
     assert picture(client.predict(CAPTION, other_seed=9, steps=3, api_name="/walk")["gif"]).n_frames == 4

@@ -12,7 +12,6 @@ from dmm.models.registry import list_models
 from dmm.trace import Trace
 from explorer import edits as e
 from explorer.edits import EditError, Exchange, FreezeNoise, Mute, UniformAddressing, attached
-from explorer.effects import word_effects
 from explorer.interventions import MOST_EDITS, describe, from_data, from_json, lacks, to_data, to_json
 from explorer.regions import read_region
 from explorer.session import Session
@@ -254,20 +253,32 @@ def test_a_system_applies_what_it_has_and_says_what_it_lacks(system):
 
 def test_how_a_word_reached_the_picture():
     session = Session("toy", load=lambda name: toy_pipeline())
-    found = word_effects(session, None, CAPTION, 3, "red", "blue")
-    assert [effect.pathway for effect in found.effects] == ["total", "sentence code", "memory 128", "memory 256", "global"]
-    assert found.effects[0].share == 1 and all(effect.change > 0 for effect in found.effects) and not found.lacks
-    other = session.trace(None, OTHER, 3)
-    assert found.effects[0].change == pytest.approx(float((other.images[-1] - found.base.images[-1]).abs().mean()) / 2)
-    with pytest.raises(EditError, match="not among"):
-        word_effects(session, None, CAPTION, 3, "zorp")
+    found = session.effects(None, CAPTION, 3, {"red": "blue"})
+    (red,) = found.words
+    assert (red.word, red.other, red.position) == ("red", "blue", 3)
+    assert found.pathways == ("initial", "memory_128", "memory_256", "global", "total") and all(red.changes[p] > 0 for p in found.pathways)
+    base, other = session.trace(None, CAPTION, 3).images[-1], session.trace(None, OTHER, 3).images[-1]
+    torch.testing.assert_close(found.base[None], base)
+    torch.testing.assert_close(red.pictures["total"][None], other)
+    assert red.changes["total"] == pytest.approx(float((other - base).abs().mean()), rel=1e-3)
+    for word, new, said in (("zorp", None, "not among"), ("red", "zorp", "vocabulary"), (99, None, "no word of")):
+        with pytest.raises(EditError, match=said):
+            session.effects(None, CAPTION, 3, {word: new})
+    with pytest.raises(EditError, match="only word"):
+        session.effects(None, "a", 3, {"a": None})
 
 
-def test_a_system_without_global_memory_says_so_of_a_word():
-    session = Session("dm", load=lambda name: toy_pipeline(global_memory=False))
-    found = word_effects(session, None, CAPTION, 3, "red")
-    assert [effect.pathway for effect in found.effects] == ["total", "sentence code", "memory 128", "memory 256"]
-    assert "do not read the sentence code" in found.lacks["global"]
+def test_words_are_exchanged_under_other_edits():
+    session = Session("toy", load=lambda name: toy_pipeline())
+    bare, edits = session.effects(None, CAPTION, 3), (e.DropGlobal(), Mute("small", "caption"))
+    steps = []
+    found = session.effects(None, CAPTION, 3, edits=edits, told=lambda done, of: steps.append((done, of)))
+    torch.testing.assert_close(found.base[None], session.trace(None, CAPTION, 3, edits).images[-1])
+    assert [word.word for word in found.words] == [word for word in CAPTION.split() if word != "small"]
+    assert max(word.changes["global"] for word in found.words) < 1e-5 < max(word.changes["global"] for word in bare.words) / 10
+    assert steps == [(k, 5) for k in range(1, 6)]
+    with pytest.raises(EditError, match="take that edit back"):
+        session.effects(None, CAPTION, 3, edits=(Exchange("red", "blue"),))
 
 
 # --- the trace and the region -------------------------------------------------------------------------------------------------

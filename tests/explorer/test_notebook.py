@@ -84,8 +84,11 @@ def test_a_region(handmade):
 
 def test_effects_of_a_word(ex):
     found = ex(CAPTION, seed=3).effects("red", "blue")
-    assert [row["pathway"] for row in found.rows] == ["total", "sentence code", "memory 128", "memory 256", "global"]
-    assert found.rows[0]["share of the total"] == 1 and found.html.count("<img") == 6
+    (row,) = found.rows
+    pathways = ["sentence code, first stage", "words read for 128 px", "words read for 256 px", "global memory", "everywhere"]
+    assert list(row) == ["word", "read instead", *pathways] and (row["word"], row["read instead"]) == ("red", "blue")
+    assert all(row[name] > 0 for name in pathways) and found.html.count("<img") == 6
+    assert [row["word"] for row in ex(CAPTION, seed=3).effects().rows] == CAPTION.split()
     without = ex(CAPTION, seed=3, model="dm").effects("red")
     assert "do not read the sentence code" in without.html
 

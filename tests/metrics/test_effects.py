@@ -59,6 +59,17 @@ def test_a_word_alone():
     assert only.other is not None and only.changes["total"] > 0
 
 
+def test_chosen_words_alone():
+    pipe, steps = toy_pipeline(), []
+    yellow = VOCAB.labels(VOCAB.encode(CAPTION)).index("yellow")
+    every = word_effects(pipe, CAPTION, seed=3)
+    (one,) = word_effects(pipe, CAPTION, 3, {yellow: None}, lambda done, of: steps.append((done, of))).words
+    assert one.other == every.for_word(yellow).other and one.changes == pytest.approx(every.for_word(yellow).changes, rel=1e-4)
+    (blue,) = word_effects(pipe, CAPTION, 3, {yellow: "blue"}).words
+    assert (blue.word, blue.other, blue.position) == ("yellow", "blue", yellow)
+    assert steps == [(k, 5) for k in range(1, 6)]
+
+
 def test_the_same_seed_gives_the_same_effects():
     one, two = (word_effects(toy_pipeline(), CAPTION, seed=5) for _ in range(2))
     assert [word.other for word in one.words] == [word.other for word in two.words]
