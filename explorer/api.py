@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import io
 import warnings
 from collections.abc import Callable
@@ -52,7 +53,7 @@ class Endpoints:
         self.session = session
 
     def models(self) -> list[dict]:
-        """Open models: name, system, what it adds, and which edits it does not allow."""
+        """Open models: name, system, what it adds, and which edits it does not allow, how far its maps can be believed."""
         from dmm.models.registry import find_model
 
         found = []
@@ -60,7 +61,15 @@ class Endpoints:
             pipe = self.session.pipeline(name)
             entry = find_model(pipe.config.system)
             about = {"name": name, "system": pipe.config.system, "paper": entry.paper, "adds": entry.adds}
-            found.append(about | {"words": len(pipe.vocab.words), "redescribes": pipe.captioner is not None, "lacks": lacks(pipe)})
+            found.append(
+                about
+                | {
+                    "words": len(pipe.vocab.words),
+                    "redescribes": pipe.captioner is not None,
+                    "lacks": lacks(pipe),
+                    "maps": _measured(self.session, name),
+                }
+            )
         return found
 
     def trace(self, caption: str, seed: int = FIRST_SEED, model: str = "", edits: list[dict] | None = None) -> dict:
@@ -277,6 +286,11 @@ def _png(image: torch.Tensor) -> str:
 def _laid_over(image: torch.Tensor | None, values: np.ndarray, limits: overlay.Limits) -> str:
     pixels = overlay.heat(values, limits) if image is None else overlay.overlay(image, values, limits)
     return data_uri(Image.fromarray(pixels))
+
+
+def _measured(session: Session, model: str) -> list[dict]:
+    """How far the maps of a model can be believed, a row a stage; empty where it was not measured."""
+    return [dataclasses.asdict(found) | {"verdict": found.verdict} for found in session.beliefs(model).values()]
 
 
 def _pathway(one: WordEffect, name: str, pictures: bool) -> dict:

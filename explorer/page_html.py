@@ -21,6 +21,7 @@ from PIL import Image
 from dmm.images import to_pil
 from dmm.trace import Trace
 from explorer import overlay, slots
+from explorer.beliefs import Belief
 from explorer.statistics import (
     QUANTITIES,
     Chip,
@@ -63,6 +64,7 @@ def render(
     moment: str = "",
     peaks: Mapping[int, float] | None = None,
     extra: str = "",
+    measured: Mapping[int, Belief] | None = None,
 ) -> str:
     """The page of one generated caption.
 
@@ -74,11 +76,15 @@ def render(
         step: of its training at which the model generated this, put into the link; None for the finished model.
         moment: the same in words; empty for the finished model.
         peaks: stage -> the probability that its colours reach up to at least, for pages that are compared.
+        measured: size of a stage's picture, px -> how far its maps can be believed.
         extra: HTML below the stages, e.g. the edits of :mod:`explorer.panels`.
     """
     caption, seed = trace.captions[0], trace.seeds[0]
     generated = [index for index, stage in enumerate(trace.stages) if stage.image is not None]  # some systems generate once, at the end
-    columns = "".join(_stage(trace, index, spoken, (peaks or {}).get(index, 0.0)) for index in generated)
+    columns = "".join(
+        _stage(trace, index, spoken, (peaks or {}).get(index, 0.0), _believed(model, (measured or {}).get(trace.stages[index].size)))
+        for index in generated
+    )
     table = base64.b64encode(overlay.legend("", (0, 1)).strip.tobytes()).decode()
     at = "" if step is None else f' data-step="{step}"'
     at += f' data-edits="{text(json.dumps(trace.edits, separators=(",", ":")))}"' if trace.edits else ""
@@ -159,7 +165,7 @@ def _unknown(word: str) -> str:
 # --- one column a stage: six rows that line up across the columns --------------------------------------------------------
 
 
-def _stage(trace: Trace, index: int, spoken: Sequence[Spoken], peak: float) -> str:
+def _stage(trace: Trace, index: int, spoken: Sequence[Spoken], peak: float, believed: str) -> str:
     stage = trace.stages[index]
     maps = maps_of(trace, index)
     if maps is None:
@@ -167,7 +173,7 @@ def _stage(trace: Trace, index: int, spoken: Sequence[Spoken], peak: float) -> s
     else:
         height, width = getattr(stage, QUANTITIES[maps].field).shape[-2:]
         role = f"reads the words at {height} × {width}"
-        rows = _addressing(trace, index, maps, peak) + _memory(trace, index, maps, spoken) + _response(trace, index)
+        rows = _addressing(trace, index, maps, peak, believed) + _memory(trace, index, maps, spoken) + _response(trace, index)
     return (
         f'<section class="ex-stage" data-stage="{index}" aria-label="{stage.size} pixel stage">'
         f"<h2><b>{stage.size} × {stage.size}</b> <span>{role}</span></h2>"
@@ -266,7 +272,7 @@ def _named(quantity: str) -> str:
     return f"{found.label}, {found.equation.removeprefix('DM-GAN ')}"
 
 
-def _addressing(trace: Trace, index: int, maps: str, peak: float) -> str:
+def _addressing(trace: Trace, index: int, maps: str, peak: float, believed: str) -> str:
     quantity = QUANTITIES[maps]
     legend = overlay.legend(quantity.label, _tiles(trace, index, maps, peak)[1], quantity.unit, uniform(trace))
     ranges = "".join(
@@ -276,7 +282,33 @@ def _addressing(trace: Trace, index: int, maps: str, peak: float) -> str:
     chosen = f'<div class="ex-range" role="group" aria-label="Colours reach up to">{ranges}</div>'
     where = f'<p class="ex-region" aria-live="polite">{REGION}</p>'
     heading = _heading("Where a word is read", _named(maps))
-    return f'<div class="ex-row ex-where" data-uniform="{uniform(trace):.6g}">{heading}{chosen}{_legend(legend)}{where}</div>'
+    return f'<div class="ex-row ex-where" data-uniform="{uniform(trace):.6g}">{heading}{chosen}{_legend(legend)}{believed}{where}</div>'
+
+
+def _believed(model: str, found: Belief | None) -> str:
+    """How far the maps of a stage can be believed in this model: one line, and what it rests on."""
+    if found is None:
+        said = "Not measured for this model: how far its maps can be believed."
+        return (
+            f'<details class="ex-belief"><summary>{said}</summary><p><code>dmm evaluate {text(model)} --metrics memory</code></p></details>'
+        )
+    parts = "" if found.parts is None else f", the map of a part's name {found.parts:.1f} times"
+    lines = [
+        f"The map of {found.kind} is {found.lift:.1f} times as strong {found.where} as everywhere{parts}; that of another word "
+        f"{found.control:.1f} times (chance 1).",
+        *([] if found.share is None else [_shared(found)]),
+        f"Measured on {found.captions} captions:",
+    ]
+    return (
+        f'<details class="ex-belief"><summary>In this model {text(found.verdict)}: lift {found.lift:.1f}'
+        f"{'' if found.share is None else f', memory share {short(found.share)}'}.</summary>"
+        f"<p>{text(' '.join(lines))} <code>{text(found.command)}</code></p></details>"
+    )
+
+
+def _shared(found: Belief) -> str:
+    between = "" if found.interval is None else f" (95 %: {' to '.join(map(short, found.interval))})"
+    return f"Of the change of this picture when a colour is exchanged, {short(found.share)}{between} passes through the word memories."
 
 
 def _memory(trace: Trace, index: int, maps: str, spoken: Sequence[Spoken]) -> str:

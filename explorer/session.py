@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from dmm.trace import Trace
+from explorer.beliefs import Belief, beliefs, find_record
 
 if TYPE_CHECKING:
     from dmm.metrics.effects import WordEffects
@@ -39,6 +40,14 @@ def nbytes(trace: Trace) -> int:
 def tidy(caption: str) -> str:
     """A caption with its white space reduced to single blanks."""
     return " ".join(caption.split())
+
+
+def measured(pipe) -> dict[int, Belief]:
+    """How far the maps of a pipeline, as it was loaded, can be believed, from the records that are shipped."""
+    from dmm.checkpoint import assets
+    from dmm.metrics.records import digest
+
+    return beliefs(find_record(digest(pipe), assets() / "results"))
 
 
 class Session:
@@ -72,6 +81,7 @@ class Session:
             short = Path(source).name or str(source)
             self._sources[short if short not in self._sources else str(source)] = source
         self._pipelines: dict[str, Callable] = {}
+        self._beliefs: dict[str, dict[int, Belief]] = {}
         self._lacks: dict[str, dict[str, str]] = {}
         self._busy = {name: threading.RLock() for name in self._sources}  # one forward pass at a time for each network
         self._traces: OrderedDict[tuple, Trace] = OrderedDict()
@@ -98,9 +108,20 @@ class Session:
                 if self._load is None:
                     from dmm.pipeline import load  # the networks are only imported when one is used
 
-                    self._load = lambda source: load(source).fused()
-                self._pipelines[model] = self._load(self._sources[model])
+                    whole = load(self._sources[model])
+                    self._beliefs[model], self._pipelines[model] = measured(whole), whole.fused()
+                else:
+                    self._pipelines[model] = self._load(self._sources[model])
             return self._pipelines[model]
+
+    def beliefs(self, model: str | None = None) -> dict[int, Belief]:
+        """Size of a stage's picture, px -> how far its maps can be believed (:mod:`explorer.beliefs`); empty where that was not measured.
+
+        Raises:
+            UnknownModel: as :meth:`pipeline`.
+        """
+        self.pipeline(model)
+        return self._beliefs.get(self._resolve(model), {})
 
     def holds(self, model: str | None, caption: str, seed: int = 0, edits: Sequence = ()) -> bool:
         """Whether :meth:`trace` would answer from the store. Raises as :meth:`pipeline`."""

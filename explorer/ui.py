@@ -99,7 +99,7 @@ def answer_page(session: Session, asked: Question) -> str:
     if any(getattr(edit, "where", "") == "caption" for edit in asked.edits):  # the words that were generated are others
         said = [Spoken(trace.words[0][i], True) for i in word_indices(trace)]
     panel = panels.intervene(trace, original, asked.edits, session.lacks(asked.model))
-    return page_html.render(trace, said, asked.model, len(pipe.vocab.words), extra=panel)
+    return page_html.render(trace, said, asked.model, len(pipe.vocab.words), extra=panel, measured=session.beliefs(asked.model))
 
 
 def fitting(session: Session, caption, seed, model, edits) -> tuple[Question, str]:

@@ -34,7 +34,7 @@ SURFACE = MODEL | DRAWING | {f"explorer.{room}" for room in ("session", "edits",
 
 #: Rooms of explorer -> what each may import beside itself. A figure takes traces or log rows, never a session.
 EXPLORER = {
-    "session": MODEL | {"dmm.metrics", "explorer.edits", "explorer.interventions"},
+    "session": MODEL | {"dmm.metrics", "explorer.beliefs", "explorer.edits", "explorer.interventions"},
     "interventions": MODEL | {"explorer.edits"},
     "regions": BASE | DRAWING,
     "slots": BASE | {"dmm.aviary"},
@@ -43,7 +43,8 @@ EXPLORER = {
     "edits": MODEL | {"dmm.metrics", "explorer.statistics"},
     "statistics": BASE | {"dmm.data", "dmm.aviary"},
     "overlay": BASE,
-    "page_html": BASE | DRAWING | {"explorer.slots"},
+    "page_html": BASE | DRAWING | {"explorer.slots", "explorer.beliefs"},
+    "beliefs": set(),
     "walks": BASE,
     "panels": BASE | DRAWING | {"dmm.metrics"} | {f"explorer.{room}" for room in ("edits", "interventions", "notebook", "page_html")},
     "questions": MODEL | {"explorer.edits", "explorer.interventions", "explorer.session"},

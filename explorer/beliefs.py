@@ -1,0 +1,90 @@
+"""How far the maps of a model can be believed, from what was measured of it (``dmm evaluate NAME --metrics memory``).
+
+A map says where a word is read, not what came of it. The evaluation compares the maps of many captions with where the named parts are in
+the pictures (*lift*: mean weight inside over mean weight everywhere; chance 1), and exchanges words to see how much of the change passes
+through the memory. A record counts for a model only if it was measured on the same weights.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+CHANCE = 1.2  # a lift below it is said to be no better than chance
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What was measured of the maps and the memory of one stage."""
+
+    size: int  # px of the stage's picture
+    captions: int
+    lift: float  # of the words of :attr:`kind`, see :attr:`where`
+    kind: str  # "a colour word" or "a word"
+    where: str  # which places the lift is of
+    control: float  # the same for another word of the caption: what chance gives
+    parts: float | None  # lift of words that name a part; None where it was not measured
+    share: float | None  # of a word's change of this picture, through the word memories; None for a system without
+    interval: tuple[float, float] | None  # of share, 95 %
+    command: str  # that measured it
+
+    @property
+    def verdict(self) -> str:
+        """Whether the maps tell places, in a few words."""
+        if self.lift < CHANCE:
+            return "these maps do not tell where a word acts"
+        if self.parts is not None and self.parts < CHANCE:
+            return "believe the maps of colours, not those of parts"
+        return "these maps tell where a word acts"
+
+
+def find_record(weights: str, folder: Path) -> dict | None:
+    """The record in a folder whose ``weights_sha256`` is that of the model; None if there is none.
+
+    Args:
+        weights: digest of the weights as they were loaded (:func:`dmm.metrics.records.digest`).
+        folder: of records as ``dmm evaluate --out`` writes them; a file that is no such record is passed over.
+    """
+    for path in sorted(folder.glob("*.json")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # not a record: nothing is claimed from it
+            continue
+        if isinstance(record, dict) and record.get("weights_sha256") == weights and "memory" in record.get("metrics", {}):
+            return record
+    return None
+
+
+def beliefs(record: Mapping | None) -> dict[int, Belief]:
+    """Size of a stage's picture, px -> what the record says of the maps that it reads; empty for no record, or one without maps."""
+    memory = {} if record is None else record["metrics"]["memory"]
+    found = {}
+    for side, maps in (memory.get("maps") or {}).items():
+        size = 2 * int(side)  # a stage reads a map of half its picture's side
+        share = (memory.get("memory_share") or {}).get(str(size)) or {}
+        values = _in_parts(maps) or _where_it_changes(maps)
+        if values is not None and all(map(math.isfinite, values[:2])):
+            lift, control, kind, where, parts = values
+            interval = tuple(share["interval_95"]) if share.get("interval_95") else None
+            of_stage = (kind, where, control, parts, share.get("share"), interval, record.get("command", ""))
+            found[size] = Belief(size, int(memory.get("captions", record.get("n", 0))), lift, *of_stage)
+    return found
+
+
+def _in_parts(maps: Mapping) -> tuple[float, float, str, str, float | None] | None:
+    """Lift inside the part that a word speaks of, where the parts are known."""
+    kinds, lift = maps.get("by_kind") or {}, maps.get("lift_in_named_part") or {}
+    if "colour" not in kinds or lift.get("other_word") is None:
+        return None
+    return kinds["colour"]["lift"], lift["other_word"], "a colour word", "in the part it colours", kinds.get("part", {}).get("lift")
+
+
+def _where_it_changes(maps: Mapping) -> tuple[float, float, str, str, None] | None:
+    """Lift where the picture changes with the word, which needs no known parts."""
+    lift = (maps.get("lift_in_most_changed") or {}).get("total") or {}
+    if lift.get("word") is None or lift.get("other_word") is None:
+        return None
+    return lift["word"], lift["other_word"], "a word", "where the picture changes with it", None
