@@ -257,9 +257,8 @@ def _legend(legend: overlay.Legend) -> str:
     )
 
 
-def _heading(title: str, name: str, hint: int | None = None) -> str:
-    anchor = f' class="ex-anchor" data-hint="{hint}"' if hint else ""
-    return f"<h3{anchor}>{text(title)} <span>{_together(name)}</span></h3>"
+def _heading(title: str, name: str) -> str:
+    return f"<h3>{text(title)} <span>{_together(name)}</span></h3>"
 
 
 def _together(name: str) -> str:
@@ -315,10 +314,10 @@ def _memory(trace: Trace, index: int, maps: str, spoken: Sequence[Spoken]) -> st
     reads = {chip.index: (chip.value, float(word_map(trace, index, chip.index, maps).max())) for chip in chips(trace, index, maps)}
     gated = has(trace, index, GATE)
     if gated:
-        heading = _heading(f"Memory written for {trace.stages[index].size}", _named(GATE), hint=2)
+        heading = _heading(f"Memory written for {trace.stages[index].size}", _named(GATE))
         legend = _legend(overlay.legend(QUANTITIES[GATE].label, QUANTITIES[GATE].limits, QUANTITIES[GATE].unit))
     else:
-        heading = _heading(f"Words attended for {trace.stages[index].size}", _named(maps), hint=2)
+        heading = _heading(f"Words attended for {trace.stages[index].size}", _named(maps))
         legend = '<p class="ex-lacks">No writing gate: the words are not shaded.</p>'
     buttons = " ".join(_chips(chips(trace, index, GATE if gated else maps), spoken, reads, gated))
     return (
@@ -361,7 +360,7 @@ def _response(trace: Trace, index: int) -> str:
     cells = "".join(_path(name, values, shares[name]) for name, values in maps.items())
     lacks = "" if "global" in maps else '<p class="ex-lacks">No global memory: image and words share the answer.</p>'
     return (
-        f'<div class="ex-row ex-response">{_heading("Answered by", "response gate, Eq. 9", hint=3)}{_legend(legend)}'
+        f'<div class="ex-row ex-response">{_heading("Answered by", "response gate, Eq. 9")}{_legend(legend)}'
         f'<div class="ex-paths">{cells}</div>{lacks}</div>'
     )
 

@@ -1,7 +1,7 @@
 """The page of the explorer: a caption box above, :mod:`explorer.page_html` below, in one Gradio app.
 
 Python answers one question, "generate this caption with this seed"; everything that happens to a generated page (selecting a word, laying
-its map over the pictures, themes, hints, the link) is done in the browser by ``static/page.js``. The page needs nothing from outside:
+its map over the pictures, themes, the tour, the link) is done in the browser by ``static/page.js``. The page needs nothing from outside:
 system fonts, no analytics, no share link, no file served.
 """
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from dmm.pipeline import MOST_WORDS, CaptionError, Pipeline
-from explorer import endpoints, overlay, page_html, panels
+from explorer import endpoints, overlay, page_html, panels, tour
 from explorer.edits import EditError, attached
 from explorer.interventions import describe, to_json
 from explorer.questions import FIRST_SEED, LONGEST, Question, Refusal, read_seed
@@ -47,31 +47,16 @@ MONO = ("ui-monospace", "DejaVu Sans Mono", "monospace")
 HEADER = """
 <a class="ex-skip" href="#result">Skip to the pictures</a>
 <div class="ex-header"><h1>DMM-GAN explorer</h1><p>Type a caption, see it generated in three stages, and what the memory did.</p>
-<div class="ex-tools"><button type="button" data-do="hints">Hints</button><button type="button" data-do="link">Copy link</button>
+<div class="ex-tools"><button type="button" data-do="tour">Tour</button><button type="button" data-do="link">Copy link</button>
 <button type="button" data-do="theme">Theme</button></div></div>
 """
-HINTS = (
-    "Type a caption and press Generate. Words the model does not know are struck through.",
-    "Point at a word to see where it was read; click to keep it, Esc to let go.",
-    "See who answered at each place: the image itself, the words, or the whole sentence.",
-)
 BROKEN = "That did not work, and not because of your caption. The terminal that runs the explorer says more; it may just be busy."
 ANSWERED = "(waiting) => { window.explorerPage.settle(waiting, false); return []; }"
 SETTLE = "(waiting) => { window.explorerPage.settle(waiting, true); return []; }"
 REACHED = "watch('value', () => window.explorerPage.reach(element));"
 PROGRESS = gr.Progress()
-SHOW_HINTS = "window.explorerPage.hint();"
+TOUR = "window.explorerPage.tour();"
 MOUNT = "const mount = () => window.explorerPage.mount(element); mount(); watch('value', mount);"
-
-
-def hints() -> str:
-    """Three numbered hints; the browser shows them until they have been dismissed once."""
-    items = "".join(
-        f'<li data-hint="{i}"><b>{i}</b><span>{page_html.text(hint)}</span>'
-        f'<button type="button" aria-label="Dismiss hint {i}">×</button></li>'
-        for i, hint in enumerate(HINTS, start=1)
-    )
-    return f'<ol class="ex-hints" aria-label="Hints">{items}</ol>'
 
 
 def generate(session: Session, caption: str | None, seed, model: str | None, edits: str | None = "") -> str:
@@ -263,10 +248,9 @@ def build(session: Session) -> gr.Blocks:
             again = gr.Button("Re-roll", elem_id="reroll", min_width=92, scale=0)
             go = gr.Button("Generate", variant="primary", elem_id="generate", min_width=96, scale=0)
         with gr.Row(elem_id="examples"):
-            gr.HTML('<span class="ex-anchor" data-hint="1">Try</span>', apply_default_css=False, js_on_load=SHOW_HINTS)
+            gr.HTML("<span>Try</span>", apply_default_css=False, js_on_load=None)
             buttons = [gr.Button(text, elem_classes="ex-example", size="sm", scale=0, min_width=0) for text in tries]
         message = gr.HTML("", elem_id="message", apply_default_css=False, js_on_load=None)
-        gr.HTML(hints(), elem_id="hints", apply_default_css=False, js_on_load=SHOW_HINTS)
         sections = [_Section(session, model) for model in learned(session)]
         result = gr.HTML(
             generate(session, tries[0], FIRST_SEED, None),
@@ -275,6 +259,7 @@ def build(session: Session) -> gr.Blocks:
             js_on_load=MOUNT,
         )
 
+        gr.HTML(tour.render(), elem_id="tour", apply_default_css=False, js_on_load=TOUR)
         reached = gr.HTML("", elem_id="reached", apply_default_css=False, js_on_load=REACHED)
         edits, question, waiting, address = (
             gr.Textbox("", elem_id=name, elem_classes="ex-wire", container=False, show_label=False)

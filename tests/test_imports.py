@@ -45,6 +45,7 @@ EXPLORER = {
     "overlay": BASE,
     "page_html": BASE | DRAWING | {"explorer.slots", "explorer.beliefs"},
     "beliefs": set(),
+    "tour": {"explorer.page_html"},
     "walks": BASE,
     "panels": BASE | DRAWING | {"dmm.metrics"} | {f"explorer.{room}" for room in ("edits", "interventions", "notebook", "page_html")},
     "questions": MODEL | {"explorer.edits", "explorer.interventions", "explorer.session"},
@@ -60,7 +61,7 @@ EXPLORER = {
     "gather": SURFACE | {"dmm.metrics", "explorer.references", "explorer.describe"},
     "produce": SURFACE,
     "widgets": SURFACE | {"explorer.cells"},
-    "ui": SURFACE | {f"explorer.{room}" for room in ("endpoints", "interventions", "panels", "questions")},
+    "ui": SURFACE | {f"explorer.{room}" for room in ("endpoints", "interventions", "panels", "questions", "tour")},
     "cli": SURFACE | {"explorer.ui", "explorer.produce"},
 }
 

@@ -1,4 +1,4 @@
-// What happens to a generated page without asking the server: one selection of a word and a region, laid over the pictures; hints, theme
+// What happens to a generated page without asking the server: one selection of a word and a region, laid over the pictures; the tour, theme
 // and the link. Numbers arrive finished (palette PNGs, data attributes); the browser selects, averages over a region, and colours.
 // Edits are composed here as data and handed to the server through the hidden fields #edits and #asked.
 window.explorerPage = (() => {
@@ -135,10 +135,12 @@ window.explorerPage = (() => {
     kept = same(kept, selection) ? null : selection;
     preview = null;
     picked = true;
+    acts.word += kept && kept.word ? 1 : 0;
     asked = true;
     show();
     say();
     link();
+    tour();
   };
 
   // --- a region: which words it reads, and who answers there --------------------------------------------------------------------
@@ -168,9 +170,9 @@ window.explorerPage = (() => {
     const line = stage.querySelector(".ex-region");
     const brush = stage.querySelector(".ex-brush");
     if (!line || !brush) return;
-    line.dataset.hint = line.dataset.hint || line.textContent;
+    line.dataset.asks = line.dataset.asks || line.textContent;
     brush.hidden = !region;
-    if (!region) { line.textContent = line.dataset.hint; return; }
+    if (!region) { line.textContent = line.dataset.asks; return; }
     const percent = (share) => `${(100 * share).toFixed(2)}%`;
     Object.assign(brush.style, {
       top: percent(region[0]), left: percent(region[1]), height: percent(region[2] - region[0]), width: percent(region[3] - region[1]),
@@ -404,8 +406,8 @@ window.explorerPage = (() => {
     select();
     if (asked) link(changed && opened);
     waiting(!opened && linked());
-    hint();
     show();
+    tour();
   };
 
   const named = ["caption", "seed", "model", "step", "edits"]; // what a link says; only a training run has a step
@@ -442,25 +444,68 @@ window.explorerPage = (() => {
     if (asked && page) link();
   };
 
+  // --- the tour (explorer.tour): one step at a time; a step knows by itself that it was done ---------------------------------------
+  const acts = { word: 0, read: 0 }; // what the reader has done so far
+  let at = null; // {step, word, read, caption, model}: the step that is shown, and how things were when it began
+  const begin = (step) => {
+    at = { step, ...acts, caption: page && page.dataset.caption, model: page && page.dataset.model };
+    const place = placeOf(step);
+    const box = place && place.getBoundingClientRect();
+    if (box && (box.top < 0 || box.bottom > window.innerHeight - 220)) place.scrollIntoView({ block: "center" });
+  };
+  const placeOf = (step) => document.querySelector(all(".ex-tour li")[step].dataset.place);
+  const wasDone = {
+    word: () => acts.word > at.word,
+    mute: () => edits().some((edit) => edit.edit === "mute" && (edit.where || "memory") === "memory"),
+    read: () => acts.read > at.read,
+    without: () => page.dataset.model !== at.model || edits().some((edit) => edit.edit === "response_gate" && edit.image === 1 && !edit.region),
+    caption: () => page.dataset.caption !== at.caption,
+  };
+  const tour = () => {
+    const card = document.querySelector(".ex-tour");
+    if (!card || !page) return;
+    card.hidden = store.get("explorer-tour") === "off" || closed;
+    all(".is-toured").forEach((place) => place.classList.remove("is-toured"));
+    if (card.hidden) { at = null; return; }
+    if (!at) begin(0);
+    const steps = all("li", card);
+    steps.forEach((item, k) => { item.hidden = k !== at.step; });
+    const step = steps[at.step];
+    const place = placeOf(at.step);
+    if (place) place.classList.add("is-toured");
+    const finished = Boolean(place) && wasDone[step.dataset.step]();
+    at.finished = at.finished || finished;
+    step.querySelector(".ex-learned-line").hidden = !at.finished;
+    step.querySelector(".ex-lacking").hidden = Boolean(place);
+    card.querySelector(".ex-tour-count").textContent = `Tour, step ${at.step + 1} of ${steps.length}`;
+    card.querySelector('[data-tour="back"]').disabled = at.step === 0;
+    const next = card.querySelector('[data-tour="next"]');
+    next.classList.toggle("is-main", at.finished || !place);
+    next.textContent = at.step === steps.length - 1 ? "Finish" : (at.finished || !place ? "Next" : "Skip this step");
+  };
+  let closed = false; // where the browser keeps nothing
+  const turn = (way) => {
+    const last = all(".ex-tour li").length - 1;
+    if (way === "end" || (way === "next" && at.step === last)) {
+      store.set("explorer-tour", "off");
+      closed = true;
+      tour();
+      toTheTop();
+      return;
+    }
+    begin(at.step + (way === "next" ? 1 : -1));
+    tour();
+  };
+
   // --- quiet tools ----------------------------------------------------------------------------------------------------------
   const theme = (name) => document.body.classList.toggle("dark", name === "dark");
-  const wanted = () => store.get("explorer-hints") !== "off"; // until they have been dismissed once
-  const hint = () => {
-    const items = all(".ex-hints li").filter((item) => !item.hidden).map((item) => item.dataset.hint);
-    all(".ex-hints").forEach((list) => list.classList.toggle("is-on", wanted()));
-    all(".ex-anchor").forEach((anchor) => anchor.classList.toggle("is-on", wanted() && items.includes(anchor.dataset.hint)));
-  };
   const tools = {
     theme: () => {
       const name = document.body.classList.contains("dark") ? "light" : "dark";
       theme(name);
       store.set("explorer-theme", name);
     },
-    hints: () => {
-      all(".ex-hints li").forEach((item) => { item.hidden = false; });
-      store.set("explorer-hints", wanted() ? "off" : "on");
-      hint();
-    },
+    tour: () => { store.set("explorer-tour", "on"); closed = false; begin(0); tour(); },
     link: (button) => {
       link();
       const words = button.textContent;
@@ -479,15 +524,9 @@ window.explorerPage = (() => {
   document.addEventListener("click", (event) => {
     const tool = event.target.closest("[data-do]");
     if (tool) tools[tool.dataset.do](tool);
-    const dismissed = event.target.closest(".ex-hints li button");
-    if (dismissed) {
-      dismissed.closest("li").hidden = true;
-      const left = all(".ex-hints li:not([hidden]) button");
-      if (!left.length) store.set("explorer-hints", "off");
-      hint();
-      if (left.length) left[0].focus({ preventScroll: true });
-      else toTheTop();
-    }
+    const turned = event.target.closest("[data-tour]");
+    if (turned) turn(turned.dataset.tour);
+    if (event.target.closest(".ex-stream .is-said, .ex-slots summary")) { acts.read += 1; tour(); }
     if (event.target.closest("#generate, #reroll, .ex-example")) ask();
   });
   document.addEventListener("keydown", (event) => {
@@ -497,5 +536,5 @@ window.explorerPage = (() => {
   });
 
   if (store.get("explorer-theme")) theme(store.get("explorer-theme"));
-  return { mount, settle, hint, reach };
+  return { mount, settle, tour, reach };
 })();

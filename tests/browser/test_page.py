@@ -19,12 +19,10 @@ SLOWEST = 20.0  # seconds for one caption, on a machine that runs other tests be
 
 
 def open_page(page, url: str, selected: bool = False) -> None:
-    """The finished example, its hints dismissed; nothing selected, unless asked for."""
+    """The finished example without the tour; nothing selected, unless asked for."""
     page.goto(url)
     page.wait_for_selector(".ex-chip")
-    page.locator(".ex-hints.is-on").wait_for()
-    for i in (1, 2, 3):
-        page.get_by_label(f"Dismiss hint {i}").click()
+    page.get_by_role("button", name="End the tour").click()
     if not selected:
         page.keyboard.press("Escape")
 
@@ -76,20 +74,71 @@ def keep_screenshot(page, name: str) -> None:
     page.screenshot(path=OUTPUT / f"{name}.png", full_page=True)
 
 
-def test_the_first_visit_shows_a_finished_example_and_three_hints(explorer, app_url):
+def test_the_first_visit_shows_a_finished_example_and_the_tour(explorer, app_url):
     explorer.goto(app_url)
     explorer.wait_for_selector(".ex-chip")
     assert explorer.locator(".ex-image").count() == 3
-    assert explorer.locator(".ex-hints.is-on li:visible").count() == 3
+    tour = explorer.get_by_role("region", name="Tour")
+    tour.wait_for()
+    assert tour.locator(".ex-tour-count").inner_text() == "Tour, step 1 of 5" and tour.locator("li:visible").count() == 1
     keep_screenshot(explorer, "first-visit")
-    for i in (1, 2, 3):
-        explorer.get_by_label(f"Dismiss hint {i}").click()
-    assert explorer.locator(".ex-hints li:visible").count() == 0
+    tour.get_by_role("button", name="End the tour").click()
+    assert not tour.is_visible() and explorer.locator(".is-toured").count() == 0
     explorer.reload()
     explorer.wait_for_selector(".ex-chip")
-    assert explorer.locator(".ex-hints li:visible").count() == 0
-    explorer.get_by_role("button", name="Hints").click()
-    assert explorer.locator(".ex-hints li:visible").count() == 3
+    assert not explorer.locator(".ex-tour").is_visible()
+    explorer.get_by_role("button", name="Tour", exact=True).click()
+    assert tour.locator(".ex-tour-count").inner_text() == "Tour, step 1 of 5"
+
+
+def test_the_tour_is_walked_by_doing(explorer, app_url):
+    explorer.goto(app_url)
+    explorer.wait_for_selector(".ex-chip")
+    tour = explorer.get_by_role("region", name="Tour")
+    learned, onward = tour.locator(".ex-learned-line:visible"), tour.locator('[data-tour="next"]')
+    told = []
+
+    def done(step: int) -> None:
+        learned.wait_for(timeout=SLOWEST * 1000)
+        assert tour.locator(".ex-tour-count").inner_text() == f"Tour, step {step} of 5"
+        told.append(learned.inner_text())
+        keep_screenshot(explorer, f"tour-{step}")
+        onward.click()
+        assert learned.count() == 0 or step == 5
+
+    tour.wait_for()
+    assert learned.count() == 0 and onward.inner_text() == "Skip this step"
+    word(explorer, "yellow").click()
+    done(1)
+    assert explorer.locator('.ex-form[data-edit="mute"]').get_attribute("class").endswith("is-toured")
+    edit(explorer, "mute").get_by_role("button").click()
+    done(2)
+    explorer.locator(".ex-stage").last.locator(".ex-slots summary").click()
+    done(3)
+    edit(explorer, "response_gate").get_by_role("button").click()
+    done(4)
+    explorer.get_by_role("button", name="Take all back").click()
+    explorer.wait_for_function("!document.querySelector('.ex-edits') && !document.querySelector('.is-generating')")
+    generate(explorer, "this small bird has a blue crown and a white belly")
+    done(5)
+    assert len(set(told)) == 5 and not tour.is_visible()
+    explorer.reload()
+    explorer.wait_for_selector(".ex-chip")
+    assert not explorer.locator(".ex-tour").is_visible()
+
+
+def test_a_tour_step_that_a_system_lacks_is_passed(learner, run_url):
+    learner.goto(run_url)
+    learner.wait_for_selector(".ex-chip")
+    tour = learner.get_by_role("region", name="Tour")
+    tour.wait_for()
+    for _ in range(2):
+        tour.get_by_role("button", name="Skip this step").click()
+    assert "No captioner (STREAM) came with this model" in tour.locator("li:visible").inner_text()
+    tour.get_by_role("button", name="Next").click()
+    assert tour.locator(".ex-tour-count").inner_text() == "Tour, step 4 of 5"
+    tour.get_by_role("button", name="Back").click()
+    assert tour.locator(".ex-tour-count").inner_text() == "Tour, step 3 of 5"
 
 
 def test_a_word_lays_its_map_over_each_picture(explorer, app_url):
