@@ -65,6 +65,7 @@ def render(
     peaks: Mapping[int, float] | None = None,
     extra: str = "",
     measured: Mapping[int, Belief] | None = None,
+    above: str = "",
 ) -> str:
     """The page of one generated caption.
 
@@ -76,6 +77,7 @@ def render(
         step: of its training at which the model generated this, put into the link; None for the finished model.
         moment: the same in words; empty for the finished model.
         peaks: stage -> the probability that its colours reach up to at least, for pages that are compared.
+        above: HTML above the stages, e.g. the network of :mod:`explorer.overview`.
         measured: size of a stage's picture, px -> how far its maps can be believed.
         extra: HTML below the stages, e.g. the edits of :mod:`explorer.panels`.
     """
@@ -96,7 +98,7 @@ def render(
         f'<article class="ex" data-caption="{text(caption)}" data-seed="{seed}" data-model="{text(model)}"{at}'
         f' data-table="{table}" style="--strength:{STRENGTH}">'
         f"{_said(spoken, seed, model, vocabulary, moment)}"
-        f'<div class="ex-stages">{columns}</div>{extra}'
+        f'{above}<div class="ex-stages">{columns}</div>{extra}'
         '<p class="ex-live" aria-live="polite"></p></article>'
     )
 

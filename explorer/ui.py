@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from dmm.pipeline import MOST_WORDS, CaptionError, Pipeline
-from explorer import endpoints, overlay, page_html, panels, tour
+from explorer import endpoints, overlay, overview, page_html, panels, tour
 from explorer.edits import EditError, attached
 from explorer.interventions import describe, to_json
 from explorer.questions import FIRST_SEED, LONGEST, Question, Refusal, read_seed
@@ -83,8 +83,11 @@ def answer_page(session: Session, asked: Question) -> str:
     said = spoken(asked.caption, pipe.vocab)
     if any(getattr(edit, "where", "") == "caption" for edit in asked.edits):  # the words that were generated are others
         said = [Spoken(trace.words[0][i], True) for i in word_indices(trace)]
+    above = overview.render(overview.parts(pipe, trace), overview.missing(pipe, trace))
     panel = panels.intervene(trace, original, asked.edits, session.lacks(asked.model))
-    return page_html.render(trace, said, asked.model, len(pipe.vocab.words), extra=panel, measured=session.beliefs(asked.model))
+    return page_html.render(
+        trace, said, asked.model, len(pipe.vocab.words), extra=panel, measured=session.beliefs(asked.model), above=above
+    )
 
 
 def fitting(session: Session, caption, seed, model, edits) -> tuple[Question, str]:

@@ -46,6 +46,7 @@ EXPLORER = {
     "page_html": BASE | DRAWING | {"explorer.slots", "explorer.beliefs"},
     "beliefs": set(),
     "tour": {"explorer.page_html"},
+    "overview": BASE | DRAWING | {"explorer.page_html", "explorer.slots"},
     "walks": BASE,
     "panels": BASE | DRAWING | {"dmm.metrics"} | {f"explorer.{room}" for room in ("edits", "interventions", "notebook", "page_html")},
     "questions": MODEL | {"explorer.edits", "explorer.interventions", "explorer.session"},
@@ -61,7 +62,7 @@ EXPLORER = {
     "gather": SURFACE | {"dmm.metrics", "explorer.references", "explorer.describe"},
     "produce": SURFACE,
     "widgets": SURFACE | {"explorer.cells"},
-    "ui": SURFACE | {f"explorer.{room}" for room in ("endpoints", "interventions", "panels", "questions", "tour")},
+    "ui": SURFACE | {f"explorer.{room}" for room in ("endpoints", "interventions", "overview", "panels", "questions", "tour")},
     "cli": SURFACE | {"explorer.ui", "explorer.produce"},
 }
 

@@ -354,6 +354,20 @@ window.explorerPage = (() => {
     section.querySelector(".ex-difference + figcaption").textContent = said;
     section.querySelector(".ex-top").textContent = image.dataset.tops.split(",")[row].replace(/^0\./, ".");
   };
+  document.addEventListener("click", (event) => { // the drawing of the network: a box opens its equations and numbers
+    const box = event.target.closest(".ex-part");
+    if (box) {
+      const opened = box.getAttribute("aria-expanded") === "true";
+      all(".ex-part", page).forEach((other) => other.setAttribute("aria-expanded", String(other === box && !opened)));
+      all(".ex-more", page).forEach((more) => { more.hidden = more.dataset.of !== box.dataset.part || opened; });
+    }
+    const go = event.target.closest("[data-go]");
+    const panel = go && page.querySelector(go.dataset.go);
+    if (!panel) return;
+    panel.tabIndex = -1;
+    panel.scrollIntoView({ block: "start" });
+    panel.focus({ preventScroll: true });
+  });
   const reach = (root) => { // an answer came: the number of the word that did most is shown first
     const numbers = all('.ex-effect[data-path="total"]', root);
     if (numbers.length) difference(numbers.reduce((most, one) => (Number(one.textContent) > Number(most.textContent) ? one : most)));

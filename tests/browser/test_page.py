@@ -380,6 +380,23 @@ def test_a_map_has_its_own_range_or_one_for_all_words(explorer, app_url):
     assert heat(explorer, 2) == own
 
 
+def test_the_drawing_of_the_network_opens_equations_and_panels(explorer, app_url):
+    open_page(explorer, app_url)
+    titles = explorer.locator(".ex-part b").all_inner_texts()
+    assert titles == ["Text encoder", "Sentence code", "Picture 64", "Memory 128", "Memory 256", "STREAM"]
+    box = explorer.locator('.ex-part[data-part="stage-2"]')
+    assert explorer.locator(".ex-more:visible").count() == 0
+    box.click()
+    more = explorer.locator(".ex-more:visible")
+    assert more.count() == 1 and box.get_attribute("aria-expanded") == "true"
+    assert "Eq. 9" in more.inner_text() and "key addressing" in more.inner_text()
+    keep_screenshot(explorer, "network")
+    more.get_by_role("button", name="Show it on the page").click()
+    assert explorer.evaluate("document.activeElement.dataset.stage") == "2"
+    box.click()
+    assert explorer.locator(".ex-more:visible").count() == 0
+
+
 def test_a_region_says_which_words_it_reads(explorer, app_url):
     open_page(explorer, app_url)
     box = explorer.locator('[data-stage="2"] .ex-picture').bounding_box()
