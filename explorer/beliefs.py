@@ -37,7 +37,7 @@ class Belief:
         if self.lift < CHANCE:
             return "these maps do not tell where a word acts"
         if self.parts is not None and self.parts < CHANCE:
-            return "believe the maps of colours, not those of parts"
+            return "the maps of colours can be believed, those of parts cannot"
         return "these maps tell where a word acts"
 
 

@@ -48,7 +48,7 @@ def test_the_shipped_model_has_its_record():
 def test_beliefs_are_the_figures_of_the_record():
     (found,) = beliefs(record()).values()
     assert (found.size, found.lift, found.parts, found.control, found.share, found.interval) == (128, 6.0, 1.1, 0.8, 0.61, (0.59, 0.63))
-    assert found.verdict == "believe the maps of colours, not those of parts"
+    assert found.verdict == "the maps of colours can be believed, those of parts cannot"
     (general,) = beliefs(record({"lift_in_most_changed": MAPS["lift_in_most_changed"]})).values()
     assert (general.lift, general.kind, general.parts) == (3.0, "a word", None) and general.verdict == "these maps tell where a word acts"
     (even,) = beliefs(record({"lift_in_most_changed": {"total": {"word": 1.0, "other_word": 1.0}}})).values()
@@ -59,7 +59,7 @@ def test_beliefs_are_the_figures_of_the_record():
 def test_the_page_says_them_beside_the_maps():
     trace = make_trace()
     said = page_html.render(trace, [], "toy", 12, measured=beliefs(record()))
-    assert "In this model believe the maps of colours, not those of parts: lift 6.0, memory share .61." in said
+    assert "In this model the maps of colours can be believed, those of parts cannot: lift 6.0, memory share .61." in said
     assert "6.0 times as strong in the part it colours as everywhere, the map of a part&#x27;s name 1.1 times" in said
     assert ".61 (95 %: .59 to .63) passes through the word memories" in said and "<code>dmm evaluate toy</code>" in said
     reading = sum(stage.addressing is not None for stage in trace.stages)
