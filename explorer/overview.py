@@ -169,7 +169,7 @@ def _headline(trace: Trace, number: int) -> str:
     """The number of a refinement stage that says most in a box."""
     if trace.stages[number].response_gate is not None:
         shares = response_shares(trace, number)
-        return f"answers: words {short(shares['words'])}" + (f", global {short(shares['global'])}" if "global" in shares else "")
+        return f"words {short(shares['words'])}" + (f", global {short(shares['global'])}" if "global" in shares else "")
     return _even(trace, number) if maps_of(trace, number) else "reads the code"
 
 

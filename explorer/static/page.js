@@ -132,7 +132,7 @@ window.explorerPage = (() => {
   };
 
   const keep = (selection) => {
-    kept = same(kept, selection) ? null : selection;
+    kept = same(kept, selection) && picked ? null : selection; // a click on the word of the arrival keeps it
     preview = null;
     picked = true;
     acts.word += kept && kept.word ? 1 : 0;

@@ -56,7 +56,7 @@ def test_numbers_are_those_of_the_trace():
     numbers = {piece.name: piece.number for piece in memory.pieces}
     shares = statistics.response_shares(trace, 2)
     assert numbers["response gate"] == ", ".join(f"{name} {statistics.short(share)}" for name, share in shares.items())
-    assert memory.number == f"answers: words {statistics.short(shares['words'])}, global {statistics.short(shares['global'])}"
+    assert memory.number == f"words {statistics.short(shares['words'])}, global {statistics.short(shares['global'])}"
     most = statistics.top_words(trace, 2, k=1)[0]
     assert f"largest {statistics.short(most.value)} for “{most.word}”" in numbers["writing gate"]
     assert numbers["gated memory writing"] == f"8 slots of {trace.stages[2].memory.shape[1]} numbers"
