@@ -217,7 +217,9 @@ class Endpoints:
                 row = {"model": name, "seed": seed, "picture": _png(trace.images[-1]), "map": None, "why": ""}
                 stage = len(trace.stages) - 1
                 quantity = statistics.maps_of(trace, stage)
-                if word and quantity:
+                if word and quantity and not _knows(trace, word):
+                    row["why"] = f"this model does not know “{word[:40]}”"
+                elif word and quantity:
                     values = statistics.word_map(trace, stage, _position(trace, word), quantity)
                     row["map"] = _laid_over(trace.stages[stage].image, values, overlay.limits(values, uniform=statistics.uniform(trace)))
                 elif word:
@@ -309,6 +311,11 @@ def _number(value: float) -> float | None:
 def _word(word: str) -> str | int:
     """A word, or its position written as a number."""
     return int(word) if word.isdecimal() and len(word) < 4 else word
+
+
+def _knows(trace: Trace, word: str) -> bool:
+    """Whether a word that is not a position is among those that were read."""
+    return not isinstance(_word(word), str) or word.lower() in {trace.words[0][i] for i in statistics.word_indices(trace)}
 
 
 def _position(trace: Trace, word: str) -> int:

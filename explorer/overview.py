@@ -205,7 +205,7 @@ def render(found: Sequence[Part], lacking: Sequence[str] = ()) -> str:
     )
     more = "".join(_more(part) for part in found)
     lacks = f'<p class="ex-lacks">This system does not have {text(", ".join(lacking))}.</p>' if lacking else ""
-    return f'<section class="ex-flow" aria-label="The network, with this caption&#x27;s numbers"><ol>{boxes}</ol>{more}{lacks}</section>'
+    return f'<section class="ex-flow" aria-label="The network and its numbers"><ol>{boxes}</ol>{more}{lacks}</section>'
 
 
 def _more(part: Part) -> str:

@@ -33,6 +33,7 @@ UNIT = (
     "mean absolute change of the last picture, as a share of the full range; the tick is the change with the word exchanged everywhere, to "
     "which the pathways need not add up"
 )
+SEEDS = (("1", "this noise"), ("4", "4 noises"), ("8", "8 noises"))
 DIFFERENCE = 128  # px, side of a difference picture
 PATHS = (("image", "the image"), ("words", "the words"), ("global", "the global memory"))
 
@@ -49,8 +50,25 @@ def intervene(trace: Trace, original: Trace | None, edits: Sequence[Edit], lacks
     result = "" if original is None else _result(trace, original)
     return (
         f'<section class="ex-intervene" aria-labelledby="ex-intervene"><h2 id="ex-intervene">Intervene</h2>'
-        f'<p class="ex-note">{text(TRUTH)}</p>{_controls(lacks)}{_listed(edits)}{result}{_missing(lacks)}</section>'
+        f'<p class="ex-note">{text(TRUTH)}</p>{_controls(lacks)}{_listed(edits)}{result}{_missing(lacks)}</section>{_questions(trace)}'
     )
+
+
+def _questions(trace: Trace) -> str:
+    """What can be asked of the picture that is shown; the answer comes below."""
+    other = text(trace.captions[0])
+    forms = [
+        _form("why", "Ask", "how each word reached the picture"),
+        _form("compare", "Compare", f"all open models and {_select('seeds', SEEDS)}, the map of the chosen word below each"),
+        _form(
+            "walk",
+            "Walk",
+            f'to <input name="other" size="28" maxlength="600" aria-label="words at the end" value="{other}"> and seed '
+            f'<input name="seed" size="7" maxlength="10" inputmode="numeric" aria-label="noise at the end" value="{trace.seeds[0] + 1}">',
+        ),
+    ]
+    shown = "".join(forms)
+    return f'<section class="ex-intervene" aria-labelledby="ex-ask"><h2 id="ex-ask">Ask</h2><div class="ex-forms">{shown}</div></section>'
 
 
 def _controls(lacks: Mapping[str, str]) -> str:
@@ -79,8 +97,7 @@ def _controls(lacks: Mapping[str, str]) -> str:
     noises = [("z", "the noise"), ("eps", "the conditioning noise")]
     noises = [(value, label) for value, label in noises if f"freeze_noise:{value}" not in lacks]
     forms.append(_form("freeze_noise", "Hold", f"{_select('part', noises)} of this seed while you re-roll"))
-    why = _form("why", "Ask", "how each word reached the picture")
-    return f'<div class="ex-forms">{"".join(forms)}{why}</div><p class="ex-forms-note" role="status"></p>'
+    return f'<div class="ex-forms">{"".join(forms)}</div><p class="ex-forms-note" role="status"></p>'
 
 
 def _form(kind: str, verb: str, fields: str) -> str:
@@ -89,7 +106,7 @@ def _form(kind: str, verb: str, fields: str) -> str:
 
 
 def _select(name: str, options: Sequence[tuple[str, str]]) -> str:
-    said = {"where": "where", "path": "who answers", "area": "at which places", "part": "which noise"}[name]
+    said = {"seeds": "how many noises", "where": "where", "path": "who answers", "area": "at which places", "part": "which noise"}[name]
     items = "".join(f'<option value="{value}">{label}</option>' for value, label in options)
     return f'<select name="{name}" aria-label="{said}">{items}</select>'
 
@@ -194,6 +211,46 @@ def _differences(found: WordEffects, name: str) -> str:
 
 def _swatch(name: str) -> str:
     return "" if name == "total" else f'<i class="ex-swatch" style="background:{overlay.PATHWAYS[name][1]}"></i>'
+
+
+def compared(rows: Sequence[Mapping], word: str) -> str:
+    """One caption through models and noises; over each picture the map of a word, where there is one.
+
+    Args:
+        rows: as :meth:`explorer.api.Endpoints.compare` gives them.
+        word: whose map was asked for; empty for none.
+    """
+    cells = ""
+    for row in rows:
+        name = f"{row['model']}, seed {row['seed']}"
+        over = f'<img src="{row["map"]}" alt="{text(f"where “{word}” is read: {name}")}">' if row["map"] else ""
+        said = "".join(f"<br>{text(line)}" for line in (f"“{row['read_back']}”" if row["read_back"] else "", row["why"]) if line)
+        cells += f'<figure><img src="{row["picture"]}" alt="{text(name)}">{over}<figcaption>{text(name)}{said}</figcaption></figure>'
+    lone = len({row["model"] for row in rows}) == 1
+    more = "Start the explorer with several checkpoints to compare models." if lone else ""
+    shown = f"; below it, where “{word}” is read" if any(row["map"] for row in rows) else ""
+    note = f'<p class="ex-note">{text(f"The last picture of each{shown}; the sentence is what STREAM reads back. {more}")}</p>'
+    return f'<section class="ex-reached"><h2>Side by side</h2>{note}<div class="ex-many">{cells}</div></section>'
+
+
+def walked(found: Mapping) -> str:
+    """From one caption and noise to another: a film strip, and the same as a GIF that can be saved.
+
+    Args:
+        found: as :meth:`explorer.api.Endpoints.walk` gives it.
+    """
+    first, last = found["reads"][0], found["reads"][-1]
+    way = f"from “{first}” to “{last}”" if first != last else f"“{first}” from one noise to another"
+    note = (
+        "Noises go along the sphere, sentence features along a line; the first half reads the words of the first caption, the second half "
+        "those of the second."
+    )
+    alt = text(f"{len(found['at'])} pictures {way}")
+    return (
+        f'<section class="ex-reached"><h2>A walk {text(way)}</h2><p class="ex-note">{text(note)}</p>'
+        f'<div class="ex-wide" tabindex="0" role="group" aria-label="film"><img class="ex-film" src="{found["strip"]}" alt="{alt}"></div>'
+        f'<p><a class="ex-quiet" download="walk.gif" href="{found["gif"]}">Save as GIF</a></p></section>'
+    )
 
 
 def _figures(shown: Mapping[str, str]) -> str:

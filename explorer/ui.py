@@ -20,6 +20,7 @@ import gradio as gr
 
 from dmm.pipeline import MOST_WORDS, CaptionError, Pipeline
 from explorer import endpoints, overlay, overview, page_html, panels, tour
+from explorer.api import MOST_MODELS, MOST_SEEDS, Endpoints
 from explorer.edits import EditError, attached
 from explorer.interventions import describe, to_json
 from explorer.questions import FIRST_SEED, LONGEST, Question, Refusal, read_seed
@@ -125,6 +126,40 @@ def same_bird(session: Session, asked: Question, before) -> str:
     )
 
 
+def ask(session: Session, asked: str, about: Question, progress: gr.Progress) -> str:
+    """The HTML of an answer that is given on request.
+
+    Args:
+        session: what is open.
+        asked: JSON with ``kind``: "why", "compare" (``seeds``, ``word``) or "walk" (``other``, ``seed``).
+        about: the picture that is shown.
+        progress: is told how far the answer has come.
+
+    Raises:
+        Refusal: a question that cannot be read or answered.
+    """
+    try:
+        wanted = json.loads(asked)
+        kind = wanted["kind"]
+        values = {name: str(wanted.get(name) or "") for name in ("word", "seeds", "other", "seed")}
+        count = int(values["seeds"] or 1)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise Refusal("That question could not be read; ask it again from the page.") from error
+    answers = Endpoints(session)
+    if kind == "why":
+        found = session.effects(about.model, about.caption, about.seed, None, about.edits, _steps(progress))
+        return panels.effects(found, session.lacks(about.model))
+    if kind == "compare":
+        models = list(session.models)[:MOST_MODELS]
+        rows = answers.compare(about.caption, values["word"], models, [about.seed + k for k in range(min(count, MOST_SEEDS))])
+        return panels.compared(rows, values["word"])
+    if kind == "walk":
+        return panels.walked(
+            answers.walk(about.caption, values["other"], about.seed, read_seed(values["seed"] or about.seed), model=about.model)
+        )
+    raise Refusal(f"kind: expected why, compare or walk; found {str(kind)[:40]!r}")
+
+
 def _steps(progress: gr.Progress) -> Callable[[int, int], None]:
     """What is told how far an answer has come."""
     return lambda done, steps: progress((done, steps), desc="Exchanging each word", unit="pathways")
@@ -209,14 +244,12 @@ def build(session: Session) -> gr.Blocks:
         other = random.randrange(10**6)
         return other, *at_once(caption, other, model, edits, seed)
 
-    def why(_asked, caption, seed, model, edits, progress=PROGRESS):
-        """How each word reached the picture that is shown, and no message; or why that cannot be said."""
+    def why(asked, caption, seed, model, edits, progress=PROGRESS):
+        """The answer to a question about the picture that is shown, and no message; or why it cannot be answered."""
         try:
-            question = fitting(session, caption, seed, model, edits)[0]
-            found = session.effects(question.model, question.caption, question.seed, None, question.edits, _steps(progress))
+            return "", ask(session, asked, fitting(session, caption, seed, model, edits)[0], progress)
         except (EditError, CaptionError, Refusal) as error:
             return page_html.notice(str(error)), gr.skip()
-        return "", panels.effects(found, session.lacks(question.model))
 
     def go_back(address):
         """What the address asks for to which a reader went back; without a caption it is the finished example."""

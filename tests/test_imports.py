@@ -62,7 +62,7 @@ EXPLORER = {
     "gather": SURFACE | {"dmm.metrics", "explorer.references", "explorer.describe"},
     "produce": SURFACE,
     "widgets": SURFACE | {"explorer.cells"},
-    "ui": SURFACE | {f"explorer.{room}" for room in ("endpoints", "interventions", "overview", "panels", "questions", "tour")},
+    "ui": SURFACE | {f"explorer.{room}" for room in ("api", "endpoints", "interventions", "overview", "panels", "questions", "tour")},
     "cli": SURFACE | {"explorer.ui", "explorer.produce"},
 }
 

@@ -105,9 +105,9 @@ def test_the_readme_opens_with_a_picture_and_the_two_commands():
 
 
 def test_the_readmes_pictures_and_links_are_there():
-    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
-        for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / name).read_text(encoding="utf-8")):
-            assert target.startswith("http") or (ROOT / target).exists(), f"{name} points to {target}"
+    for path in (*map(ROOT.joinpath, ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *sorted((ROOT / "docs").glob("*.md"))):
+        for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
+            assert target.startswith("http") or (path.parent / target).exists(), f"{path.name} points to {target}"
 
 
 def test_continuous_integration_runs_make_test():

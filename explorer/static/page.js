@@ -314,7 +314,11 @@ window.explorerPage = (() => {
     const field = (name) => { const found = form.querySelector(`[name="${name}"]`); return found && found.value.trim(); };
     const tell = (words) => { page.querySelector(".ex-forms-note").textContent = words; };
     tell("");
-    if (kind === "why") { write("#asked", String(Date.now())); return; }
+    if (["why", "compare", "walk"].includes(kind)) {
+      const word = kind === "compare" && kept && kept.word ? kept.word : "";
+      write("#asked", JSON.stringify({ kind, word, seeds: field("seeds"), other: field("other"), seed: field("seed"), at: Date.now() }));
+      return;
+    }
     if (["mute", "exchange"].includes(kind) && !(kept && kept.word)) { tell("Choose a word of the caption first."); return; }
     const edit = { edit: kind };
     if (kind === "mute" || kind === "exchange") Object.assign(edit, { word: wordNamed(), where: field("where") });

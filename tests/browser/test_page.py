@@ -473,6 +473,28 @@ def test_how_a_word_reached_the_picture(explorer, app_url):
     assert explorer.locator("#reached table").count() == 0
 
 
+def test_noises_side_by_side_and_a_walk(explorer, app_url):
+    open_page(explorer, app_url)
+    word(explorer, "yellow").click()
+    edit(explorer, "compare").locator("select").select_option("4")
+    edit(explorer, "compare").get_by_role("button").click()
+    figures = explorer.locator("#reached figure")
+    figures.first.wait_for(timeout=SLOWEST * 3000)
+    names = [text.split("\n")[0] for text in figures.locator("figcaption").all_inner_texts()]
+    assert names == [f"dmmgan-aviary, seed {seed}" for seed in (3, 4, 5, 6)]
+    assert figures.first.locator("img").count() == 2  # the picture, and where the word is read
+    keep_screenshot(explorer, "compare")
+    edit(explorer, "walk").get_by_label("words at the end").fill(CAPTION)
+    edit(explorer, "walk").get_by_role("button").click()
+    film = explorer.locator("#reached .ex-film")
+    film.wait_for(timeout=SLOWEST * 3000)
+    assert film.evaluate("image => image.naturalWidth") == 8 * 256
+    with explorer.expect_download() as saved:
+        explorer.get_by_role("link", name="Save as GIF").click()
+    assert saved.value.suggested_filename == "walk.gif"
+    keep_screenshot(explorer, "walk")
+
+
 def test_back_returns_to_the_picture_before(explorer, app_url):
     open_page(explorer, app_url)
     generate(explorer, CAPTION, seed=7)

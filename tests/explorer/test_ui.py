@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
+import json
 import re
 import socket
 
@@ -172,6 +173,38 @@ def test_what_cannot_be_edited_is_said(session):
     html = ui.generate(session, CAPTION, 3, "dm")
     assert "this system has no global memory to drop" in html and 'data-edit="drop_global"' not in html
     assert 'data-edit="drop_global"' in ui.generate(session, CAPTION, 3, "toy")
+
+
+def answer(session, **asked) -> str:
+    """What is shown for a question about a picture of the toy model."""
+    return ui.ask(session, json.dumps(asked), ui.Question.read(session, CAPTION, 3, "toy"), gr.Progress())
+
+
+def test_models_and_noises_are_compared(session):
+    html = answer(session, kind="compare", seeds="4", word="red")
+    assert html.count("<figure>") == 4 * len(session.models) and "toy, seed 6" in html
+    assert "where “red” is read: toy, seed 3" in html
+    lone = ui.ask(with_words("grey cat"), '{"kind":"compare"}', ui.Question("own", "grey cat", 3), gr.Progress())
+    assert lone.count("<figure>") == 1 and "several checkpoints" in lone
+
+
+def test_a_walk_goes_to_another_caption_or_noise(session):
+    html = answer(session, kind="walk", other="a small blue bird", seed="5")
+    assert f"A walk from “{CAPTION}” to “a small blue bird”" in html and 'download="walk.gif"' in html
+    assert "from one noise to another" in answer(session, kind="walk", seed="5")
+
+
+def test_questions_that_cannot_be_answered_are_refused(session):
+    about = ui.Question.read(session, CAPTION, 3, "toy")
+    for asked in ("", "[]", "{", '{"kind":"compare","seeds":"x"}', "[" * 10_000):
+        with pytest.raises(ui.Refusal, match="could not be read"):
+            ui.ask(session, asked, about, gr.Progress())
+    with pytest.raises(ui.Refusal, match="expected why, compare or walk"):
+        answer(session, kind="vote")
+    with pytest.raises(ui.Refusal, match="whole number"):
+        answer(session, kind="walk", seed="1.5")
+    with pytest.raises(ui.Refusal, match="vocabulary"):
+        answer(session, kind="walk", other="zorp", seed="1")
 
 
 def test_visitors_are_forgotten_in_time(session):
