@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -79,47 +80,53 @@ PROPORTIONS = {
 }  # fmt: skip
 
 
+N = TypeVar("N", float, np.ndarray)  # one for a bird, or B
+
+
 @dataclass(frozen=True)
-class Anatomy:
+class Anatomy(Generic[N]):
     """Points and lengths of the parts: of one bird (floats) or of a flock (arrays of B)."""
 
-    head: Point
-    head_radius: Number
-    body: Point
-    body_radii: Point
-    tilt: Number
-    neck: Point  # half-widths at body and head
-    rump: Point
-    tail_angle: Number
-    tail_length: Number
-    tail_width: Number  # half width at the tip
-    tail_notch: Number  # depth of the fork, negative for a round tail
-    shoulder: Point
-    wing_angle: Number
-    wing_length: Number
-    wing_height: Number  # half height
-    bill: Point  # base
-    bill_angle: Number
-    bill_length: Number
-    bill_height: Number
-    eye: Point
-    eye_radius: Number
-    far_hip: Point
-    near_hip: Point
-    far_foot: Point
-    near_foot: Point
-    leg_width: Number  # half width
-    breast: Point  # centre of the breast's plumage
-    belly: Point  # where the belly ends towards the breast and towards the back, in semi-axes of the body
+    head: tuple[N, N]
+    head_radius: N
+    body: tuple[N, N]
+    body_radii: tuple[N, N]
+    tilt: N
+    neck: tuple[N, N]  # half-widths at body and head
+    rump: tuple[N, N]
+    tail_angle: N
+    tail_length: N
+    tail_width: N  # half width at the tip
+    tail_notch: N  # depth of the fork, negative for a round tail
+    shoulder: tuple[N, N]
+    wing_angle: N
+    wing_length: N
+    wing_height: N  # half height
+    bill: tuple[N, N]  # base
+    bill_angle: N
+    bill_length: N
+    bill_height: N
+    eye: tuple[N, N]
+    eye_radius: N
+    far_hip: tuple[N, N]
+    near_hip: tuple[N, N]
+    far_foot: tuple[N, N]
+    near_foot: tuple[N, N]
+    leg_width: N  # half width
+    breast: tuple[N, N]  # centre of the breast's plumage
+    belly: tuple[N, N]  # where the belly ends towards the breast and towards the back, in semi-axes of the body
 
-    def on_body(self, forward: Number, down: Number) -> Point:
+    def on_body(self, forward: N | float, down: N | float) -> tuple[N, N]:
         """A point of the body, in units of its semi-axes: forward towards the breast, down towards the belly."""
         c, s = np.cos(self.tilt), np.sin(self.tilt)
         u, v = forward * self.body_radii[0], down * self.body_radii[1]
         return self.body[0] + u * c - v * s, self.body[1] + u * s + v * c
 
 
-def build(bird: Bird) -> tuple[Anatomy, Frame]:
+Flock: TypeAlias = Anatomy[np.ndarray]
+
+
+def build(bird: Bird) -> tuple[Anatomy[float], Frame]:
     """The anatomy of one bird and where it stands in its picture."""
     p = _airborne(PROPORTIONS[bird.shape], bird.shape) if bird.pose == "flying" else PROPORTIONS[bird.shape]
     species, pose = np.random.default_rng([bird.species, 77]), bird.rng("pose")
@@ -175,21 +182,21 @@ def _airborne(p: Proportions, shape: str) -> Proportions:
     )  # fmt: skip
 
 
-def _clinging(a: Anatomy) -> Anatomy:
+def _clinging(a: Anatomy[float]) -> Anatomy[float]:
     """A woodpecker holds on to a trunk before it."""
     trunk, (x, y) = a.body[0] + a.body_radii[1] + 0.085, a.body
     near, far = (trunk + 0.03, y + 0.15), (trunk + 0.035, y - 0.04)
     return replace(a, near_hip=(x + 0.16, y + 0.20), near_foot=near, far_hip=(x + 0.18, y + 0.01), far_foot=far)
 
 
-def _facing_us(a: Anatomy) -> Anatomy:
+def _facing_us(a: Anatomy[float]) -> Anatomy[float]:
     """An owl turns its face: both eyes and the bill between them are seen."""
     (hx, hy), r = a.head, a.head_radius
     bill = (hx + 0.30 * r, hy + 0.04 * r)
     return replace(a, eye=(hx - 0.14 * r, hy - 0.02 * r), bill=bill, bill_angle=1.40, bill_length=0.8 * a.bill_length)
 
 
-def flock(anatomies: Sequence[Anatomy]) -> Anatomy:
+def flock(anatomies: Sequence[Anatomy[float]]) -> Flock:
     """The anatomies of B birds as one, each number an array of B."""
 
     def join(values: list):

@@ -28,14 +28,14 @@ from dmm.aviary import worker_pool
 from dmm.aviary.grammar import Caption, captions
 from dmm.aviary.species import bird
 from dmm.aviary.traits import Bird
-from dmm.data.batch import load
+from dmm.data.batch import Places, load
 from dmm.errors import InputError
 from dmm.images import write_atomic
 
 try:
     import fcntl
 except ImportError:  # not a POSIX system: two processes must not draw the same cache at once
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # mypy gives a module's name no other type
 
 DRAWN = 256  # px; smaller pictures are area averages of it
 LABELLED = 128  # px of the part labels; each is that of the lower right of the four pixels it stands for
@@ -109,7 +109,7 @@ class AviaryCache:
     def __len__(self) -> int:
         return self._images
 
-    def images(self, size: int, indices: Sequence[int] | Tensor) -> Tensor:
+    def images(self, size: int, indices: Places) -> Tensor:
         """Pictures of the given birds, uint8 B 3 S S.
 
         Raises:
@@ -137,7 +137,7 @@ class AviaryCache:
         """Copy all pictures of these sizes to ``device``, which gives them from now on."""
         self._held = {size: load(self._arrays[size], np.arange(len(self)), device) for size in sizes}
 
-    def pictures(self, indices: Sequence[int], sizes: Sequence[int], cuts: np.ndarray | None = None) -> dict[int, Tensor]:
+    def pictures(self, indices: Places, sizes: Sequence[int], cuts: np.ndarray | None = None) -> dict[int, Tensor]:
         """Size -> uint8 B 3 S S; drawn birds are not cropped, so ``cuts`` is not used."""
         return {size: self.images(size, indices) for size in sizes}
 
@@ -216,7 +216,7 @@ def _fill(directory: Path, images: int, wanted: dict, sizes: Sequence[int], prog
         path.unlink()
 
 
-def _fill_chunks(draw: Callable[[range], None], marks: np.ndarray, images: int, progress: bool | None, workers: int | None) -> None:
+def _fill_chunks(draw: Callable[[range], None], marks: np.memmap, images: int, progress: bool | None, workers: int | None) -> None:
     """``draw`` the rows of every chunk that has no mark; mark it once they are on disk."""
     chunks = [range(k, min(images, k + CHUNK)) for k in range(0, images, CHUNK)]
     todo = [chunks[k] for k in np.flatnonzero(marks == 0)]

@@ -11,6 +11,7 @@ The same bird gets the same pixels to the last bit in any batch: maps are as wid
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import torch
@@ -68,7 +69,7 @@ class Window:
     def __exit__(self, *failure) -> None:
         for b, (picture, numbers) in enumerate(self._home):
             picture.copy_(self.image[b])
-            if self.labels is not None:
+            if self.labels is not None and numbers is not None:
                 numbers.copy_(self.labels[b])
 
     def one(self, b: int) -> Window:
@@ -138,8 +139,8 @@ class Canvas:
     def around(self, *points: tuple[Number, Number], margin: Number) -> Window:
         """The window around some points of the birds' frames."""
         xs, ys = [x for x, _ in points], [y for _, y in points]
-        low, high = np.minimum.reduce, np.maximum.reduce
-        return self.window(low(xs) - margin, low(ys) - margin, high(xs) + margin, high(ys) + margin)
+        (left, right), (top, bottom) = ((reduce(np.minimum, values), reduce(np.maximum, values)) for values in (xs, ys))
+        return self.window(left - margin, top - margin, right + margin, bottom + margin)
 
     def _span(self, values: np.ndarray) -> tuple[np.ndarray, int]:
         """First pixel for each bird, and how many for all, to cover the values 4 B of one picture axis."""

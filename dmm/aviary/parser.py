@@ -8,6 +8,8 @@ captioner's sentences have them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dmm.aviary import lexicon
 from dmm.data.vocab import tokenise
 
@@ -27,11 +29,11 @@ def _table() -> dict[tuple[str, ...], tuple[str, str | None]]:
     """Every phrase as tokens -> (kind, value)."""
     table: dict[tuple[str, ...], tuple[str, str | None]] = {}
 
-    def add(kind: str, phrases: dict[str, str | None]) -> None:
+    def add(kind: str, phrases: Mapping[str, str | None]) -> None:
         for phrase, value in phrases.items():
             table.setdefault(tuple(tokenise(phrase)), (kind, value))
 
-    def names(source) -> dict[str, str]:
+    def names(source) -> dict[str, str | None]:
         return {phrase: value for value, phrases in source.items() for phrase, _ in phrases}
 
     add("size", names(lexicon.SIZE_NAMES) | {"sized": None})
@@ -96,7 +98,7 @@ class _Parser:
         for kind, value in adjectives:
             if kind == "size" and value and noun == "body":
                 self.slots.setdefault("size", (value,))
-            elif kind == "marking" and noun in PATTERNED:
+            elif kind == "marking" and value and noun in PATTERNED:
                 self.slots.setdefault(f"{noun}_pattern", (value,))
             elif noun == "bill" and value and kind in ("size", "length"):
                 self.slots.setdefault("bill_length", (_LENGTH_OF_SIZE[value] if kind == "size" else value,))
@@ -168,23 +170,25 @@ class _Parser:
             following = items[i + 1][0] if i + 1 < len(items) else ""
             if kind in _ADJECTIVES or kind == "and" or (kind == "with" and self.predicate):
                 self.waiting.append((kind, value))
-            elif kind in ("noun", "bird"):
-                if kind == "bird" and value:
+            elif kind == "bird":
+                if value:
                     self.slots.setdefault("shape", (value,))
-                self.noun("body" if kind == "bird" else value)
+                self.noun("body")
+            elif kind == "noun" and value:
+                self.noun(value)
             elif kind == "feathers":
                 if following != "on" and not (self.nouns and not self.waiting):
                     self.noun("body")
             elif kind == "verb":
                 self.flush()
                 self.predicate, self.colours = bool(self.nouns), ()
-            elif kind == "pattern":
+            elif kind == "pattern" and value:
                 self.read_pattern(value, following == "on")
             elif kind == "on":
                 colours = tuple(v for k, v in self.take() if k == "colour" and v)
                 self.on = colours or None
                 self.colours, self.nouns = (), []
-            elif kind in ("pose", "place"):
+            elif kind in ("pose", "place") and value:
                 self.flush()
                 self.slots.setdefault(kind, (value,))
                 self.on = self.pattern = None

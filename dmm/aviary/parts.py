@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dmm.aviary.anatomy import Anatomy, tip
+from dmm.aviary.anatomy import Flock, tip
 from dmm.aviary.canvas import Canvas, Window, blend, flat
 from dmm.aviary.palette import Coat
 from dmm.aviary.plumage import markings
@@ -20,7 +21,7 @@ from dmm.aviary.traits import Bird
 LEGS = ("left leg", "right leg")  # far, near: the bird looks to the right, so its right side is seen
 
 
-def render_tail(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, coat: Coat) -> None:
+def render_tail(canvas: Canvas, birds: Sequence[Bird], a: Flock, coat: Coat) -> None:
     """A narrow fan of feathers behind the rump, each overlapping the one below it."""
     start, length, rng = tip(a.rump, a.tail_angle, -0.10), a.tail_length + 0.10, BirdRng(birds, "tail")
     with canvas.around(start, tip(start, a.tail_angle, length), margin=a.tail_width + 0.03) as window:
@@ -46,7 +47,7 @@ def render_tail(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, coat: Coat) -
         window.fill_lit(colours, tone, alpha, "tail")
 
 
-def render_bill(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, coat: Coat) -> None:
+def render_bill(canvas: Canvas, birds: Sequence[Bird], a: Flock, coat: Coat) -> None:
     """Two mandibles with a dark gape between them, after the six bill shapes."""
     start, length, height = tip(a.bill, a.bill_angle, -0.06), a.bill_length + 0.06, a.bill_height
     bend = np.array([{"curved": 0.17, "hooked": 0.03}.get(bird.bill_shape, 0.0) for bird in birds]) * length
@@ -89,7 +90,7 @@ def bill_profile(shape: str, t: Tensor) -> tuple[Tensor, Tensor]:
     return 0.54 * even, 0.46 * even
 
 
-def render_leg(canvas: Canvas, a: Anatomy, coat: Coat, side: int) -> None:
+def render_leg(canvas: Canvas, a: Flock, coat: Coat, side: int) -> None:
     """One leg, 0 far or 1 near: a feathered thigh and a bare tarsus."""
     hip, foot = ((a.far_hip, a.far_foot), (a.near_hip, a.near_foot))[side]
     width, dim = a.leg_width, (0.82, 1.0)[side]
@@ -106,21 +107,19 @@ def render_leg(canvas: Canvas, a: Anatomy, coat: Coat, side: int) -> None:
         window.fill_lit(flat(coat.first("belly"), x), tone, coverage(thigh, window.pixel), "belly")
 
 
-def render_toes(canvas: Canvas, a: Anatomy, coat: Coat, side: int) -> None:
+def render_toes(canvas: Canvas, a: Flock, coat: Coat, side: int) -> None:
     """Three toes over the perch and one behind."""
     foot, width = (a.far_foot, a.near_foot)[side], 0.86 * a.leg_width
     with canvas.window(foot[0] - 0.10, foot[1] - 0.055, foot[0] + 0.13, foot[1] + 0.10) as window:
         x, y = window.x, window.y
-        d = None
-        for dx, dy in ((0.078, 0.010), (0.052, 0.042), (0.014, 0.050), (-0.050, 0.020)):
-            toe = capsule(x, y, foot, (foot[0] + dx, foot[1] + dy), width, 0.72 * width)
-            d = toe if d is None else torch.minimum(d, toe)
+        ends = ((0.078, 0.010), (0.052, 0.042), (0.014, 0.050), (-0.050, 0.020))
+        d = reduce(torch.minimum, (capsule(x, y, foot, (foot[0] + dx, foot[1] + dy), width, 0.72 * width) for dx, dy in ends))
         tone = (y - spread(foot[1], y)).mul_(-3.0).add_(1.05).clamp_(0.8, 1.1).mul_((0.84, 1.0)[side])
         window.shade(ramp(d, 0.030, 0.0).mul_(0.30))
         window.fill_lit(flat(coat.first("leg"), x), tone, coverage(d, window.pixel), LEGS[side])
 
 
-def render_owl_face(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, coat: Coat) -> None:
+def render_owl_face(canvas: Canvas, birds: Sequence[Bird], a: Flock, coat: Coat) -> None:
     """A facial disc about two eyes that look at us."""
     (hx, hy), r = a.head, a.head_radius
     far = (hx + 0.70 * r, hy - 0.02 * r)
@@ -136,7 +135,7 @@ def render_owl_face(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, coat: Coa
     render_eye(canvas, birds, a, coat)
 
 
-def render_eye(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, coat: Coat, part: str = "right eye") -> None:
+def render_eye(canvas: Canvas, birds: Sequence[Bird], a: Flock, coat: Coat, part: str = "right eye") -> None:
     """Lore, eyering, iris, pupil and the highlight that makes it alive."""
     r, (ex, ey) = a.eye_radius, a.eye
     with canvas.around(a.eye, margin=r * 2.4 + 0.03) as window:
@@ -171,7 +170,7 @@ def wing_outline(t: Tensor, height) -> tuple[Tensor, Tensor]:
     return top, (front * (1.0 - back.pow(1.65))).mul_(1.06).add_(rest)
 
 
-def render_wing(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, coat: Coat) -> None:
+def render_wing(canvas: Canvas, birds: Sequence[Bird], a: Flock, coat: Coat) -> None:
     """The folded wing and its soft shadow on the body."""
     start, length, height, rng = a.shoulder, a.wing_length, a.wing_height, BirdRng(birds, "wing")
     with canvas.around(start, tip(start, a.wing_angle, length), margin=height * 1.15 + 0.03) as window:

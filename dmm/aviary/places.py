@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmm.aviary.anatomy import Anatomy, tip
+from dmm.aviary.anatomy import Flock, tip
 from dmm.aviary.canvas import Canvas, blend, colour_of, flat
 from dmm.aviary.rng import BirdRng
 from dmm.aviary.shapes import Point, along, capsule, coverage, ellipse, length, ramp, spread, strip
@@ -23,12 +23,12 @@ SNOW = (0.93, 0.95, 0.97)
 FAR = 9.0  # beyond any picture
 
 
-def stand(a: Anatomy) -> np.ndarray:
+def stand(a: Flock) -> np.ndarray:
     """The height at which the feet stand, B."""
     return 0.5 * (a.far_foot[1] + a.near_foot[1]) + 0.014
 
 
-def render_branch(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, snowy: bool = False) -> None:
+def render_branch(canvas: Canvas, birds: Sequence[Bird], a: Flock, snowy: bool = False) -> None:
     """The branch under the feet, as thick in the picture for a small bird as for a large one."""
     rng, foot = BirdRng(birds, "branch"), stand(a)
     thick = rng.uniform(0.052, 0.078) / canvas.scale
@@ -54,7 +54,7 @@ def render_branch(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, snowy: bool
             window.fill(SNOW, coverage((cap - 0.55).mul_(spread(thick, x)), window.pixel).mul_(ramp(v, -2.2, -1.4)))
 
 
-def render_leaves(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
+def render_leaves(canvas: Canvas, birds: Sequence[Bird], a: Flock) -> None:
     """Up to two leaves on the branch on either side of the bird."""
     rng = BirdRng(birds, "leaves")
     colour = rng.pick(LEAVES)
@@ -81,7 +81,7 @@ def _leaf(canvas: Canvas, stem: Point, angle: np.ndarray, size: np.ndarray, colo
         window.fill_lit(flat(colour, u), tone, alpha)
 
 
-def render_ground(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
+def render_ground(canvas: Canvas, birds: Sequence[Bird], a: Flock) -> None:
     """Earth, sand or snow that fades into the distance, the bird's shadow on it, pebbles or tracks of the wind."""
     rng, foot, snowy = BirdRng(birds, "ground"), stand(a) + 0.006, birds[0].place == "snow"
     earths = {"snow": (SNOW,), "sea": SANDS}.get(birds[0].place, GROUNDS)
@@ -114,7 +114,7 @@ def _pebble(canvas: Canvas, rng: BirdRng, centre: Point, radius: np.ndarray, pre
         window.fill_lit(flat(grey[:, None] * (0.58, 0.56, 0.53), x), tone, coverage(d, window.pixel.clip(min=0.012)).mul_(here))
 
 
-def render_grass(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, reeds: bool = False) -> None:
+def render_grass(canvas: Canvas, birds: Sequence[Bird], a: Flock, reeds: bool = False) -> None:
     """Blades of grass, or tall reeds, at the two sides."""
     rng, foot = BirdRng(birds, "grass"), stand(a)
     colour, count = rng.pick(LEAVES), rng.integers(5, 12)
@@ -133,7 +133,7 @@ def render_grass(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, reeds: bool 
             window.fill(blade, alpha.mul_(spread(0.9 * (k < count), x)))
 
 
-def render_trunk(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
+def render_trunk(canvas: Canvas, birds: Sequence[Bird], a: Flock) -> None:
     """The trunk that a woodpecker clings to, at its breast."""
     rng = BirdRng(birds, "branch")
     edge, lean = trunk_edge(a), rng.uniform(-0.04, 0.04)
@@ -151,12 +151,12 @@ def render_trunk(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
         window.fill_lit(colours, tone, coverage(d, window.pixel))
 
 
-def trunk_edge(a: Anatomy) -> np.ndarray:
+def trunk_edge(a: Flock) -> np.ndarray:
     """Where the trunk begins, B."""
     return a.near_foot[0] - 0.02
 
 
-def render_water(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
+def render_water(canvas: Canvas, birds: Sequence[Bird], a: Flock) -> None:
     """The surface that a swimming bird lies in: it hides what is under water and carries ripples and a reflection."""
     rng = BirdRng(birds, "water")
     level = a.body[1] + 0.52 * a.body_radii[1]
@@ -183,7 +183,7 @@ def _reflect(colours: Tensor, image: Tensor, near: Tensor, ripple: Tensor) -> No
     blend(colours, image * colour_of((0.62, 0.66, 0.70), near), near.mul(0.34).mul_(ramp(ripple, -0.9, 0.5)))
 
 
-def render_blossom(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
+def render_blossom(canvas: Canvas, birds: Sequence[Bird], a: Flock) -> None:
     """A flower on its stem, at the tip of a hovering bird's bill."""
     rng = BirdRng(birds, "blossom")
     heart = tip(a.bill, a.bill_angle, a.bill_length + 0.035)
@@ -214,7 +214,7 @@ def render_snowfall(canvas: Canvas, birds: Sequence[Bird]) -> None:
             window.fill(SNOW, ramp(d, 1.6 * size, 0.4 * size).mul_(spread(strength, d)))
 
 
-def render_perch(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
+def render_perch(canvas: Canvas, birds: Sequence[Bird], a: Flock) -> None:
     """What birds of one shape, pose and place have under and behind them."""
     shape, pose, place = birds[0].shape, birds[0].pose, birds[0].place
     if pose == "swimming":
@@ -239,7 +239,7 @@ def render_perch(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
             render_leaves(canvas, birds, a)
 
 
-def render_before(canvas: Canvas, birds: Sequence[Bird], a: Anatomy) -> None:
+def render_before(canvas: Canvas, birds: Sequence[Bird], a: Flock) -> None:
     """What is before the bird: the water that it swims in, the snow that falls."""
     if birds[0].pose == "swimming":
         render_water(canvas, birds, a)

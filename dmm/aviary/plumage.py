@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 from torch import Tensor
 
-from dmm.aviary.anatomy import Anatomy
+from dmm.aviary.anatomy import Flock
 from dmm.aviary.canvas import Canvas, Window, blend, colour_of, flat
 from dmm.aviary.palette import Coat
 from dmm.aviary.rng import BirdRng
@@ -15,7 +16,7 @@ from dmm.aviary.shapes import Number, along, capsule, coverage, disc, dots, elli
 from dmm.aviary.traits import Bird
 
 
-def markings(u: Tensor, v: Tensor, kind: str, pixel: Number, wobble: Tensor) -> Tensor:
+def markings(u: Tensor, v: Tensor, kind: str, pixel: np.ndarray, wobble: Tensor) -> Tensor:
     """Opacity of spots or of streaks ("spotted", "streaked") that run along u, uneven by ``wobble``."""
     u, v = u.add(wobble, alpha=0.020), v.add(wobble, alpha=0.012)
     d = dots(u, v, 0.080, 0.0245, 1.15) if kind == "spotted" else dots(u, v, 0.060, 0.0135, 2.5)
@@ -25,7 +26,7 @@ def markings(u: Tensor, v: Tensor, kind: str, pixel: Number, wobble: Tensor) -> 
 class Body:
     """The window, coordinates and distance of the bodies of a flock; everything on the body is rendered through it."""
 
-    def __init__(self, canvas: Canvas, birds: Sequence[Bird], a: Anatomy, coat: Coat):
+    def __init__(self, canvas: Canvas, birds: Sequence[Bird], a: Flock, coat: Coat):
         self.birds, self.a, self.coat, self.canvas = birds, a, coat, canvas
 
     def render(self) -> None:
@@ -135,7 +136,7 @@ class Body:
         return tone.add_(self.strands, alpha=0.034).add_(self.wobble, alpha=0.012)
 
 
-def silhouette(window: Window, a: Anatomy) -> Tensor:
+def silhouette(window: Window, a: Flock) -> Tensor:
     """Distance to head, neck, body and rump in one smooth outline. B H W."""
     x, y = window.x, window.y
     d = ellipse(x, y, a.body, a.body_radii, a.tilt)
@@ -146,7 +147,7 @@ def silhouette(window: Window, a: Anatomy) -> Tensor:
     return smooth_min(d, disc(x, y, a.head, a.head_radius), 0.72 * a.head_radius)
 
 
-def head_strokes(a: Anatomy) -> dict[str, tuple]:
+def head_strokes(a: Flock) -> dict[str, tuple]:
     """Start, end, half-width there and there of the marks of the head."""
     (hx, hy), r, (ex, ey) = a.head, a.head_radius, a.eye
     return {
@@ -156,7 +157,7 @@ def head_strokes(a: Anatomy) -> dict[str, tuple]:
     }
 
 
-def render_crest(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, coat: Coat) -> None:
+def render_crest(canvas: Canvas, birds: Sequence[Bird], a: Flock, coat: Coat) -> None:
     """A pointed crest behind the crown: three tufts of feathers."""
     crested = [b for b, bird in enumerate(birds) if "crest" in bird.marks]
     if not crested:
@@ -170,10 +171,11 @@ def render_crest(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, coat: Coat) 
 
 
 def _crest(window: Window, bird: Bird, root: tuple[float, float], r: float, colour) -> None:
-    d = None
-    for dx, dy, width in ((-0.66, -1.08, 0.40), (-0.98, -0.72, 0.42), (-0.30, -1.00, 0.36)):
-        tuft = capsule(window.x, window.y, root, (root[0] + dx * r, root[1] + dy * r), width * r, 0.006)
-        d = tuft if d is None else smooth_min(d, tuft, 0.035)
+    tufts = (
+        capsule(window.x, window.y, root, (root[0] + dx * r, root[1] + dy * r), width * r, 0.006)
+        for dx, dy, width in ((-0.66, -1.08, 0.40), (-0.98, -0.72, 0.42), (-0.30, -1.00, 0.36))
+    )
+    d = reduce(lambda crest, tuft: smooth_min(crest, tuft, 0.035), tufts)
     u, v = along(window.x, window.y, root, -2.25)
     barbs = BirdRng([bird], "crest").texture(u, v, 0.09, 0.014)
     tone = 0.995 + 0.09 * barbs + 0.30 * v - 0.10 * ramp(d, -0.03, 0.005)

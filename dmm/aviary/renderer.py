@@ -92,7 +92,7 @@ def _render_flocks(birds: Sequence[Bird], size: int, device: torch.device | str,
         if fine > size:
             rows = image[..., ::2, :] + image[..., 1::2, :]  # plain sums: pooling rounds differently for one picture and for several
             image = (rows[..., ::2] + rows[..., 1::2]).mul_(0.25)
-            labels = labels[:, 1::2, 1::2] if labelled else None
+            labels = None if labels is None else labels[:, 1::2, 1::2]
         keep(where, image, labels)
 
     before = torch.get_num_threads()

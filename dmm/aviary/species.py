@@ -63,8 +63,9 @@ _PALE = ("orange", "yellow", "pink", "white", "grey")
 _ON_PALE = (2, 1, 0, 1, 2, 1, 0, 6, 0, 14, 0)  # a pattern's colours over a pale part
 _ON_DARK = (0, 2, 5, 0, 0, 0, 1, 0, 1, 0, 16)  # and over a dark one
 
+_Weights = tuple[int, ...]
 # The world level: shape -> (share, sizes, bill shapes, bill lengths, poses with places). Weights in the order of traits.py.
-_WORLD = {
+_WORLD: dict[str, tuple[int, _Weights, _Weights | None, _Weights | None, dict[str, tuple[int, tuple[str, ...]]]]] = {
     "songbird": (6, (4, 8, 4, 1), None, None, {"perched": (6, ("branch", "branch", "ground", "reeds", "snow")), "flying": (1, ("sky",))}),
     "wader": (2, (0, 3, 5, 4), (0, 6, 5, 0, 5, 2), (0, 1, 4), {"standing": (5, ("reeds", "sea", "ground")), "flying": (1, ("sky", "sea"))}),
     "gull": (2, (0, 0, 4, 6), (0, 2, 0, 6, 4, 0), (1, 4, 2), {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dmm.aviary.anatomy import Anatomy, tip
+from dmm.aviary.anatomy import Flock, tip
 from dmm.aviary.canvas import Canvas, Window, blend, flat
 from dmm.aviary.palette import Coat
 from dmm.aviary.plumage import markings
@@ -19,7 +19,7 @@ WINGS = ("left wing", "right wing")  # far, near: the bird looks to the right
 _COVERTS = 0.46  # share of the wing's depth, from the leading edge
 
 
-def render_spread_wing(canvas: Canvas, birds: Sequence[Bird], a: Anatomy, coat: Coat, side: int) -> None:
+def render_spread_wing(canvas: Canvas, birds: Sequence[Bird], a: Flock, coat: Coat, side: int) -> None:
     """One raised wing, 0 far or 1 near: leading edge ahead, flight feathers fanned behind it."""
     rng = BirdRng(birds, ("far wing", "near wing")[side])
     root = a.on_body((0.52, 0.30)[side], (-0.62, -0.40)[side])

@@ -17,8 +17,8 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import Any, BinaryIO
 
@@ -109,7 +109,8 @@ class WorkerPool:
             WorkerError: a worker died. Jobs that were yielded are done.
             Exception: what the function raised.
         """
-        coming, waiting = iter(jobs), {}
+        coming = iter(jobs)
+        waiting: dict[Future, Any] = {}
         while True:
             for job in islice(coming, len(self) + 1 - len(waiting)):
                 waiting[self._threads.submit(self._ask, function, job)] = job
@@ -157,9 +158,9 @@ class _Worker:
             _send(self.process.stdin, (function, job))
         except BrokenPipeError as error:
             raise self._death() from error
-        result, error, text = self._receive()
-        if error is not None:
-            raise error from RuntimeError(f"in a rendering process:\n{text}")
+        result, raised, text = self._receive()
+        if raised is not None:
+            raise raised from RuntimeError(f"in a rendering process:\n{text}")
         return result
 
     def _receive(self) -> Any:
@@ -201,7 +202,7 @@ def progress(total: int, done: int, what: str, unit: str, show: bool | None) -> 
             raise
 
 
-def work(function: Callable[[Any], Any], jobs: Sequence, birds: int, workers: int | None = None) -> Iterator[tuple[Any, Any]]:
+def work(function: Callable[[Any], Any], jobs: Sequence, birds: int, workers: int | None = None) -> Generator[tuple[Any, Any], None, None]:
     """``function(job)`` for each job: by a pool if there are birds enough for one (:func:`useful_workers`), else here.
 
     Close it if you leave it early, as ``contextlib.closing`` does: the pool then finishes its present jobs, and ends.
