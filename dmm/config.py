@@ -229,7 +229,7 @@ def _current_names(values: Mapping, known: Mapping, where: str) -> dict:
 
 
 def _coerce(kind, value, where: str):
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return value if isinstance(value, kind) else from_dict(kind, value, where)
     if typing.get_origin(kind) is tuple:
         if isinstance(value, str):

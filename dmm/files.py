@@ -13,9 +13,11 @@ import math
 import os
 import reprlib
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dmm.errors import InputError
 
@@ -176,8 +178,7 @@ def parse(text: str | bytes, where: str = "JSON") -> object:
 def _object(pairs: list[tuple[str, object]]) -> dict:
     found = dict(pairs)
     if len(found) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         raise FileError(f"the key {shown(twice)} stands twice in one object; which value is meant?")
     return found
 
@@ -198,7 +199,7 @@ def _finite(text: str) -> float:
     return float(text)
 
 
-def read_json(path: str | os.PathLike, schema: object = None, most: int | None = None) -> object:
+def read_json(path: str | os.PathLike, schema: object = None, most: int | None = None) -> Any:
     """The value of a JSON file, held to a schema if one is given.
 
     Raises:
@@ -320,17 +321,16 @@ def check(value: object, schema: object, where: str):
     Raises:
         FileError: which field, what was expected, what was found.
     """
-    kind = type(schema)
-    if kind is Optional:
+    if isinstance(schema, Optional):
         return None if value is None else check(value, schema.schema, where)
-    if kind is List:
+    if isinstance(schema, List):
         if not isinstance(value, list) or not schema.low <= len(value) <= schema.high:
             raise _unfit(where, _expected(schema), value)
         for place, item in enumerate(value):
             check(item, schema.item, f"{where}[{place}]")
-    elif kind is Table:
+    elif isinstance(schema, Table):
         _check_table(value, schema, where)
-    elif kind is Either:
+    elif isinstance(schema, Either):
         if not any(_fits(value, one) for one in schema.schemas):
             raise _unfit(where, " or ".join(map(_expected, schema.schemas)), value)
     elif not _fits(value, schema):
@@ -352,14 +352,13 @@ def _check_table(value: object, schema: Table, where: str) -> None:
 
 
 def _fits(value: object, schema: object) -> bool:
-    kind = type(schema)
-    if kind is Text:
+    if isinstance(schema, Text):
         return isinstance(value, str) and len(value) <= schema.most and is_writable_text(value)
-    if kind is Whole:
+    if isinstance(schema, Whole):
         return type(value) is int and schema.low <= value <= schema.high
-    if kind is Number:
-        return type(value) in (int, float) and math.isfinite(value) and schema.low <= value <= schema.high
-    return type(value) is bool if kind is Flag else kind is Anything
+    if isinstance(schema, Number):
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and schema.low <= value <= schema.high
+    return isinstance(value, bool) if isinstance(schema, Flag) else isinstance(schema, Anything)
 
 
 def _expected(schema: object) -> str:

@@ -126,7 +126,8 @@ class Trace:
     def save(self, path: str | os.PathLike) -> None:
         """Write every field into one compressed ``.npz``, atomically."""
         arrays, texts = {}, {}
-        for prefix, record in [("", self), *((f"stages.{i}.", s) for i, s in enumerate(self.stages))]:
+        records: list[tuple[str, Trace | StageTrace]] = [("", self), *((f"stages.{i}.", s) for i, s in enumerate(self.stages))]
+        for prefix, record in records:
             for f in dataclasses.fields(record):
                 value = getattr(record, f.name)
                 if isinstance(value, Tensor):
@@ -138,7 +139,7 @@ class Trace:
         texts["stages"] = len(self.stages)
         arrays["json"] = np.frombuffer(json.dumps(texts).encode(), dtype=np.uint8)
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # none of them is called allow_pickle
         path = Path(path)
         partial = path.with_name(path.name + ".partial")
         partial.write_bytes(buffer.getvalue())
@@ -163,7 +164,7 @@ class Trace:
     def _from_fields(cls, values: dict) -> Trace:
         trace = cls(stages=[StageTrace() for _ in range(_number(values.pop("stages"), 16))])
         for name, value in values.items():
-            record = trace
+            record: Trace | StageTrace = trace
             if name.startswith("stages."):
                 _, index, name = name.split(".", 2)
                 record = trace.stages[_number(index, len(trace.stages) - 1)]

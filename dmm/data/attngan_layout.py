@@ -76,7 +76,7 @@ def _classes(path: Path, names: list[str], source: Source) -> list[int | None]:
     found = read_classes(path)
     if len(found) != len(names):
         raise SourceError(f"{path}: expected {len(names)} class numbers, one a name in filenames.pickle, found {len(found)}")
-    return found
+    return [*found]
 
 
 def _captions(root: Path, names: dict[str, list[str]], source: Source) -> dict[str, list[list[str]]]:

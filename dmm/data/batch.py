@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,13 +20,15 @@ from dmm.errors import InputError
 
 LOADED = 256  # pictures that are copied to a device at a time
 
+Places: TypeAlias = Sequence[int] | np.ndarray | Tensor  # B places in a source
+
 
 class Source(Protocol):
     """What batches are drawn from: an :class:`~dmm.aviary.cache.AviaryCache`, a :class:`~dmm.data.prepared.Prepared`."""
 
     def __len__(self) -> int: ...
 
-    def pictures(self, indices: Sequence[int], sizes: Sequence[int], cuts: np.ndarray | None = None) -> dict[int, Tensor]:
+    def pictures(self, indices: Places, sizes: Sequence[int], cuts: np.ndarray | None = None) -> dict[int, Tensor]:
         """Size -> uint8 B 3 S S of the same crops: those that ``cuts`` says, or the middle of each picture."""
 
     def captions(self, index: int) -> list:
@@ -84,7 +86,7 @@ class Pictures(Mapping):
         cuts: B rows of what :meth:`CutSource.cuts` drew; ``None`` for a source that draws none.
     """
 
-    def __init__(self, source: Source, indices: Sequence[int], sizes: Sequence[int], cuts: np.ndarray | None = None):
+    def __init__(self, source: Source, indices: Places, sizes: Sequence[int], cuts: np.ndarray | None = None):
         self.source, self.indices, self.sizes, self.cuts = source, np.asarray(indices), tuple(sizes), cuts
 
     def read(self, rows: slice | Sequence[int] | Tensor) -> dict[int, Tensor]:
@@ -94,8 +96,8 @@ class Pictures(Mapping):
 
     def take(self, rows: slice | Sequence[int] | Tensor) -> Pictures:
         """Some of the pictures, not read yet."""
-        rows = rows if isinstance(rows, slice) else np.asarray(rows)
-        return Pictures(self.source, self.indices[rows], self.sizes, None if self.cuts is None else self.cuts[rows])
+        chosen = rows if isinstance(rows, slice) else np.asarray(rows)
+        return Pictures(self.source, self.indices[chosen], self.sizes, None if self.cuts is None else self.cuts[chosen])
 
     @cached_property
     def _whole(self) -> dict[int, Tensor]:

@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from dmm.aviary.grammar import Caption, read_slots
+from dmm.data.batch import Places
 from dmm.data.sources import Problem, Source, SourceError, once
 from dmm.data.transforms import Box, cut_box, margin, scale_shorter
 from dmm.errors import InputError
@@ -223,7 +224,7 @@ class CUB:
         """The seed of each crop, B; how far it may lie off the middle is known only when the picture is open."""
         return rng.integers(2**63, size=count)
 
-    def pictures(self, indices: Sequence[int], sizes: Sequence[int], cuts: np.ndarray | None = None) -> dict[int, Tensor]:
+    def pictures(self, indices: Places, sizes: Sequence[int], cuts: np.ndarray | None = None) -> dict[int, Tensor]:
         """Size -> uint8 B 3 S S; random crops and mirrors with ``cuts``, the middle as it is without."""
         rngs = [None] * len(indices) if cuts is None else [np.random.default_rng(int(seed)) for seed in cuts]
         tiles = [crop(self.image(i), self.box(i), sizes, rng) for i, rng in zip(indices, rngs, strict=True)]
@@ -325,7 +326,7 @@ def _test_classes(folder: Path, *roots: Path, source: Source) -> set[str] | None
     if path is None:
         return None
     known = {Path(name).parts[0] for _, (_, name) in lines_of(folder / "images.txt", "<image id> <path>", 2) if Path(name).parts}
-    by_number = {int(number): name for name in known if (number := name.partition(".")[0]).isdecimal()}
+    by_number = {int(prefix): name for name in known if (prefix := name.partition(".")[0]).isdecimal()}
     found = set()
     for number, (line,) in lines_of(path, "a class", 1):
         line = line.strip()

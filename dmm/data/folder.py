@@ -115,6 +115,7 @@ def _records(text: list[str]) -> Iterator[tuple[int, list[str] | FileError]]:
     while place < len(text):
         taken = text[place : place + MOST_LINES]
         reader = csv.reader(taken, delimiter=delimiter, strict=True)
+        cells: list[str] | FileError
         try:
             cells, used = next(reader), reader.line_num
             pasted = next((line for line in taken[1:used] if _begins_row(line, delimiter)), None)

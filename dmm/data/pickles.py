@@ -12,7 +12,9 @@ import io
 import os
 import pickle
 import struct
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -83,7 +85,9 @@ INSTRUCTIONS = """
 
 
 class _PlainUnpickler(pickle._Unpickler):  # the one in Python: its memo grows with the file, and its instructions are a table
-    dispatch = {getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]] for name in INSTRUCTIONS}
+    dispatch: ClassVar[dict[int, Callable[..., Any]]] = {
+        getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]] for name in INSTRUCTIONS
+    }
 
     def find_class(self, module, name):
         if (module, name) not in NAMES:

@@ -28,7 +28,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dmm.aviary.grammar import Caption
-from dmm.data.batch import BatchSampler, cut_squares, load
+from dmm.data.batch import BatchSampler, Places, cut_squares, load
 from dmm.data.sources import Problem, Source, words_of
 from dmm.data.transforms import decode_into, margin, run_jobs
 from dmm.data.vocab import Vocabulary, tokenise
@@ -341,7 +341,7 @@ class Prepared:
                 f"{self.directory}: the vocabulary of the earlier run knows no word of these captions; train match on this data"
             )
 
-    def images(self, size: int, indices: Sequence[int] | Tensor) -> Tensor:
+    def images(self, size: int, indices: Places) -> Tensor:
         """The middle of the given pictures, uint8 B 3 S S.
 
         Raises:
@@ -356,7 +356,7 @@ class Prepared:
         mirrored = (rng.random(count) < 0.5) & self.mirror
         return np.column_stack([corners, mirrored])
 
-    def pictures(self, indices: Sequence[int], sizes: Sequence[int], cuts: np.ndarray | None = None) -> dict[int, Tensor]:
+    def pictures(self, indices: Places, sizes: Sequence[int], cuts: np.ndarray | None = None) -> dict[int, Tensor]:
         """Size -> uint8 B 3 S S of the same crops: those that :meth:`cuts` drew, or the middle as it is."""
         if cuts is None:
             return {size: self.images(size, indices) for size in sizes}
@@ -375,13 +375,13 @@ class Prepared:
         """How far a crop may lie from the corner, px of the smallest size: crops of all sizes match to the pixel."""
         return margin(self.smallest) - self.smallest
 
-    def _cut(self, indices: Sequence[int] | Tensor, size: int, corners: np.ndarray, mirrored: np.ndarray) -> Tensor:
+    def _cut(self, indices: Places, size: int, corners: np.ndarray, mirrored: np.ndarray) -> Tensor:
         if size not in self._arrays:
             raise KeyError(f"this data set was opened with sizes {self.sizes}, not {size}")
-        indices, corners = np.asarray(indices, dtype=np.int64), corners * (size // self.smallest)
-        rows = self._rows[indices]
+        places, corners = np.asarray(indices, dtype=np.int64), corners * (size // self.smallest)
+        rows = self._rows[places]
         if size in self._held:
-            return cut_squares(self._held[size], indices, size, corners, mirrored)
+            return cut_squares(self._held[size], places, size, corners, mirrored)
         array, tiles = self._arrays[size], torch.empty(len(indices), 3, size, size, dtype=torch.uint8)
         view = tiles.numpy()
         for place, row in enumerate(rows):

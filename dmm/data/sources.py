@@ -205,7 +205,7 @@ def _is_file(path: Path) -> bool:
 
 def once(pairs: Sequence[tuple[object, object]], say: Callable[[object, list], None]) -> dict:
     """A table of the pairs whose key stands once, or every time with the same value; ``say`` is told the others and all their values."""
-    found = defaultdict(list)
+    found: defaultdict[object, list] = defaultdict(list)
     for key, value in pairs:
         if value not in found[key]:
             found[key].append(value)

@@ -52,11 +52,11 @@ def open_picture(path: str | os.PathLike, upright: bool = False) -> Image.Image:
         OSError: no such file, or not a picture; one that is far larger than its file.
         ValueError: numbers that mean no brightness.
     """
-    with Image.open(path) as image:
-        count, held = image.width * image.height, os.path.getsize(path)
+    with Image.open(path) as opened:
+        count, held = opened.width * opened.height, os.path.getsize(path)
         if count > max(PIXELS, PIXELS_A_BYTE * held):
-            raise OSError(f"{image.width} x {image.height} px in a file of {held:,} bytes; at most {PIXELS_A_BYTE} px a byte are read")
-        image = _shallow(image)
+            raise OSError(f"{opened.width} x {opened.height} px in a file of {held:,} bytes; at most {PIXELS_A_BYTE} px a byte are read")
+        image = _shallow(opened)
         if upright:
             image = ImageOps.exif_transpose(image)
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:

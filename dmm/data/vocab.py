@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -50,8 +51,7 @@ class Vocabulary:
         self.tokens = self.specials + self.words  #: every id's string, specials first
         self.ids = {word: i for i, word in enumerate(self.tokens)}
         if len(self.ids) != len(self.tokens):
-            seen: set[str] = set()
-            twice = next(token for token in self.tokens if token in seen or seen.add(token))
+            twice = next(token for token, count in Counter(self.tokens).items() if count > 1)
             raise ValueError(f"the vocabulary holds {twice!r} twice")
         self.start = self.ids.get("<start>")  #: id, or None under "pad0"
         self.end = self.ids["<end>"]
@@ -68,8 +68,6 @@ class Vocabulary:
 
     def __eq__(self, other) -> bool:
         return isinstance(other, Vocabulary) and (self.words, self.convention) == (other.words, other.convention)
-
-    __hash__ = None
 
     def __repr__(self) -> str:
         return f"Vocabulary({len(self.words)} words, {self.convention!r})"
