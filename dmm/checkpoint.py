@@ -25,7 +25,7 @@ from dmm.errors import InputError
 from dmm.images import write_atomic
 from dmm.models.captioner import CaptionDecoder, Captioner
 from dmm.models.cloze import ClozeHead
-from dmm.models.image_encoder import create_caption_encoder, create_image_encoder
+from dmm.models.image_encoder import CaptionEncoder, create_caption_encoder, create_image_encoder
 from dmm.models.registry import create_model
 from dmm.models.text_encoder import TextEncoder
 
@@ -81,6 +81,11 @@ def build(part: str, config: ModelConfig, vocab: Vocabulary) -> nn.Module:
         return create_image_encoder(config)
     if part == "cloze":
         return ClozeHead(len(vocab), config.text_dim)
+    return build_captioner(config, vocab)
+
+
+def build_captioner(config: ModelConfig, vocab: Vocabulary) -> Captioner[CaptionEncoder]:
+    """STREAM, freshly initialised."""
     if config.caption_attention and config.caption_encoder != "small":
         raise InputError(
             f"model.caption_attention: expected caption_encoder 'small', which has regions, found {config.caption_encoder!r}; set it to 0"
@@ -167,7 +172,8 @@ def _further(folder: Path, names: object) -> dict[str, Tensor]:
         if not (folder / name).is_file():
             raise ValueError(f"the further file {name} is missing; copy it beside this one")
         content = (folder / name).read_bytes()
-        if hashlib.sha256(content).hexdigest() != FURTHER.fullmatch(name)[2]:
+        said = FURTHER.fullmatch(name)
+        if said is None or hashlib.sha256(content).hexdigest() != said[2]:
             raise ValueError(f"the further file {name} is damaged; copy it again")
         tensors |= deserialise(content)
     return tensors
@@ -185,7 +191,7 @@ def _once(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, s
     seen: dict[tuple, str] = {}
     for key in sorted(tensors, reverse=True):  # so that image_encoder stays and captioner.encoder refers to it
         value = tensors[key].contiguous()
-        content = hashlib.sha256(value.flatten().view(torch.uint8).numpy()).digest() if value.nbytes >= WORTH_SHARING else key
+        content = hashlib.sha256(value.flatten().view(torch.uint8).numpy().data).digest() if value.nbytes >= WORTH_SHARING else key
         first = seen.setdefault((value.dtype, value.shape, content), key)
         if first == key:
             kept[key] = value

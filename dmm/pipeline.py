@@ -12,7 +12,7 @@ import operator
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from dmm.config import ModelConfig
 from dmm.data.vocab import Vocabulary
 from dmm.errors import InputError
+from dmm.models.captioner import Captioner
 from dmm.trace import Trace
 
 MOST_WORDS = 60  # known words in one sentence; a map is kept for each
@@ -50,7 +51,7 @@ class Pipeline(nn.Module):
         generator: nn.Module,
         text_encoder: nn.Module,
         image_encoder: nn.Module | None = None,
-        captioner: nn.Module | None = None,
+        captioner: Captioner | None = None,
         name: str = "",
         card: dict | None = None,
     ):
@@ -244,10 +245,12 @@ def load(name: str | os.PathLike = "dmmgan-aviary", device: str | torch.device =
         raise checkpoint.CheckpointError(f"{name}: expected a generator and a text encoder, found {', '.join(sorted(held)) or 'neither'}")
     networks = {part: checkpoint.fill(part, config, vocab, tensors, name) for part in checkpoint.PARTS if part in held}
     label = Path(name).name if not Path(name).is_file() else Path(name).parent.name
-    return Pipeline(config, vocab, name=label, card=card, **networks).to(device)
+    captioner = networks.pop("captioner", None)
+    assert captioner is None or isinstance(captioner, Captioner)
+    return Pipeline(config, vocab, captioner=captioner, name=label, card=card, **networks).to(device)
 
 
-def _whole_numbers(seed: SupportsIndex | Sequence[SupportsIndex], count: int) -> list[int]:
+def _whole_numbers(seed: Any, count: int) -> list[int]:
     """One seed, of any type of whole numbers (NumPy's and PyTorch's too), for all of ``count`` samples; or one each.
 
     Raises:

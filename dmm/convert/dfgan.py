@@ -13,6 +13,7 @@ from dmm.convert.reference_case import Case, Tensors, load, register_case, under
 from dmm.losses.magp import one_way_generator_loss, one_way_loss
 from dmm.models.dfgan import DFGAN, TargetAwareDiscriminator, map_widths
 from dmm.models.discriminators import create_discriminators
+from dmm.models.modules import AnyDiscriminator
 from dmm.models.registry import create_model
 
 GENERATOR = KeyTable(
@@ -71,10 +72,11 @@ def case_config(hp: Mapping) -> ModelConfig | None:
 def _generator(case: Case, prefix: str) -> DFGAN:
     hp, config = case.hp, case_config(case.hp)
     network = create_model(config) if config else DFGAN(hp["cond_dim"], hp["z_dim"], map_widths(hp["nf"], hp["imsize"]))
+    assert isinstance(network, DFGAN)
     return load(case, network, prefix, GENERATOR)
 
 
-def _discriminator(case: Case) -> TargetAwareDiscriminator:
+def _discriminator(case: Case) -> AnyDiscriminator:
     hp, config = case.hp, case_config(case.hp)
     net = create_discriminators(config)[0] if config else TargetAwareDiscriminator(hp["imsize"], hp["nf"], hp["cond_dim"])
     net = net.to(case.dtype)

@@ -14,6 +14,7 @@ from dmm.convert.stand_ins import has_network_of, text_loss
 from dmm.convert.systems import SYSTEMS, TextTerm, case_discriminators, case_generator, system_of
 from dmm.losses.adversarial import discriminator_loss, generator_loss
 from dmm.losses.kl import kl_loss
+from dmm.losses.total import total
 from dmm.models.discriminators import SIZES, Discriminator
 from dmm.models.spectral import SpectralConv2d
 
@@ -37,19 +38,21 @@ def _texts(case: Case) -> list[TextTerm]:
 
 def _generator_terms(case: Case, nets: Mapping[int, Discriminator], images: Mapping[int, Tensor], text: TextTerm) -> tuple[Tensor, Tensors]:
     """A generator's loss without the KL term, and every part by the files' names."""
-    total, produced = 0.0, {}
+    produced: Tensors = {}
+    totals: list[Tensor] = []
     for size, net in nets.items():
         parts = generator_loss(net, images[size], case["sent_emb"])
-        total = total + parts["total"]
+        totals.append(parts["total"])
         produced |= {f"D{size}/G_cond": parts["cond"], f"D{size}/G_uncond": parts["uncond"]}
     loss, parts = text_loss(case, images[max(images)], text.kind)
-    total = total + case.hp[text.weight] * loss
-    return total, produced | parts | {"errG_total_without_kl": total}
+    whole = total([*totals, case.hp[text.weight] * loss])
+    return whole, produced | parts | {"errG_total_without_kl": whole}
 
 
 def heads(case: Case, condition: Tensor, train: bool) -> Tensors:
     """Features and outputs of every discriminator, real pictures B 3 S S against ``condition`` B D; in training mode, its buffers after."""
-    mode, table, produced = "train" if train else "eval", system_of(case).discriminator_keys, {}
+    mode, table = "train" if train else "eval", system_of(case).discriminator_keys
+    produced: Tensors = {}
     for size, net in case_discriminators(case).items():
         net.train(train)
         features = net.features(case.real(size))
@@ -93,7 +96,8 @@ def _update_discriminator(case: Case, net: Discriminator, size: int, fake: Tenso
 
 def _aliased_gradients(case: Case, fakes: Mapping[int, Tensor]) -> Tensors:
     """The discriminators' gradients as the published code has them on current PyTorch; see :mod:`dmm.models.spectral`."""
-    table, produced = system_of(case).discriminator_keys, {}
+    table = system_of(case).discriminator_keys
+    produced: Tensors = {}
     for size, net in case_discriminators(case).items():
         for module in net.modules():
             if isinstance(module, SpectralConv2d):
@@ -109,7 +113,8 @@ def replay_step(case: Case) -> Tensors:
     hp, system = case.hp, system_of(case)
     generator, nets = case_generator(case, "weights/G/").train(), case_discriminators(case)
     trace = generate(case, generator)
-    images = {stage.size: stage.image for stage in trace.stages}
+    images = {image.shape[-1]: image for image in trace.images}
+    assert trace.mean is not None and trace.logvar is not None, "systems of several stages have a conditioning code"
     produced = _aliased_gradients(case, images)
     for size, net in nets.items():
         optimiser, weights = _adam(net, hp["lr_d"]), case.below(f"weights/D{size}/")
@@ -117,10 +122,10 @@ def replay_step(case: Case) -> Tensors:
         produced |= under(f"mid/gradD/D{size}", upstream_gradients(net, weights, system.discriminator_keys(size)))
         optimiser.step()
     optimiser, weights = _adam(generator, hp["lr_g"]), case.below("weights/G/")
-    total, parts = _generator_terms(case, nets, images, _texts(case)[0])
+    loss, parts = _generator_terms(case, nets, images, _texts(case)[0])
     kl = kl_loss(trace.mean, trace.logvar)
-    (total + kl).backward()
-    produced |= under("out/loss", parts | {"kl": kl, "errG_total": total + kl})
+    (loss + kl).backward()
+    produced |= under("out/loss", parts | {"kl": kl, "errG_total": loss + kl})
     produced |= under("mid/gradG", upstream_gradients(generator, weights, system.generator_keys))
     optimiser.step()
     after = upstream_state(generator, weights, system.generator_keys)

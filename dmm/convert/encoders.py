@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from dmm.convert.keys import KeyTable, load_upstream
-from dmm.convert.reference_case import Case, Tensors, register_case
+from dmm.convert.reference_case import Case, Tensors, register_case, there
 from dmm.images import to_float
 from dmm.models.inception import InceptionEncoder
+from dmm.models.modules import Network
 from dmm.models.resnet import DEPTHS, ResNetEncoder
 
 #: Branches of the mixed blocks: published name of a unit -> its place in our block.
@@ -47,7 +48,7 @@ def inception_names() -> dict[str, str]:
     units = {theirs: f"stem.{place}" for theirs, place in _STEM.items()}
     for block, (ours, branches) in _BLOCKS.items():
         units |= {f"{block}.{theirs}": f"{ours}.branches.{place}" for theirs, place in branches.items()}
-    names = {}
+    names: dict[str, str] = {}
     for theirs, ours in units.items():
         names |= {f"{theirs}.conv": f"{ours}.conv", f"{theirs}.bn": f"{ours}.norm"}
     return names | {"emb_features": "regions", "emb_cnn_code": "code"}
@@ -94,13 +95,13 @@ def recipe_weight(key: str, shape: Sequence[int], gain: float, salt: str) -> Ten
     return torch.from_numpy(values.astype(np.float32))
 
 
-def _by_recipe(case: Case, network: nn.Module, names: Mapping[str, str]) -> nn.Module:
+def _by_recipe(case: Case, network: Network, names: Mapping[str, str]) -> Network:
     gain, salt = case.hp["gain"], case.hp["salt"]
     weights = {key: recipe_weight(key, value.shape, gain, salt) for key, value in upstream_keys(network, names)}
     return load_upstream(network, weights, KeyTable(names)).to(case.dtype).eval()
 
 
-def _both_corners(case: Case, network: nn.Module) -> Iterator[tuple[str, tuple[Tensor | None, Tensor]]]:
+def _both_corners(case: Case, network: InceptionEncoder | ResNetEncoder) -> Iterator[tuple[str, tuple[Tensor | None, Tensor]]]:
     images = to_float(case["images_u8"]).to(case.dtype)
     for align in (True, False):
         network.align_corners = align
@@ -113,7 +114,7 @@ def replay_inception(case: Case) -> Tensors:
     """Regions and code under both corner rules."""
     produced: Tensors = {}
     for group, (regions, code) in _both_corners(case, _by_recipe(case, InceptionEncoder(case.hp["nef"]), inception_names())):
-        produced |= {f"{group}/features": regions, f"{group}/cnn_code": code}
+        produced |= there({f"{group}/features": regions, f"{group}/cnn_code": code})
     return produced
 
 

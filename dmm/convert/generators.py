@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from dmm.convert.reference_case import Case, Tensors, register_case, under, upstream_state
+from dmm.convert.reference_case import Case, Tensors, register_case, there, under, upstream_state
 from dmm.convert.systems import SYSTEMS, case_generator, system_of
+from dmm.models.multistage import MultiStage
 from dmm.trace import Trace
 
 TRACE_NAMES = {  # field of a stage's trace -> name in the files
@@ -40,7 +41,7 @@ MODULE_NAMES = {  # module of a refinement stage -> name in the files of its out
 
 
 @contextmanager
-def watched(generator: nn.Module) -> Iterator[Tensors]:
+def watched(generator: MultiStage) -> Iterator[Tensors]:
     """The outputs of the modules of :data:`MODULE_NAMES`, by stage, and what enters and leaves each stage's residual blocks."""
     seen: Tensors = {}
     hooks = []
@@ -88,11 +89,11 @@ def _attention(trace: Trace) -> Tensors:
 
 
 def _intermediates(trace: Trace, seen: Tensors) -> Tensors:
-    mid = {"c_code": trace.code} | seen
+    mid = there({"c_code": trace.code}) | seen
     for i, stage in enumerate(trace.stages, start=1):
         mid |= {f"h_net{i}/{name}": value for field, name in TRACE_NAMES.items() if (value := getattr(stage, field)) is not None}
         slot = mid.get(f"h_net{i}/M_r")
-        if slot is not None:
+        if slot is not None and trace.mask is not None:
             mid[f"h_net{i}/M_r"] = slot.expand(-1, -1, trace.mask.shape[1])  # stored repeated over the words
     return mid
 
@@ -103,7 +104,7 @@ def _pass(case: Case, train: bool) -> Tensors:
     with torch.no_grad(), watched(generator) as seen:
         trace = generate(case, generator)
     out = {f"img{i}": image for i, image in enumerate(trace.images, start=1)} | _attention(trace)
-    out |= {"mu": trace.mean, "logvar": trace.logvar}
+    out |= there({"mu": trace.mean, "logvar": trace.logvar})
     produced = under(f"out/{mode}", out) | under(f"mid/{mode}", _intermediates(trace, seen))
     if train:
         produced |= under("out/train/bn", upstream_state(generator, case.below("weights/"), system_of(case).generator_keys))

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from dmm.errors import InputError
+from dmm.models.modules import Network
 
 
 class ConvertError(InputError):
@@ -42,9 +43,7 @@ class KeyTable:
 
     def state(self, upstream: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A whole state dict under our names."""
-        named = {self.ours(key): value for key, value in upstream.items()}
-        named.pop(None, None)
-        return named
+        return {ours: value for key, value in upstream.items() if (ours := self.ours(key)) is not None}
 
 
 def _pattern(template: str) -> str:
@@ -55,7 +54,7 @@ def _fill(template: str, numbers: Mapping[str, str]) -> str:
     return re.sub(r"\{(\w)(-\d+)?\}", lambda m: str(int(numbers[m[1]]) + int(m[2] or 0)), template)
 
 
-def load_upstream(network: nn.Module, upstream: Mapping[str, Tensor], table: KeyTable) -> nn.Module:
+def load_upstream(network: Network, upstream: Mapping[str, Tensor], table: KeyTable) -> Network:
     """Load published weights into one of our networks; returns the network.
 
     Raises:

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from dmm.convert.keys import ConvertError, KeyTable, load_upstream
 from dmm.images import to_float
+from dmm.models.modules import Network
 
 Tensors = dict[str, Tensor]
 Replay = Callable[["Case"], Tensors]
@@ -116,7 +117,7 @@ def _cast(value: Tensor, dtype: torch.dtype) -> Tensor:
 # --- what the kinds share ---------------------------------------------------------------------------------------------
 
 
-def load(case: Case, network: nn.Module, prefix: str, table: KeyTable) -> nn.Module:
+def load(case: Case, network: Network, prefix: str, table: KeyTable) -> Network:
     """The case's weights under ``prefix`` in one of our networks, in the precision of the replay.
 
     Raises:
@@ -130,16 +131,22 @@ def under(prefix: str, tensors: Mapping[str, Tensor]) -> Tensors:
     return {f"{prefix}/{name}": value for name, value in tensors.items()}
 
 
+def there(tensors: Mapping[str, Tensor | None]) -> Tensors:
+    """Those that there are."""
+    return {name: value for name, value in tensors.items() if value is not None}
+
+
 def upstream_state(network: nn.Module, weights: Mapping[str, Tensor], table: KeyTable) -> Tensors:
     """A network's numbers under the upstream keys of ``weights``; what has no place in ours stays as it was."""
     state = network.state_dict()
-    return {key: before if table.ours(key) is None else state[table.ours(key)].clone() for key, before in weights.items()}
+    names = {key: table.ours(key) for key in weights}
+    return {key: before if (ours := names[key]) is None else state[ours].clone() for key, before in weights.items()}
 
 
 def upstream_gradients(network: nn.Module, weights: Mapping[str, Tensor], table: KeyTable) -> Tensors:
     """A network's gradients under the upstream keys of ``weights``; without those that have none."""
     grads = {name: parameter.grad for name, parameter in network.named_parameters()}
-    found = {key: grads.get(table.ours(key)) for key in weights if table.ours(key) is not None}
+    found = {key: grads.get(ours) for key in weights if (ours := table.ours(key)) is not None}
     return {key: grad.clone() for key, grad in found.items() if grad is not None}
 
 
@@ -179,7 +186,7 @@ def find_replay(hp: Mapping) -> Replay:
         raise ConvertError(f"expected a case of kind {', '.join(kinds)}, found {kind!r}")
     function = _KINDS.get((kind, system)) or _KINDS.get((kind, None))
     if function is None:
-        known = sorted(name for other, name in _KINDS if other == kind)
+        known = sorted(name for other, name in _KINDS if other == kind and name is not None)
         raise ConvertError(f"expected a {kind} case of a system of {', '.join(known)}, found {system!r}")
     return function
 

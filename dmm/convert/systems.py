@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from torch import nn
-
 from dmm.config import ModelConfig
 from dmm.convert.keys import (
     ATTNGAN_GENERATOR,
@@ -21,6 +19,7 @@ from dmm.convert.keys import (
 )
 from dmm.convert.reference_case import Case, load
 from dmm.models.discriminators import SIZES, Discriminator, create_discriminators
+from dmm.models.multistage import MultiStage, as_multi_stage
 from dmm.models.registry import create_model
 
 
@@ -71,13 +70,15 @@ class System:
     texts: tuple[TextTerm, ...] = ()  # the published choice first
     config: Callable[[str, Mapping], ModelConfig] = attention_config  # from registry name and hyper-parameters
 
-    def generator(self, hp: Mapping) -> nn.Module:
+    def generator(self, hp: Mapping) -> MultiStage:
         """Our generator with these hyper-parameters."""
-        return create_model(self.config(self.name, hp))
+        return as_multi_stage(create_model(self.config(self.name, hp)))
 
     def discriminator(self, hp: Mapping, size: int) -> Discriminator:
         """Our discriminator of pictures of ``size`` px."""
-        return next(network for network in create_discriminators(self.config(self.name, hp)) if network.size == size)
+        found = next(network for network in create_discriminators(self.config(self.name, hp)) if network.size == size)
+        assert isinstance(found, Discriminator), "every system of several stages has these"
+        return found
 
 
 DMMGAN_TEXTS = (TextTerm("loss", "stream", "LAMBDA_STREAM"), TextTerm("loss_damsm", "damsm", "LAMBDA_DAMSM"))
@@ -99,7 +100,7 @@ def system_of(case: Case) -> System:
     return SYSTEMS[case.hp["system"]]
 
 
-def case_generator(case: Case, prefix: str) -> nn.Module:
+def case_generator(case: Case, prefix: str) -> MultiStage:
     """The case's generator, with the weights under ``prefix``."""
     system = system_of(case)
     return load(case, system.generator(case.hp), prefix, system.generator_keys)

@@ -19,7 +19,8 @@ from dmm.models.text_encoder import TextEncoder
 @torch.no_grad()
 def replay_text(case: Case) -> Tensors:
     """Word and sentence features and the generator's mask, under both conventions of special tokens."""
-    hp, produced = case.hp, {}
+    hp = case.hp
+    produced: Tensors = {}
     encoder = load(case, TextEncoder(hp["vocab"], hp["ninput"], hp["EMBEDDING_DIM"]), "weights/", TEXT_ENCODER).eval()
     for convention in ("dmm", "pad0"):
         captions = case[f"captions_{convention}"]
@@ -71,7 +72,7 @@ def replay_damsm(case: Case) -> Tensors:
 @torch.no_grad()
 def replay_mask(case: Case) -> Tensors:
     """Attention under the published pairing of masks, and under the right one."""
-    produced = {}
+    produced: Tensors = {}
     for batch in case.hp["batches"]:
         query, key, value, mask = (case[f"b{batch}/{name}"] for name in ("query", "key", "value", "mask"))
         out = {"mask_sample_used": paired_sample(batch, query[0, 0].numel()).view(batch, *query.shape[2:])}

@@ -54,7 +54,9 @@ def torchvision_table(encoder: nn.Module) -> KeyTable:
     if isinstance(encoder, InceptionEncoder):
         names = {theirs: ours for theirs, ours in inception_names().items() if f"{ours}." not in HEADS}
         return KeyTable(names | {"AuxLogits": None, "fc": None})
-    names = {_torchvision_name(theirs): ours for theirs, ours in resnet_names([len(row) for row in encoder.rows]).items()}
+    assert isinstance(encoder, ResNetEncoder)
+    depths = [len(list(row.children())) for row in encoder.rows]
+    names = {_torchvision_name(theirs): ours for theirs, ours in resnet_names(depths).items()}
     return KeyTable({theirs: ours for theirs, ours in names.items() if f"{ours}." not in HEADS} | {"fc": None})
 
 
@@ -79,6 +81,7 @@ def load_trunk(encoder: nn.Module, trunk: str) -> dict[str, str]:
         ConvertError: a file with missing or unknown keys, other shapes, or more than tensors in it.
     """
     known = published_trunk(encoder)
+    assert known is not None, "the caller has asked"
     path = find_file(known, trunk)
     digest = _checked(path)
     state = read_state(path, known.network)

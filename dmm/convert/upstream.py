@@ -241,10 +241,11 @@ def _published_name(table: KeyTable, key: str) -> str:
     for pattern, ours in table.rows:
         numbered = re.sub(r"\\\{(\w)(\\-\d+)?\\\}", r"(?P<\1>\\d+)", re.escape(ours or ""))
         match = re.fullmatch(numbered + end, key) if ours else None
-        if match:
+        if ours and match:
             less = {m[1]: int(m[2] or 0) for m in re.finditer(r"\{(\w)(-\d+)?\}", ours)}
             theirs = pattern.pattern.removesuffix(end)
-            theirs = re.sub(r"\(\?P<(\w)>\\d\+\)", lambda m, own=match, less=less: str(int(own[m[1]]) - less[m[1]]), theirs)
+            for name, shift in less.items():
+                theirs = theirs.replace(rf"(?P<{name}>\d+)", str(int(match[name]) - shift))
             found = re.sub(r"\\(.)", r"\1", theirs) + match.groups()[-1]
     return found
 
@@ -369,7 +370,7 @@ def convert(
     if (file is None) != (network is None) or file is None and vocab is None:
         raise ConvertError("expected a file with --network, or --vocab captions.pickle, or both")
     folder = Folder.open(Path(out), system)
-    if file is not None:
+    if file is not None and network is not None:
         state = read_state(file, network)
         try:
             state, sizes = translate(folder.config.system, network, state)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dmm.errors import InputError
 from dmm.fp32 import in_fp32
+from dmm.losses.total import total
 
 KINDS = ("bce", "hinge")
 
@@ -143,8 +144,8 @@ def six_term_loss(
         logits = discriminator.conditional(features, condition)
         parts[f"{name}_cond"] = (is_real if name == "real" else is_fake)(logits, kind)
         parts[f"{name}_uncond"] = (is_fake if name == "fake" else is_real)(discriminator.unconditional(features), kind)
-    total = sum(value if name.endswith("_cond") else unconditional * value for name, value in parts.items())
-    return parts | {"total": total}
+    weighted = (value if name.endswith("_cond") else unconditional * value for name, value in parts.items())
+    return parts | {"total": total(weighted)}
 
 
 def conditional_loss(discriminator, real: Tensor, fake: Tensor, sentence: Tensor, kind: str = "bce") -> dict[str, Tensor]:

@@ -17,18 +17,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dmm.config import ModelConfig
 from dmm.models.attention import WordProjection
 from dmm.models.blocks import ResidualBlocks, UpBlock
 from dmm.models.memory import KeyAddressing, ValueReading
-from dmm.models.multistage import Conditions, MultiStage
+from dmm.models.multistage import Conditions, MultiStage, Refinement
 from dmm.models.registry import register_model
 from dmm.trace import StageTrace
 
 
-class AttentionStage(nn.Module):
+class AttentionStage(Refinement):
     """One refinement: the map attends to the words, takes their context in beside itself, and doubles its size.
 
     Args:

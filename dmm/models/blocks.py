@@ -56,11 +56,14 @@ class UpConv(nn.Module):
         bias: add a number for each channel; weight and bias then start as those of ``nn.Conv2d``.
     """
 
+    bias: nn.Parameter | None
+    sums: Tensor
+
     def __init__(self, inputs: int, outputs: int, fused: bool = True, bias: bool = False):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs, 3, 3))
         self.register_parameter("bias", nn.Parameter(torch.empty(outputs)) if bias else None)
-        if bias:
+        if self.bias is not None:
             nn.init.kaiming_uniform_(self.weight, a=5**0.5)
             nn.init.uniform_(self.bias, -((9 * inputs) ** -0.5), (9 * inputs) ** -0.5)
         else:

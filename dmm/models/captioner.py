@@ -7,11 +7,14 @@ regions before every word.
 
 from __future__ import annotations
 
+from typing import Generic
+
 import torch
 from torch import Tensor, nn
 
 from dmm.errors import InputError
 from dmm.fp32 import in_fp32
+from dmm.models.modules import Network
 
 REGIONS = 64  # places of an encoder's 8x8 regions
 VIEWS = 16  # what a decoder that attends can attend to
@@ -136,14 +139,15 @@ class CaptionDecoder(nn.Module):
 
     def _logits(self, states: Tensor, inputs: Tensor, views: Tensor | None, seen: Tensor | float = 0.0) -> tuple[Tensor, Tensor | float]:
         """LSTM states B T H and inputs B T E -> logits B T V, and what the next call gets as ``seen``."""
-        if views is not None:
+        if self.attention is not None and views is not None:
             states, seen = self.attention(states, inputs, views, seen)
         return self.linear(states), seen
 
     @torch.no_grad()
     def greedy(self, features: Tensor, steps: int = 20, regions: Tensor | None = None) -> Tensor:
         """The likeliest token at every step, B steps; does not stop at the end token. Arguments as of :meth:`forward`."""
-        inputs, state, ids, views, seen = features[:, None], None, [], self.views(regions), 0.0
+        inputs, state, ids, views = features[:, None], None, [], self.views(regions)
+        seen: Tensor | float = 0.0
         for _ in range(steps):
             hidden, state = self.lstm(inputs, state)
             logits, seen = self._logits(hidden, inputs, views, seen)
@@ -152,7 +156,7 @@ class CaptionDecoder(nn.Module):
         return torch.stack(ids, dim=1)
 
 
-class Captioner(nn.Module):
+class Captioner(nn.Module, Generic[Network]):
     """An image encoder and the decoder that reads its code.
 
     Args:
@@ -160,7 +164,7 @@ class Captioner(nn.Module):
         decoder: whose embedding has E numbers.
     """
 
-    def __init__(self, encoder: nn.Module, decoder: CaptionDecoder):
+    def __init__(self, encoder: Network, decoder: CaptionDecoder):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder

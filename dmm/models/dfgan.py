@@ -24,6 +24,7 @@ from dmm.config import ModelConfig
 from dmm.errors import InputError
 from dmm.models.blocks import UpConv, enlarge
 from dmm.models.kernels.winograd import Conv3x3
+from dmm.models.modules import AnyDiscriminator, Modules
 from dmm.models.registry import register_model
 from dmm.trace import StageTrace, Trace
 
@@ -164,7 +165,9 @@ class DFGAN(nn.Module):
             raise InputError(f"DF-GAN needs the widths of at least two maps (4 and 8 px), found {tuple(widths)}")
         self.text_dim, self.noise_dim = text_dim, noise_dim
         self.linear = nn.Linear(noise_dim, widths[0] * 4 * 4)
-        self.blocks = nn.ModuleList(UpFusionBlock(noise_dim + text_dim, a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.blocks: Modules[UpFusionBlock] = Modules(
+            UpFusionBlock(noise_dim + text_dim, a, b) for a, b in zip(widths, widths[1:], strict=False)
+        )
         self.head = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
     def forward(
@@ -251,7 +254,7 @@ class JointHead(nn.Module):
         return self.logit(leaky(self.joint(torch.cat((features, sentence), dim=1)))).flatten()
 
 
-class TargetAwareDiscriminator(nn.Module):
+class TargetAwareDiscriminator(AnyDiscriminator):
     """The one-way discriminator: is this a real picture *of this sentence*? There is no output without a sentence.
 
     Args:
@@ -263,8 +266,8 @@ class TargetAwareDiscriminator(nn.Module):
     def __init__(self, size: int = 256, width: int = 32, text_dim: int = 256):
         super().__init__()
         self.size = size
-        self.trunk = Trunk(size, width)
-        self.head = JointHead(self.trunk.channels, text_dim, width)
+        self.trunk = trunk = Trunk(size, width)
+        self.head = JointHead(trunk.channels, text_dim, width)
 
     def features(self, image: Tensor) -> Tensor:
         """B 3 S S in [-1, 1] -> B 8width 4 4."""
@@ -290,10 +293,10 @@ def config_widths(widths: Sequence[int]) -> tuple[int, ...]:
     return widths
 
 
-def one_way_discriminators(config: ModelConfig) -> nn.ModuleList:
+def one_way_discriminators(config: ModelConfig) -> Modules[AnyDiscriminator]:
     """The one discriminator, for the picture that ``config.widths`` ends in."""
     size = 4 * 2 ** (len(config_widths(config.widths)) - 1)
-    return nn.ModuleList([TargetAwareDiscriminator(size, config.discriminator_width, config.text_dim)])
+    return Modules([TargetAwareDiscriminator(size, config.discriminator_width, config.text_dim)])
 
 
 @register_model(

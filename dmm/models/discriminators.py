@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dmm.config import ModelConfig
 from dmm.errors import InputError
+from dmm.models.modules import AnyDiscriminator, Modules
 from dmm.models.registry import find_model
 from dmm.models.spectral import SpectralConv2d
 
@@ -19,18 +20,19 @@ SIZES = (64, 128, 256)
 
 def conv_layer(inputs: int, outputs: int, kernel: int, stride: int, norm: str | None) -> nn.Sequential:
     """Convolution (padding 1), normalisation, LeakyReLU 0.2. ``norm``: "spectral" (with bias), "batch" (no bias) or None (no bias)."""
+    layers: list[nn.Module] = []
     if norm == "spectral":
-        layers = [SpectralConv2d(inputs, outputs, kernel, stride, padding=1)]
+        layers.append(SpectralConv2d(inputs, outputs, kernel, stride, padding=1))
     else:
-        layers = [nn.Conv2d(inputs, outputs, kernel, stride, padding=1, bias=False)]
-        nn.init.orthogonal_(layers[0].weight)
+        layers.append(conv := nn.Conv2d(inputs, outputs, kernel, stride, padding=1, bias=False))
+        nn.init.orthogonal_(conv.weight)
     if norm == "batch":
-        layers.append(nn.BatchNorm2d(outputs))
-        nn.init.normal_(layers[1].weight, 1.0, 0.02)
+        layers.append(scale := nn.BatchNorm2d(outputs))
+        nn.init.normal_(scale.weight, 1.0, 0.02)
     return nn.Sequential(*layers, nn.LeakyReLU(0.2, inplace=True))
 
 
-class Discriminator(nn.Module):
+class Discriminator(AnyDiscriminator):
     """Features of a picture, and a logit with and without the sentence.
 
     Args:
@@ -102,13 +104,13 @@ class Discriminator(nn.Module):
         return self.conditional(features, sentence), self.unconditional(features)
 
 
-def create_discriminators(config: ModelConfig) -> nn.ModuleList:
+def create_discriminators(config: ModelConfig) -> Modules[AnyDiscriminator]:
     """The discriminators of ``config.system``, smallest picture first, built as the system's entry says."""
     entry, sizes = find_model(config.system), SIZES[: len(config.widths)]
     if entry.discriminators is not None:
         return entry.discriminators(config)
     text_dim = config.text_dim if entry.condition == "sentence" else config.condition_dim
-    return nn.ModuleList(
+    return Modules(
         Discriminator(size, config.discriminator_width, text_dim, entry.norm, entry.unconditional, entry.text_first)
         for size in (sizes[-1:] if entry.discriminated == "last" else sizes)
     )

@@ -28,18 +28,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from dmm.config import ModelConfig
 from dmm.errors import InputError
 from dmm.models.blocks import ResidualBlocks, UpBlock
 from dmm.models.memory_stage import MemoryStage
-from dmm.models.multistage import Conditions, MultiStage
+from dmm.models.multistage import Conditions, MultiStage, Refinement
 from dmm.models.registry import register_model
 from dmm.trace import StageTrace
 
 
-class PlainStage(nn.Module):
+class PlainStage(Refinement):
     """The ablation's baseline: a refinement that reads no text.
 
     Args:
@@ -91,7 +91,7 @@ class DMGAN(MultiStage):
         if not memory and (writing_gate or response_gate):
             raise InputError("without a memory there is nothing to gate: set writing_gate and response_gate to false too")
 
-        def stage(width: int, outputs: int) -> nn.Module:
+        def stage(width: int, outputs: int) -> Refinement:
             if not memory:
                 return PlainStage(width, outputs, residuals)
             return MemoryStage(text_dim, width, outputs, residuals, mask_pairing, writing_gate, response_gate)

@@ -9,6 +9,8 @@ colour says which part has it.
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -93,7 +95,10 @@ class SmallImageEncoder(nn.Module):
         return self.regions(features + self.positions), self.code(self.summary(features))
 
 
-def create_image_encoder(config: ModelConfig) -> nn.Module:
+CaptionEncoder: TypeAlias = SmallImageEncoder | ResNetEncoder
+
+
+def create_image_encoder(config: ModelConfig) -> SmallImageEncoder | InceptionEncoder:
     """The matching (DAMSM) encoder of ``config.image_encoder``, freshly initialised.
 
     Raises:
@@ -106,7 +111,7 @@ def create_image_encoder(config: ModelConfig) -> nn.Module:
     raise InputError(f"image_encoder must be 'small' or 'inception', not {config.image_encoder!r}")
 
 
-def create_caption_encoder(config: ModelConfig) -> nn.Module:
+def create_caption_encoder(config: ModelConfig) -> CaptionEncoder:
     """The STREAM encoder of ``config.caption_encoder``, whose code has ``config.caption_embedding`` numbers, freshly initialised.
 
     Raises:

@@ -31,7 +31,9 @@ class ConvUnit(nn.Module):
         padding: in pixels; by default what keeps the size at stride 1, and none at stride 2.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int | tuple[int, int], stride: int = 1, padding: int | None = None):
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int | tuple[int, int], stride: int = 1, padding: int | tuple[int, int] | None = None
+    ):
         super().__init__()
         height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
         if padding is None:

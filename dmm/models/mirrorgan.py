@@ -22,12 +22,12 @@ from dmm.config import ModelConfig
 from dmm.models.attention import SentenceAttention, SentenceReading, WordProjection
 from dmm.models.blocks import ResidualBlocks, UpBlock
 from dmm.models.memory import KeyAddressing, ValueReading
-from dmm.models.multistage import Conditions, MultiStage
+from dmm.models.multistage import Conditions, MultiStage, Refinement
 from dmm.models.registry import register_model
 from dmm.trace import StageTrace
 
 
-class GlobalLocalStage(nn.Module):
+class GlobalLocalStage(Refinement):
     """One refinement: the map attends to words and sentence, fuses both contexts with itself, and doubles its size.
 
     Args:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from dmm.errors import InputError
-from dmm.models.blocks import ConditioningAugmentation, ImageHead, InitialStage, initialise
+from dmm.models.blocks import ConditioningAugmentation, ImageHead, InitialStage, ResidualBlocks, UpBlock, initialise
+from dmm.models.modules import Modules
 from dmm.trace import StageTrace, Trace
 
 
@@ -24,6 +25,17 @@ class Conditions:
     words: Tensor | None  # B D T; None for a system that reads no words
     mask: Tensor | None  # B T, true = not a word
     code: Tensor  # B K sampled conditioning code
+
+
+class Refinement(nn.Module):
+    """A refinement stage of any system: it reads the text in its own way, then come residual blocks and an up block."""
+
+    residuals: ResidualBlocks
+    up: UpBlock
+
+    def forward(self, features: Tensor, conditions: Conditions) -> StageTrace:
+        """Map B C H W -> the trace of this stage, with ``hidden`` B outputs 2H 2W."""
+        raise NotImplementedError
 
 
 class MultiStage(nn.Module):
@@ -47,7 +59,7 @@ class MultiStage(nn.Module):
         condition_dim: int,
         noise_dim: int,
         widths: Sequence[int],
-        refinements: Sequence[nn.Module],
+        refinements: Sequence[Refinement],
         one_head: bool = False,
     ):
         super().__init__()
@@ -56,8 +68,8 @@ class MultiStage(nn.Module):
         self.text_dim, self.condition_dim, self.noise_dim = text_dim, condition_dim, noise_dim
         self.conditioning = ConditioningAugmentation(text_dim, condition_dim)
         self.initial = InitialStage(condition_dim, noise_dim, widths[0])
-        self.refinements = nn.ModuleList(refinements)
-        self.heads = nn.ModuleList(ImageHead(width) for width in (widths[-1:] if one_head else widths))
+        self.refinements: Modules[Refinement] = Modules(refinements)
+        self.heads: Modules[ImageHead] = Modules(ImageHead(width) for width in (widths[-1:] if one_head else widths))
         initialise(self)
 
     def forward(
@@ -87,3 +99,9 @@ class MultiStage(nn.Module):
     def _heads(self) -> list[nn.Module | None]:
         """The image head of each stage, if it has one."""
         return [None] * (len(self.refinements) + 1 - len(self.heads)) + list(self.heads)
+
+
+def as_multi_stage(generator: nn.Module) -> MultiStage:
+    """A generator that is known to be one of several stages."""
+    assert isinstance(generator, MultiStage), type(generator).__name__
+    return generator

@@ -15,6 +15,7 @@ from torch import nn
 
 from dmm.config import ModelConfig
 from dmm.errors import InputError
+from dmm.models.modules import AnyDiscriminator, Modules
 
 #: Modules of dmm.models that register systems, in the order of their papers.
 SYSTEM_MODULES = ("stackgan", "attngan", "mirrorgan", "dmgan", "dmmgan", "dfgan")
@@ -35,7 +36,7 @@ class ModelEntry:
     condition: str = "sentence"  # the text they join: the "sentence" feature, or the "mean" of the conditioning code
     objective: str = "pairs"  # of discriminators and generator, a name of dmm.training.objectives.OBJECTIVES
     discriminated: str = "all"  # pictures with a discriminator: of "all" stages, or of the "last"
-    discriminators: Callable[[ModelConfig], nn.ModuleList] | None = None  # builds them, if they are not dmm.models.discriminators'
+    discriminators: Callable[[ModelConfig], Modules[AnyDiscriminator]] | None = None  # makes them, if not dmm.models.discriminators
     convention: str = "pad0"  # vocabulary of its published weights: "pad0", or "dmm" with a start token (dmm.data.vocab)
     image_align_corners: bool = True  # corner rule of its published Inception encoder's resize; PyTorch's own when most were published
 

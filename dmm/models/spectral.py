@@ -30,6 +30,9 @@ class SpectralConv2d(nn.Module):
         alias_vectors: let gradients see the u and v of the latest call, not of their own; for comparison only.
     """
 
+    u: Tensor
+    v: Tensor
+
     def __init__(
         self,
         inputs: int,

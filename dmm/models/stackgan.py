@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from dmm.config import ModelConfig
 from dmm.models.blocks import GLU, ResidualBlocks, UpBlock, conv3x3
-from dmm.models.multistage import Conditions, MultiStage
+from dmm.models.multistage import Conditions, MultiStage, Refinement
 from dmm.models.registry import register_model
 from dmm.trace import StageTrace
 
@@ -41,7 +41,7 @@ class Joint(nn.Module):
         return self.glu(self.norm(self.conv(torch.cat((code, features), dim=1))))
 
 
-class JoiningStage(nn.Module):
+class JoiningStage(Refinement):
     """One refinement: the map takes the code in and doubles its size.
 
     Args:

@@ -22,7 +22,10 @@ from dmm.config import Config
 from dmm.losses.colour import colour_loss
 from dmm.losses.consistency import consistency_loss
 from dmm.losses.kl import kl_loss
+from dmm.losses.total import total
 from dmm.models.discriminators import create_discriminators
+from dmm.models.modules import AnyDiscriminator
+from dmm.models.multistage import as_multi_stage
 from dmm.models.registry import find_model
 from dmm.trace import Trace
 from dmm.training.compiled import compile_blocks
@@ -36,7 +39,7 @@ from dmm.training.paired import Paired
 from dmm.training.precision import autocast, layout, resolve, scaler
 from dmm.training.ranks import GatheringDiscriminator, Ranks, share_batch_norms
 from dmm.training.rng import Purpose, step_rng
-from dmm.training.schedule import Schedule
+from dmm.training.schedule import Schedule, memory_stages
 from dmm.training.snapshots import Snapshots
 from dmm.training.steps import descend, lr_at
 from dmm.training.text_guidance import TextGuidance
@@ -76,10 +79,10 @@ class GanStep:
         self._micro_batches = MicroBatches(config, self.data, frozen, self.objective, self.ranks, self.dtype, self.paired)
         if settings.calibrate:
             sentence = frozen.text(self.data.batch(0, 512, (), Purpose.CALIBRATION)).sentence
-            calibrate(self.generator.conditioning, sentence, model.condition_dim)
+            calibrate(as_multi_stage(self.generator).conditioning, sentence, model.condition_dim)
         self.discriminators = layout(create_discriminators(model), self.dtype).to(self.ranks.device)
         if settings.key_spread and max(self.schedule.stages(0)):
-            scale_words(self.generator.refinements, frozen.text(self.data.batch(0, 64, (), Purpose.WORD_SCALE)))
+            scale_words(memory_stages(self.generator), frozen.text(self.data.batch(0, 64, (), Purpose.WORD_SCALE)))
             self.spread_keys()
         self.trained = max(self.schedule.stages(0)) + 1  # stages that have been trained, from the first
         self.ema = EMA(self.generator, settings.ema_decay, settings.ema_warmup)
@@ -110,7 +113,7 @@ class GanStep:
     def optimisers(self) -> list[tuple[torch.optim.Optimizer, float]]:
         """Each with the learning rate that it starts with."""
         settings = self.config.train
-        return [(self.generator_optimiser, settings.generator_lr)] + [(o, settings.discriminator_lr) for o in self.discriminator_optimisers]
+        return [(self.generator_optimiser, settings.generator_lr), *((o, settings.discriminator_lr) for o in self.discriminator_optimisers)]
 
     def begin(self) -> None:
         """A new run has all that it starts from: its frozen encoders came from checkpoints."""
@@ -153,7 +156,8 @@ class GanStep:
                 group["lr"] = lr_at(lr, settings.lr_end_factor, max(0, index - start), settings.steps - start)
         self.generator.train()
         if self.schedule.staged:
-            for part in (self.generator.conditioning, self.generator.initial, self.generator.heads[0]):
+            generator = as_multi_stage(self.generator)
+            for part in (generator.conditioning, generator.initial, generator.heads[0]):
                 part.requires_grad_(0 in stages).train(0 in stages)  # a frozen stage keeps its statistics too
         return stages
 
@@ -168,7 +172,7 @@ class GanStep:
 
     def _generated(self, trace: Trace) -> list[Tensor]:
         """The pictures that have a discriminator, b 3 S S each."""
-        return [stage.image for stage in (trace.stages if self.entry.discriminated == "all" else trace.stages[-1:])]
+        return trace.images if self.entry.discriminated == "all" else trace.images[-1:]
 
     def _update_discriminators(self, micro_batches: list[MicroBatch], stages: list[int], values: ScalarLog) -> None:
         for stage in stages:
@@ -177,9 +181,9 @@ class GanStep:
             optimiser.zero_grad(set_to_none=True)
             for micro_batch in micro_batches:
                 inputs = self._discriminator_inputs(micro_batch, stage)
-                total = self.objective.discriminator_loss(self._discriminator(stage), inputs, self.config.train)["total"]
-                self.scaler.scale(total / len(micro_batches)).backward()
-                values.add({f"d{network.size}": total})
+                loss = self.objective.discriminator_loss(self._discriminator(stage), inputs, self.config.train)["total"]
+                self.scaler.scale(loss / len(micro_batches)).backward()
+                values.add({f"d{network.size}": loss})
             descend(optimiser, list(network.parameters()), self.ranks, self.scaler)
 
     def _update_generator(self, micro_batches: list[MicroBatch], stages: list[int], index: int, values: ScalarLog) -> None:
@@ -191,9 +195,9 @@ class GanStep:
                 if len(micro_batches) > 1:
                     micro_batch.trace = self._generate_share(micro_batch)
                 terms = self._generator_terms(micro_batch, stages, index)
-            total = sum(terms.values())
-            self.scaler.scale(total / len(micro_batches)).backward()
-            values.add(terms | {"generator": total})
+            loss = total(terms.values())
+            self.scaler.scale(loss / len(micro_batches)).backward()
+            values.add(terms | {"generator": loss})
             micro_batch.trace = None
         descend(self.generator_optimiser, list(self.generator.parameters()), self.ranks, self.scaler, self.config.train.clip)
 
@@ -202,7 +206,9 @@ class GanStep:
     def condition(self, micro_batch: MicroBatch) -> Tensor:
         """The text that discriminators join: of all processes if they compare samples, of this one's share otherwise."""
         if self.entry.condition == "mean":
-            return self.ranks.gather(micro_batch.trace.mean)
+            mean = micro_batch.generated.mean
+            assert mean is not None, "a system whose discriminators join the mean has one"
+            return self.ranks.gather(mean)
         sentence = micro_batch.text.sentence
         return sentence if self.objective.gathers else sentence[micro_batch.share]
 
@@ -211,10 +217,11 @@ class GanStep:
 
         At the first stage what the generator read, corrupted or not; the finer stages are asked to be right.
         """
-        corrupted = stage == 0 and self.objective.fake_text and micro_batch.read_sentence is not None
-        return micro_batch.read_sentence if corrupted else self.condition(micro_batch)
+        if stage == 0 and self.objective.fake_text and micro_batch.read_sentence is not None:
+            return micro_batch.read_sentence
+        return self.condition(micro_batch)
 
-    def _discriminator(self, stage: int) -> nn.Module | GatheringDiscriminator:
+    def _discriminator(self, stage: int) -> AnyDiscriminator | GatheringDiscriminator:
         network = self.discriminators[stage]
         return GatheringDiscriminator(network, self.ranks) if self.objective.gathers and self.ranks.world > 1 else network
 
@@ -225,7 +232,7 @@ class GanStep:
             wrong = (micro_batch.text.sentence.roll(1, 0) if wrong is None else wrong)[micro_batch.share]
         return DiscriminatorInputs(
             real=images_to_device(micro_batch.real[size], device),
-            fake=self._generated(micro_batch.trace)[stage],
+            fake=self._generated(micro_batch.generated)[stage],
             condition=self.condition(micro_batch),
             wrong=wrong,
             fake_condition=self.fake_condition(micro_batch, stage),
@@ -234,29 +241,31 @@ class GanStep:
         )
 
     def _generator_terms(self, micro_batch: MicroBatch, stages: list[int], index: int) -> dict[str, Tensor]:
-        settings, trace, generated = self.config.train, micro_batch.trace, self._generated(micro_batch.trace)
-        terms = {}
+        settings, trace = self.config.train, micro_batch.generated
+        generated, terms = self._generated(trace), {}
         for stage in stages if self.schedule.adversarial(index) else []:
             fake, condition = generated[stage], self.fake_condition(micro_batch, stage)
             size, network = self.discriminators[stage].size, self._discriminator(stage)
             terms[f"g{size}"] = self.objective.generator_loss(network, fake, condition, settings)["total"]
         if self.paired:
-            terms["paired"] = settings.paired * self._paired_loss(micro_batch, generated)
+            terms["paired"] = settings.paired * self._paired_loss(self.paired, micro_batch, generated)
         if settings.consistency and max(stages):
             pairs = [(generated[stage - 1], generated[stage]) for stage in stages if stage]
-            terms["consistency"] = settings.consistency * sum(consistency_loss(*pair) for pair in pairs) / len(pairs)
+            terms["consistency"] = settings.consistency * total(consistency_loss(*pair) for pair in pairs) / len(pairs)
         if settings.colour and len(generated) > 1:
             terms["colour"] = settings.colour * colour_loss(generated)["total"]
         if 0 in stages and settings.kl:
+            assert trace.mean is not None and trace.logvar is not None, "train.kl is refused for a system without conditioning code"
             terms["kl"] = settings.kl * kl_loss(trace.mean, trace.logvar)
         read = [generated[stage] for stage in (stages if settings.text_losses_on == "all" else stages[-1:])]
         batch = to_device(micro_batch.batch, self.ranks.device)
         return terms | self.text_guidance(read, batch, micro_batch.text.words, micro_batch.text.sentence, index)
 
-    def _paired_loss(self, micro_batch: MicroBatch, generated: list[Tensor]) -> Tensor:
+    def _paired_loss(self, paired: Paired, micro_batch: MicroBatch, generated: list[Tensor]) -> Tensor:
+        assert micro_batch.corrupted is not None, "a paired run notes which sentences it corrupts"
         sides = [d.size for d in self.discriminators[: self.trained]]
         real = {side: images_to_device(micro_batch.real[side], self.ranks.device) for side in sides}
-        return self.paired.loss(generated, real, micro_batch.batch, micro_batch.share, micro_batch.corrupted[micro_batch.share])
+        return paired.loss(generated, real, micro_batch.batch, micro_batch.share, micro_batch.corrupted[micro_batch.share])
 
     # -- from the first stages to all of them
 
@@ -279,7 +288,7 @@ class GanStep:
             return
         first = self.config.train.initial_stages
         self.spread_keys(first)
-        for own, live in zip(self.ema.network.refinements[first - 1 :], self.generator.refinements[first - 1 :], strict=True):
+        for own, live in list(zip(memory_stages(self.ema.network), memory_stages(self.generator), strict=True))[first - 1 :]:
             own.key.load_state_dict(live.key.state_dict())
 
     def spread_keys(self, first: int = 1, captions: int = 32) -> None:
@@ -290,7 +299,7 @@ class GanStep:
             return self._generate(self.generator, text, step_rng(self.config.train.seed, 0, Purpose.KEY_SPREAD), stages)
 
         with kept_statistics(self.generator, True):
-            spread_keys(self.generator.refinements, generate, self.config.train.key_spread, first)
+            spread_keys(memory_stages(self.generator), generate, self.config.train.key_spread, first)
 
     # -- pictures and files
 

@@ -58,10 +58,10 @@ class TrainingData:
         self.drawn = data.source == "aviary"
         if self.drawn:
             self.vocab = vocab or Vocabulary(AVIARY_VOCABULARY(), config.model.convention)
-            self.cache = AviaryCache.open(data.cache, data.images, data.seed, data.level, "train", data.sizes)
+            self.cache: AviaryCache | Prepared = AviaryCache.open(data.cache, data.images, data.seed, data.level, "train", data.sizes)
         else:
-            self.cache = self._prepared("train", vocab)
-            self.vocab = vocab or Vocabulary(self.cache.words, config.model.convention)
+            self.cache = prepared = self._prepared("train", vocab)
+            self.vocab = vocab or Vocabulary(prepared.words, config.model.convention)
         self.held = 0  # bytes of pictures on the device
         self._colours: dict[int, Tensor] = {}
         self.sampler = BatchSampler(self.cache, self.vocab, config.train.seed, config.model.words_limit)
@@ -137,7 +137,7 @@ class TrainingData:
         """Ids of every content word that the vocabulary holds; none is an empty tensor."""
         return torch.cat([torch.empty(0, dtype=torch.long), *self.groups])
 
-    def part_colours(self, indices: Tensor) -> Tensor:
+    def part_colours(self, indices: Sequence[int]) -> Tensor:
         """The true colours of the pictures ``indices`` (B), B parts colours: rows sum to one; of two colours the first covers more.
 
         Raises:
@@ -159,6 +159,7 @@ class TrainingData:
 
     def _colours_of(self, index: int) -> Tensor:
         if index not in self._colours:
+            assert isinstance(self.cache, AviaryCache), "the caller has refused other data"
             target = torch.zeros(len(COLOURED_PARTS), len(COLOURS))
             named = self.cache.bird(index).colours
             for row, part in zip(target, COLOURED_PARTS, strict=True):
@@ -182,8 +183,8 @@ class TrainingData:
         """The captions B L with one content word of each exchanged for another of its group."""
         ids = batch.captions
         group_of = torch.full(ids.shape, -1)
-        for number, group in enumerate(self.groups):
-            group_of[torch.isin(ids, group)] = number
+        for index, group in enumerate(self.groups):
+            group_of[torch.isin(ids, group)] = index
         chance = torch.rand(ids.shape, generator=rng).masked_fill(group_of < 0, -1)
         position = chance.argmax(1)  # B
         rows = torch.arange(len(ids))

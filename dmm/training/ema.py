@@ -9,10 +9,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+Item = TypeVar("Item")
 
 
 class EMA:
@@ -48,7 +51,7 @@ class EMA:
 
 
 @torch.no_grad()
-def reestimate(network: nn.Module, forward: Callable[[nn.Module, object], object], batches: Iterable[object]) -> None:
+def reestimate(network: nn.Module, forward: Callable[[nn.Module, Item], object], batches: Iterable[Item]) -> None:
     """Replace every batch norm's running statistics by the plain average over ``batches``.
 
     Args:

@@ -14,6 +14,7 @@ from dmm.checkpoint import CheckpointError, held_parts, load_parts, read
 from dmm.config import Config, ModelConfig
 from dmm.data.batch import Batch
 from dmm.data.vocab import Vocabulary
+from dmm.models.captioner import Captioner
 
 #: Settings on which the recipe and the frozen networks must agree.
 TEXT_FIELDS = ("text_dim", "embedding_dim", "convention", "encoder_width", "encoder_size")
@@ -48,7 +49,7 @@ class Frozen:
     text_encoder: nn.Module
     vocab: Vocabulary
     image_encoder: nn.Module | None = None
-    captioner: nn.Module | None = None
+    captioner: Captioner | None = None
     cloze: nn.Module | None = None
 
     @classmethod
@@ -65,10 +66,14 @@ class Frozen:
         networks, trained, vocab = load_parts(match, ("text_encoder", *held, *(("cloze",) if settings.cloze else ())))
         _agree(match, trained, config.model, TEXT_FIELDS)
         if caption is not None and (settings.stream or Path(caption).exists()):
-            captioner, captioned, _ = load_parts(caption, ("captioner",))
+            found, captioned, _ = load_parts(caption, ("captioner",))
             _agree(caption, captioned, config.model, TEXT_FIELDS + CAPTION_FIELDS)
-            networks |= captioner
-        return cls(vocab=vocab, **{name: network.requires_grad_(False) for name, network in networks.items()})
+            networks |= found
+        for network in networks.values():
+            network.requires_grad_(False)
+        captioner = networks.get("captioner")
+        assert captioner is None or isinstance(captioner, Captioner)
+        return cls(networks["text_encoder"], vocab, networks.get("image_encoder"), captioner, networks.get("cloze"))
 
     def to(self, device: torch.device) -> Frozen:
         """All networks on ``device``."""

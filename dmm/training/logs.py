@@ -61,8 +61,9 @@ class Log:
         if self.writes:
             with open(self.path, "a") as file:
                 file.write(json.dumps(row) + "\n")
-        for name in self.sums if self.board is not None else ():
-            self.board.add_scalar(name, row[name], step)
+        for name in self.sums:
+            if self.board is not None:
+                self.board.add_scalar(name, row[name], step)
         self.bar.set_postfix({name: f"{row[name]:.3f}" for name in list(self.sums)[:4]})
         self.sums, self.count = {}, 0
         return row

@@ -45,7 +45,10 @@ class Step(Protocol):
     ranks: Ranks
     data: TrainingData
     dtype: torch.dtype  # of the activations
-    networks: Mapping[str, nn.Module]  # trained and frozen
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Name -> network, trained and frozen."""
 
     def begin(self) -> None:
         """Load what a new run starts from and a checkpoint would hold; not called when a run goes on."""

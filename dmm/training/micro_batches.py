@@ -40,6 +40,12 @@ class MicroBatch:
     read_sentence: Tensor | None = None  # B D the sentences that the generator reads, where some are corrupted
     corrupted: Tensor | None = None  # B bool, which are
 
+    @property
+    def generated(self) -> Trace:
+        """What was generated of the share, once it has been."""
+        assert self.trace is not None
+        return self.trace
+
 
 def draw_noise(model: ModelConfig, count: int, rng: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
     """Z B Z and the conditioning noise B K, drawn on the CPU, so that every device gets the same."""
@@ -81,16 +87,16 @@ class MicroBatches:
             wrong_real = part.images.read(other_pictures(part.class_ids)[share]) if self.objective.wrong_pictures else None
             micro_batch = MicroBatch(part, text, share, noise[rows], eps[rows], part.images.read(share), wrong, wrong_real)
             if self.paired:
-                self._pair(micro_batch, index)
+                self._pair(self.paired, micro_batch, index)
             found.append(micro_batch)
             start = rows.stop
         return found
 
-    def _pair(self, micro_batch: MicroBatch, index: int) -> None:
+    def _pair(self, paired: Paired, micro_batch: MicroBatch, index: int) -> None:
         """Take z from the pictures' own factors, and corrupt some of the sentences that are read."""
         rng = step_rng(self.config.train.seed, index, Purpose.CORRUPTED_SENTENCES)
-        micro_batch.noise = self.paired.noise(micro_batch.batch, micro_batch.noise, index, rng)
-        captions, micro_batch.corrupted = self.paired.corrupted(micro_batch.batch, rng)
+        micro_batch.noise = paired.noise(micro_batch.batch, micro_batch.noise, index, rng)
+        captions, micro_batch.corrupted = paired.corrupted(micro_batch.batch, rng)
         micro_batch.read_sentence = self.frozen.sentence(captions, micro_batch.batch.lengths)
 
     def _wrong_sentences(self, batch: Batch, sentence: Tensor, index: int) -> Tensor:

@@ -59,6 +59,7 @@ def _pairs_loss(network, inputs: DiscriminatorInputs, settings: TrainConfig) -> 
 
 
 def _six_term_loss(network, inputs: DiscriminatorInputs, settings: TrainConfig) -> Terms:
+    assert inputs.wrong_real is not None, "an objective with wrong pictures is given some"
     return six_term_loss(
         network, inputs.real, inputs.wrong_real, inputs.fake, inputs.condition, settings.unconditional, kind=settings.adversarial
     )

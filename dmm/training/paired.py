@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dmm.aviary.cache import AviaryCache
 from dmm.aviary.canvas import LABELS
 from dmm.aviary.factors import FEWEST, Factors
 from dmm.config import Config, ConfigError
@@ -42,11 +43,11 @@ class Paired:
     """
 
     def __init__(self, config: Config, data: TrainingData):
-        if not data.drawn:
+        if not isinstance(data.cache, AviaryCache):
             raise ConfigError("train.paired: only data.source=aviary knows what its pictures are made from; set it to 0")
         if len(data.cache) < FEWEST:
             raise ConfigError(f"data.images: paired training needs at least {FEWEST} pictures, found {len(data.cache)}")
-        self.config, self.data = config, data
+        self.config, self.cache = config, data.cache
         rows = range(len(data.cache))
         labels = data.cache.labels(rows)[:, 1::2, 1::2].numpy()
         self.factors = Factors(data.cache.birds(rows), data.cache.images(64, rows).numpy(), labels)
@@ -78,7 +79,7 @@ class Paired:
 
     def _weights(self, batch: Batch, share: slice) -> Tensor:
         """Weight of every pixel of the share's pictures, b 1 128 128."""
-        labels = self.data.cache.labels(batch.indices[share]).long()  # b 128 128
+        labels = self.cache.labels(batch.indices[share]).long()  # b 128 128
         table = self.weights.repeat(len(labels), 1)  # b L
         for row, slots in zip(table, batch.slots[share], strict=True):
             named = {LABELS[label] for slot in slots for label in LABELS_OF.get(slot, (slot,)) if label in LABELS}

@@ -9,9 +9,10 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import nn
 
 from dmm.config import ConfigError
+from dmm.models.kernels.memory_format import channels_last
+from dmm.models.modules import Network
 
 
 def native_bf16(device: torch.device) -> bool:
@@ -48,6 +49,6 @@ def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
 
 
-def layout(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+def layout(network: Network, dtype: torch.dtype) -> Network:
     """Channels-last weights where 16-bit kernels want them; fp32 on a CPU is faster in the plain order (a whole step, measured)."""
-    return network if dtype == torch.float32 else network.to(memory_format=torch.channels_last)
+    return network if dtype == torch.float32 else channels_last(network)

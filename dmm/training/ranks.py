@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dmm.config import ConfigError
+from dmm.models.modules import AnyDiscriminator
 
 
 def launched() -> int:
@@ -182,6 +183,8 @@ class SharedBatchNorm(_BatchNorm):
         mean = _Sum.apply(values.sum(axes)) / count  # C
         centred = values - mean.view(shape)
         variance = _Sum.apply(centred.square().sum(axes)) / count
+        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
+        assert self.momentum is not None, "statistics are kept as a moving average in training"
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
@@ -203,7 +206,7 @@ def share_batch_norms(network: nn.Module, ranks: Ranks) -> nn.Module:
 class GatheringDiscriminator:
     """A discriminator whose trunk sees this process's pictures and whose heads see everybody's features."""
 
-    def __init__(self, network: nn.Module, ranks: Ranks):
+    def __init__(self, network: AnyDiscriminator, ranks: Ranks):
         self.network, self.ranks = network, ranks
         self.conditional, self.unconditional = network.conditional, getattr(network, "unconditional", None)
 

@@ -12,8 +12,14 @@ from dataclasses import dataclass
 from torch import nn
 
 from dmm.config import ConfigError, ModelConfig, TrainConfig
-from dmm.models.multistage import MultiStage
+from dmm.models.memory_stage import MemoryStage
+from dmm.models.multistage import MultiStage, as_multi_stage
 from dmm.models.registry import ModelEntry
+
+
+def memory_stages(generator: nn.Module) -> list[MemoryStage]:
+    """The refinements through a memory, of a system that :meth:`Schedule.of` has let pass."""
+    return [stage for stage in as_multi_stage(generator).refinements if isinstance(stage, MemoryStage)]
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class Schedule:
         every = entry.discriminated == "all"
         refinements = generator.refinements if isinstance(generator, MultiStage) else ()
         staged = every and len(refinements) > 0
-        remembers = staged and all(hasattr(refinement, "key") for refinement in refinements)
+        remembers = staged and all(isinstance(refinement, MemoryStage) for refinement in refinements)
         needs = {"initial_steps": staged, "frozen_steps": staged, "consistency": staged, "key_spread": remembers}
         needs["calibrate"] = isinstance(generator, MultiStage)
         for name, there in needs.items():

@@ -79,9 +79,10 @@ class Snapshots:
         """Write what the memory does for the first fixed captions to ``<index>.npz``, without the maps that have channels."""
         captions = self.data.fixed_captions[:TRACED]
         trace = self.pipeline(stages)(captions, seed=list(range(len(captions))), redescribe=False)
-        for stage in trace.stages if self.frozen.captioner is not None else []:
-            if stage.image is not None:
-                stage.redescription = self.frozen.captioner.sentences(stage.image, self.data.vocab)
+        captioner = self.frozen.captioner
+        for stage in trace.stages:
+            if captioner is not None and stage.image is not None:
+                stage.redescription = captioner.sentences(stage.image, self.data.vocab)
         without = [dataclasses.replace(stage, **dict.fromkeys(UNTRACED)) for stage in trace.stages]
         directory.mkdir(parents=True, exist_ok=True)
         dataclasses.replace(trace, stages=without).save(directory / f"{index:07d}.npz")

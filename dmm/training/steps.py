@@ -17,14 +17,16 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from dmm.aviary.traits import COLOURED_PARTS, COLOURS
-from dmm.checkpoint import CheckpointError, build, compare, load_parts, write
+from dmm.checkpoint import CheckpointError, build, build_captioner, compare, load_parts, write
 from dmm.config import Config, ConfigError
 from dmm.convert.trunks import load_trunk, published_trunk
 from dmm.data.batch import Batch
 from dmm.losses.cloze import MaskedCaptions, cloze_loss
 from dmm.losses.stream import caption_loss, repetition_loss
+from dmm.losses.total import total
 from dmm.matching import matching_losses
 from dmm.models.captioner import CaptionDecoder
+from dmm.models.image_encoder import CaptionEncoder, SmallImageEncoder
 from dmm.models.part_colours import PartColours
 from dmm.training.augment import augment
 from dmm.training.data import TrainingData
@@ -64,7 +66,14 @@ class EncoderStep:
     reads_pictures = True  # False: the step has all it needs from the pictures already
     encoder = "image_encoder"  # field of ModelConfig that names the encoder which reads the pictures
 
-    def __init__(self, config: Config, data: TrainingData, networks: dict[str, nn.Module], shipped: tuple[str, ...], untrained=None):
+    def __init__(
+        self,
+        config: Config,
+        data: TrainingData,
+        networks: dict[str, nn.Module],
+        shipped: tuple[str, ...],
+        untrained: nn.Module | None = None,
+    ):
         self.config, self.data, self.shipped = config, data, shipped
         self.ranks = Ranks.find(config.train.device)
         self.dtype = resolve(config.train.precision, self.ranks.device)
@@ -75,7 +84,8 @@ class EncoderStep:
         self.parameters = [p for network in networks.values() for p in network.parameters() if p.requires_grad]
         settings = config.train
         self.optimiser = torch.optim.Adam(self.parameters, settings.generator_lr, (settings.beta1, settings.beta2), fused=True)
-        self.untrained, self.trunk = untrained, {}  # and file and hash of the weights that its trunk was filled with
+        self.untrained = untrained
+        self.trunk: dict[str, str] = {}  # file and hash of the weights that its trunk was filled with
         self.seen: dict[str, Tensor] = {}  # values to log beside the terms
         wanted = config.model.encoder_size if getattr(config.model, self.encoder) == "small" else max(config.data.sizes)
         self.size = min(s for s in config.data.sizes if s >= min(wanted, max(config.data.sizes)))
@@ -117,9 +127,9 @@ class EncoderStep:
             images = self.pictures(part, rng) if self.reads_pictures else None
             with autocast(self.dtype, self.ranks.device):
                 terms = self.losses(to_device(part, self.ranks.device), images, index)
-            total = sum(terms.values())
-            self.scaler.scale(total / settings.accumulate).backward()
-            values.add({"loss": total} | terms)
+            loss = total(terms.values())
+            self.scaler.scale(loss / settings.accumulate).backward()
+            values.add({"loss": loss} | terms)
         for group in self.optimiser.param_groups:
             group["lr"] = lr_at(settings.generator_lr, settings.lr_end_factor, index, settings.steps)
         descend(self.optimiser, self.parameters, self.ranks, self.scaler, settings.clip)
@@ -206,7 +216,7 @@ class MatchStep(EncoderStep):
             networks["rewriter"] = CaptionDecoder(len(data.vocab), model.text_dim, model.caption_hidden)
         super().__init__(config, data, networks, names, networks["image_encoder"] if start is None else None)
 
-    def losses(self, batch: Batch, images: Tensor, index: int) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, images: Tensor | None, index: int) -> dict[str, Tensor]:
         """Four matching terms; the masked-word and re-writing terms if asked for."""
         settings = self.config.train
         if settings.frozen_text:
@@ -286,11 +296,11 @@ class CaptionStep(EncoderStep):
         if match is not None:
             parts, _, vocab = load_parts(match, ("image_encoder",))
             data = TrainingData(config, vocab)
-            captioner = build("captioner", config.model, vocab)
+            captioner = build_captioner(config.model, vocab)
             same = self._adopt(captioner.encoder, parts["image_encoder"], config, match)
         else:
             data = TrainingData(config)
-            captioner, same = build("captioner", config.model, data.vocab), False
+            captioner, same = build_captioner(config.model, data.vocab), False
         if config.train.frozen_encoder and not same and published_trunk(captioner.encoder) is None:
             raise CheckpointError(f"{match}: train.frozen_encoder: its image encoder is of another kind than the captioner's")
         networks: dict[str, nn.Module] = {"captioner": captioner}
@@ -298,6 +308,7 @@ class CaptionStep(EncoderStep):
             attention, code = captioner.decoder.attention, config.model.caption_embedding
             shape = (code, len(COLOURED_PARTS) * len(COLOURS)) if attention is None else (attention.memory.in_features, len(COLOURS))
             networks["seen_colours"] = nn.Linear(*shape)
+        self.captioner = captioner
         self.reads_pictures = not config.train.frozen_encoder
         super().__init__(config, data, networks, ("captioner",), None if same else captioner.encoder)
         self.maps: Tensor | None = None  # what a frozen trunk sees, read before the first update
@@ -307,13 +318,13 @@ class CaptionStep(EncoderStep):
                 captioner.encoder.code.requires_grad_(True)
 
     @staticmethod
-    def _adopt(encoder: nn.Module, found: nn.Module, config: Config, match: str | Path) -> bool:
+    def _adopt(encoder: CaptionEncoder, found: nn.Module, config: Config, match: str | Path) -> bool:
         """Start from a matching run's image encoder, if it is of the captioner's kind; its heads stay new where they have another size.
 
         Raises:
             CheckpointError: an encoder of that kind and of another width.
         """
-        if type(encoder) is not type(found):
+        if not (isinstance(encoder, SmallImageEncoder) and isinstance(found, SmallImageEncoder)):
             return False
         state = found.state_dict()
         if config.model.caption_embedding != found.text_dim:
@@ -325,7 +336,7 @@ class CaptionStep(EncoderStep):
         return True
 
     @torch.no_grad()
-    def _maps(self, encoder: nn.Module, whole: bool, versions: int = 2, size: int = 64) -> Tensor:
+    def _maps(self, encoder: CaptionEncoder, whole: bool, versions: int = 2, size: int = 64) -> Tensor:
         """What the frozen trunk sees in every training picture, augmented in ``versions`` ways, computed once, each rank its share.
 
         Summaries, V N F; with ``whole``, the maps that they are made from, V N C 8 8 in fp16.
@@ -344,7 +355,7 @@ class CaptionStep(EncoderStep):
             found[version, rows.start : rows.stop] = look(pictures)
         return self.ranks.sum(found)
 
-    def _seen(self, encoder: nn.Module, batch: Batch, images: Tensor | None, index: int) -> tuple[Tensor | None, Tensor]:
+    def _seen(self, encoder: CaptionEncoder, batch: Batch, images: Tensor | None, index: int) -> tuple[Tensor | None, Tensor]:
         """Regions B E 8 8, None if nothing reads them, and code B E of the batch's pictures."""
         if self.maps is None:
             return gathering(encoder, self.ranks)(images)
@@ -352,12 +363,13 @@ class CaptionStep(EncoderStep):
         if maps.dim() == 2:
             return None, encoder.code(maps)
         maps = maps.float()
+        assert isinstance(encoder, SmallImageEncoder), "others have no regions"
         return encoder.regions(maps + encoder.positions), encoder.code(encoder.summary(maps))
 
     def read_pictures(self) -> None:
         """Compute what a frozen trunk sees in the training pictures, once; nothing to do for a trunk that is trained."""
         if self.config.train.frozen_encoder and self.maps is None:
-            captioner = self.networks["captioner"]
+            captioner = self.captioner
             self.maps = self._maps(captioner.encoder.eval(), captioner.decoder.attention is not None)
 
     def update(self, index: int) -> dict[str, float]:
@@ -367,7 +379,7 @@ class CaptionStep(EncoderStep):
 
     def losses(self, batch: Batch, images: Tensor | None, index: int) -> dict[str, Tensor]:
         """Cross-entropy of the caption given the picture."""
-        captioner = self.networks["captioner"]
+        captioner = self.captioner
         regions, code = self._seen(captioner.encoder, batch, images, index)
         logits = captioner.decoder(code, batch.captions, batch.lengths, regions)
         terms = {"caption": caption_loss(logits, batch.captions, batch.lengths)}

@@ -13,6 +13,7 @@ from dmm.data.batch import Batch
 from dmm.losses.cloze import cloze_loss
 from dmm.losses.stream import stream_loss
 from dmm.matching import matching_losses
+from dmm.models.captioner import Captioner
 from dmm.training.augment import augment
 from dmm.training.data import TrainingData
 from dmm.training.ranks import Ranks, gathering
@@ -40,7 +41,7 @@ class TextGuidance:
         settings: TrainConfig,
         data: TrainingData,
         image_encoder: nn.Module | None,
-        captioner: nn.Module | None,
+        captioner: Captioner | None,
         cloze: nn.Module | None,
         ranks: Ranks | None = None,
     ):
@@ -80,5 +81,6 @@ class TextGuidance:
         return terms
 
     def _describe(self, picture: Tensor, captions: Tensor, lengths: Tensor) -> Tensor:
+        assert self.captioner is not None, "redescription without a captioner is refused at the start"
         regions, code = gathering(self.captioner.encoder, self.ranks)(picture)
         return self.captioner.decoder(code, captions, lengths, regions)

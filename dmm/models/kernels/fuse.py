@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dmm.models.blocks import FUSE_FROM, ResidualBlock, UpConv, enlarge
+from dmm.models.kernels.memory_format import channels_last
 from dmm.models.kernels.winograd import NARROWEST, TiledConv, pays
 
 
@@ -32,6 +33,9 @@ class FusedConv(nn.Module):
         weight: O I 3 3.
         bias: O.
     """
+
+    weight: Tensor
+    bias: Tensor
 
     def __init__(self, weight: Tensor, bias: Tensor):
         super().__init__()
@@ -54,6 +58,10 @@ class FusedUpConv(nn.Module):
         bias: O, or None.
         sums: 9 16, which taps each of the kernel's 16 numbers adds up.
     """
+
+    weight: Tensor
+    bias: Tensor | None
+    kernel: Tensor
 
     def __init__(self, weight: Tensor, bias: Tensor | None, sums: Tensor):
         super().__init__()
@@ -81,11 +89,13 @@ class FusedResidualBlock(nn.Module):
 
     def __init__(self, block: ResidualBlock):
         super().__init__()
+        bias1, bias2 = block.conv1.bias, block.conv2.bias
+        assert bias1 is not None and bias2 is not None, "a convolution that has taken in a batch norm has a bias"
         first, second = block.conv1.weight.chunk(2, dim=1)
-        self.halves = FusedConv(first + second, block.conv1.bias)  # of concat(x, x)
-        self.conv1 = _moved_hooks(block.conv1, FusedConv(block.conv1.weight, block.conv1.bias))
+        self.halves = FusedConv(first + second, bias1)  # of concat(x, x)
+        self.conv1 = _moved_hooks(block.conv1, FusedConv(block.conv1.weight, bias1))
         self.glu = block.glu
-        self.conv2 = _moved_hooks(block.conv2, FusedConv(block.conv2.weight, block.conv2.bias))
+        self.conv2 = _moved_hooks(block.conv2, FusedConv(block.conv2.weight, bias2))
 
     def forward(self, x: Tensor, doubled: bool = False) -> Tensor:
         """B C H W -> B C H W; with ``doubled``, ``x`` has C/2 channels and stands for concat(x, x)."""
@@ -107,7 +117,7 @@ def fuse_batch_norms(network: nn.Module) -> nn.Module:
             if isinstance(child, _BatchNorm):
                 _fuse(parent, name, child)
     _replace(network)
-    return network.to(memory_format=torch.channels_last)
+    return channels_last(network)
 
 
 def _replace(parent: nn.Module) -> None:
@@ -126,17 +136,22 @@ def _faster(module: nn.Module) -> nn.Module | None:
         return FusedResidualBlock(module)
     if isinstance(module, UpConv):
         return FusedUpConv(module.weight.detach(), None if module.bias is None else module.bias.detach(), module.sums)
-    plain = isinstance(module, nn.Conv2d) and module.bias is not None and (module.kernel_size, module.stride) == ((3, 3), (1, 1))
-    if plain and (module.padding, module.dilation, module.groups, module.padding_mode) == ((1, 1), (1, 1), 1, "zeros"):
+    if isinstance(module, nn.Conv2d) and module.bias is not None and _is_plain_3x3(module):
         return FusedConv(module.weight.detach(), module.bias.detach())
     return None
+
+
+def _is_plain_3x3(conv: nn.Conv2d) -> bool:
+    """Has it 3x3 taps, one apart, and a frame of zeros that keeps the map's size?"""
+    taps = (conv.kernel_size, conv.stride, conv.dilation, conv.groups)
+    return taps == ((3, 3), (1, 1), (1, 1), 1) and (conv.padding, conv.padding_mode) == ((1, 1), "zeros")
 
 
 def _fuse(parent: nn.Module, name: str, norm: _BatchNorm) -> None:
     """Fuse ``parent.name`` into the layer of ``parent`` that feeds it, if there is one; an identity takes its place, with its hooks."""
     number = name.removeprefix("norm")
     feeding = [place for place in (f"conv{number}", f"linear{number}") if isinstance(getattr(parent, place, None), (*_PLAIN, UpConv))]
-    if not name.startswith("norm") or len(feeding) != 1 or norm.running_mean is None:
+    if not name.startswith("norm") or len(feeding) != 1 or norm.running_mean is None or norm.running_var is None:
         return
     layer = getattr(parent, feeding[0])
     scale = (norm.running_var + norm.eps).rsqrt() * (1 if norm.weight is None else norm.weight)  # O

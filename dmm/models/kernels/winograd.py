@@ -22,10 +22,12 @@ Both are convolutions again, so that gradients of any order exist.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
+from torch.autograd import Function
 
 TAPS, OUTPUTS = 3, 4  # r and m, along each axis
 SIZE = TAPS + OUTPUTS - 1  # n
@@ -55,7 +57,8 @@ def transforms() -> tuple[Tensor, Tensor, Tensor]:
 
 def both_axes() -> tuple[Tensor, Tensor, Tensor]:
     """The transforms of the rows, then of the columns: m^2 n^2, n^2 r^2 and n^2 n^2 in float64."""
-    return tuple(torch.kron(matrix, matrix) for matrix in transforms())
+    outputs, taps, inputs = (torch.kron(matrix, matrix) for matrix in transforms())
+    return outputs, taps, inputs
 
 
 def transformed(weight: Tensor) -> Tensor:
@@ -129,7 +132,7 @@ def _convolved(x: Tensor, kernel: Tensor, bias: Tensor | None, channels_last: bo
     order = torch.channels_last if channels_last else torch.contiguous_format
     result = torch.empty((len(x), width, plan.high, plan.wide), dtype=x.dtype, memory_format=order)
     in_place = channels_last and plan.whole()
-    lines = None if in_place else x.new_empty(plan.down * m, plan.across * m, width)
+    lines = x.new_empty(0 if in_place else plan.down * m, plan.across * m, width)
     for source, plane in zip(x, result, strict=True):
         picture = plan.padded(source)
         lines = plane.permute(1, 2, 0) if in_place else lines
@@ -165,31 +168,40 @@ def _turned(weight: Tensor) -> Tensor:
     return weight.flip(2, 3).transpose(0, 1)
 
 
-class _Convolution(torch.autograd.Function):
+class _Context(Protocol):
+    """What a gradient is computed from."""
+
+    saved_tensors: tuple[Tensor, Tensor]
+    needs_input_grad: tuple[bool, bool]
+
+    def save_for_backward(self, *tensors: Tensor) -> None: ...
+
+
+class _Convolution(Function):
     """B I H W and O I 3 3 -> B O H W."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: _Context, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
         return _convolved(x, transformed(weight), None, _is_channels_last(x))
 
     @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         for_x = _Convolution.apply(gradient, _turned(weight)) if ctx.needs_input_grad[0] else None
         return for_x, _KernelGradient.apply(x, gradient) if ctx.needs_input_grad[1] else None
 
 
-class _KernelGradient(torch.autograd.Function):
+class _KernelGradient(Function):
     """B I H W and B O H W -> O I 3 3."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, gradient: Tensor) -> Tensor:
+    def forward(ctx: _Context, x: Tensor, gradient: Tensor) -> Tensor:
         ctx.save_for_backward(x, gradient)
         return _kernel_gradient(x, gradient)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, weight: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: _Context, weight: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, gradient = ctx.saved_tensors
         for_x = _Convolution.apply(gradient, _turned(weight)) if ctx.needs_input_grad[0] else None
         return for_x, _Convolution.apply(x, weight) if ctx.needs_input_grad[1] else None
@@ -234,6 +246,9 @@ class TiledConv(nn.Module):
         weight: O I 3 3.
         bias: O.
     """
+
+    kernel: Tensor
+    bias: Tensor
 
     def __init__(self, weight: Tensor, bias: Tensor):
         super().__init__()
