@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.module_tracker import ModuleTracker
 
 from dmm.training.precision import autocast
 
@@ -58,12 +59,11 @@ class LiveBytes(TorchDispatchMode):
         self.now -= self.live.pop(key)
 
 
-class WholeCall:
+class WholeCall(ModuleTracker):
     """Stands in for the counter's own tracker of modules, which cannot follow a gradient penalty."""
 
-    parents = frozenset({"Global"})
-
-    def __enter__(self) -> None: ...
+    def __enter__(self) -> WholeCall:
+        return self
 
     def __exit__(self, *error) -> None: ...
 

@@ -15,9 +15,10 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,7 +51,7 @@ RENDERED = (64, 256)  # px
 WORDS = 16  # of each caption that is generated from
 SIZES = ("small", "aviary", "published")
 #: The small size, over that of Aviary.
-SMALL = {
+SMALL: dict[str, Any] = {
     "widths": (16, 8, 4),
     "discriminator_width": 12,
     "noise_dim": 16,
@@ -201,7 +202,7 @@ def difference(fast: Trace, plain: Trace) -> tuple[float, float]:
     return apart.max().item(), apart.mean().item()
 
 
-def _figures(paths: dict[str, Call], costs: dict[str, Cost], peaks: dict[str, float], batch: int, seconds: float, device) -> dict:
+def _figures(paths: Mapping[str, Call], costs: dict[str, Cost], peaks: dict[str, float], batch: int, seconds: float, device) -> dict:
     """Images a second, share of the peak and memory of the fast and the plain path."""
     times = take_turns(paths, seconds, device)
     found: dict = {"ratio": round(times["plain"] / times["fast"], 2)}
@@ -228,14 +229,14 @@ def time_sampling(config: Config, peaks: dict[str, float], seconds: float, devic
     fast = layout(fuse_batch_norms(generator), dtype)
     if config.train.compile:
         compile_blocks(find_model(config.model.system), fast, (), device)
-    calls: dict[str, Call] = {"fast": lambda: generated(fast, inputs, dtype, device)}
+    calls: dict[str, Callable[[], Trace]] = {"fast": lambda: generated(fast, inputs, dtype, device)}
     costs = {"fast": count(calls["fast"], device, before)}
     before = _held(device)
     plain = unfuse(copy.deepcopy(generator))
     calls["plain"] = lambda: generated(plain, inputs, torch.float32, device)
     costs["plain"] = count(calls["plain"], device, before)
     apart = difference(calls["fast"](), calls["plain"]())
-    found = {"parameters": sum(p.numel() for p in generator.parameters())}
+    found: dict = {"parameters": sum(p.numel() for p in generator.parameters())}
     equal = all(value <= bound for value, bound in zip(apart, TOLERANCE[dtype], strict=True))
     found |= {"difference": apart[0], "mean_difference": apart[1], "tolerance": list(TOLERANCE[dtype]), "equal": equal}
     return found | _figures(calls, costs, peaks, batch, seconds, device)
@@ -244,12 +245,14 @@ def time_sampling(config: Config, peaks: dict[str, float], seconds: float, devic
 def time_training(config: Config, peaks: dict[str, float], seconds: float, device: torch.device, folder: Path) -> dict:
     """The training half of a row: figures of both paths, and the largest relative ``loss_difference`` of their first steps."""
     encoders = random_encoders(config, folder)
-    first, calls, costs = {}, {}, {}
+    first: dict[str, dict[str, float]] = {}
+    calls: dict[str, Call] = {}
+    costs: dict[str, Cost] = {}
     for name, kind in (("fast", GanStep), ("plain", PlainStep)):
         before = _held(device)
         step = kind(config, *encoders)
         first[name] = step.update(0)
-        calls[name] = lambda step=step: step.update(1)
+        calls[name] = partial(step.update, 1)
         costs[name] = count(calls[name], device, before)
     apart = max(abs(value - first["plain"][term]) / max(abs(first["plain"][term]), 1e-3) for term, value in first["fast"].items())
     return {"loss_difference": apart} | _figures(calls, costs, peaks, config.train.batch, seconds, device)

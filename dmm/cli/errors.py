@@ -40,6 +40,6 @@ def readable(command: Callable) -> Callable:
     hints = get_type_hints(command, include_extras=True) | {"traceback": Traceback}
     own = [parameter.replace(annotation=hints[name]) for name, parameter in inspect.signature(command).parameters.items()]
     extra = inspect.Parameter("traceback", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Traceback)
-    wrapped.__signature__ = inspect.Signature([*own, extra])
+    wrapped.__signature__ = inspect.Signature([*own, extra])  # type: ignore[attr-defined]  # any function may have one
     wrapped.__annotations__ = hints
     return wrapped

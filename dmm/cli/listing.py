@@ -69,12 +69,12 @@ def list_all(
         typer.echo(json.dumps(known) if as_json else "\n".join(f"{k}={v['default']}  {v['meaning']}" for k, v in known.items()))
         return
     shipped = sorted(p.parent.name for p in (assets() / "checkpoints").glob(f"*/{FILE}"))
-    found = {"systems": _systems(), "recipes": {n: describe(n) for n in names()}, "checkpoints": shipped}
+    systems, recipes = _systems(), {n: describe(n) for n in names()}
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps({"systems": systems, "recipes": recipes, "checkpoints": shipped}))
         return
     typer.echo("systems:")
-    for name, about in found["systems"].items():
+    for name, about in systems.items():
         size = (
             f"{about['parameters'] / 1e6:.1f} million in the generator of {about['parameters_of']}" if about["parameters"] else "no recipe"
         )
@@ -86,7 +86,5 @@ def list_all(
             ("recipes", ", ".join(about["recipes"])),
         ):
             typer.echo(f"    {label + ':':<12}{text or '-'}")
-    for section in ("recipes", "checkpoints"):
-        typer.echo(f"{section}:")
-        for entry in found[section]:
-            typer.echo(f"  {entry}" + (f"  {found[section][entry]}" if section == "recipes" else ""))
+    typer.echo("\n".join(["recipes:", *(f"  {name}  {meaning}" for name, meaning in recipes.items())]))
+    typer.echo("\n".join(["checkpoints:", *(f"  {name}" for name in shipped)]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -58,7 +58,7 @@ def show(
         raise ConfigError(f"--step: expected match, caption or gan, found {step!r}")
     own = _resolved(name, step)
     other = _resolved(against, step) if against else {}
-    rows = {key: (value, other[key]) for key, value in own.items() if value != other[key]} if against else own
+    rows: dict[str, Any] = {key: (value, other[key]) for key, value in own.items() if value != other[key]} if against else own
     if as_json:
         typer.echo(json.dumps(rows))
         return

@@ -25,6 +25,7 @@ from dmm.images import to_float
 from dmm.metrics.attributes import PARTS
 from dmm.metrics.bootstrap import ratio_interval
 from dmm.metrics.registry import register_metric
+from dmm.models.captioner import Captioner
 
 Slots = Mapping[str, Sequence[str]]
 PROTOCOL = (
@@ -204,12 +205,14 @@ def evaluate_captioner(
     from dmm.metrics.evaluation import rounded, shuffled
 
     parts, _, vocab = load_parts(name, ("captioner",))
+    captioner = parts["captioner"]
+    assert isinstance(captioner, Captioner)
     cached = AviaryCache.open(cache, count, 0, level, "test", (size,), progress)
     birds = [cached.bird(i) for i in range(count)]
     sentences: list[str] = []
     for start in tqdm(range(0, count, batch), "rendered", disable=not progress):
         pictures = to_float(cached.images(size, range(start, min(start + batch, count))))
-        sentences += parts["captioner"].sentences(pictures, vocab)
+        sentences += captioner.sentences(pictures, vocab)
     shuffle = shuffled(torch.tensor([bird.species for bird in birds]), seed).tolist()
     return {
         "checkpoint": str(name),

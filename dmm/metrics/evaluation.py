@@ -180,7 +180,8 @@ def evaluate(
     sentences = [describe(one)[0] for one in population]
     texts, classes = [sentence.text for sentence in sentences], torch.tensor([one.species for one in population])
     began, shuffle = time.monotonic(), shuffled(classes, seed)
-    shown, drawn = [], []
+    shown: list[Tensor] = []
+    drawn: list[Tensor] = []
 
     def read(label, which, batches):
         return extract(which, tqdm(batches, label, -(-captions // batch), unit="batch", disable=not progress))

@@ -42,6 +42,8 @@ class Judge(nn.Module):
         heads: what it reads -> the possible answers.
     """
 
+    card: dict  # how it was trained, if it comes from a file
+
     def __init__(self, width: int = 16, part_width: int = 20, input_size: int = 128, heads: Mapping[str, Sequence[str]] = HEADS):
         super().__init__()
         self.heads = dict(heads)

@@ -92,14 +92,16 @@ def judged(judge: Callable, images: Tensor, exchange: Sequence[Exchange]) -> tup
 
 def _measure_effects(rows: Rows, generator, batch: Batch, base: Trace, judge: Callable | None) -> Changes:
     """Effects of every pathway on the pictures of one batch."""
-    found, changes = pathways(generator), {}
-    single, rest = parts_of_total(list(found)), {}
+    found = pathways(generator)
+    single = parts_of_total(list(found))
+    changes: Changes = {}
+    rest: dict[str, Tensor] = {}
     for stage in base.stages:
         _success(rows, "none", stage.image, batch, judge)
     for name, pathway in found.items():
         trace = generate(generator, batch.text, batch.noise, batch.eps, pathway, batch.other)
         for stage, own in zip(trace.stages, base.stages, strict=True):
-            if stage.image is None:
+            if stage.image is None or own.image is None:
                 continue
             size, signed = str(own.size), stage.image - own.image
             changes[size, name] = signed.abs().mean(1)
@@ -174,11 +176,12 @@ def _of_another_caption(maps: Tensor, samples: Sequence[int], positions: Tensor)
 
 def _measure_locality(rows: Rows, batch: Batch, base: Trace, changes: Changes, segmenter: Segmenter) -> None:
     """Share of each pathway's change that lies inside the named part, in the picture before the exchange."""
-    parts = [e.part for e in batch.exchanges]
-    for stage in (stage for stage in base.stages if stage.image is not None):
-        masks = named_parts.masks_of(segmenter.segment(stage.image), range(len(parts)), parts)
+    parts = [e.part for e in batch.exchanges if e.part is not None]
+    assert len(parts) == len(batch.exchanges), "parts are found where exchanges name them"
+    for image in base.images:
+        masks = named_parts.masks_of(segmenter.segment(image), range(len(parts)), parts)
         there = masks.sum((1, 2)) >= named_parts.FEWEST
-        size = str(stage.size)
+        size = str(image.shape[-1])
         rows.add(("part there", size), there.double())
         rows.add(("named area", size), masks.mean((1, 2)).where(there, torch.nan))
         for (of, pathway), difference in changes.items():
@@ -264,12 +267,16 @@ def summary(rows: Rows) -> dict:
     for name, label in _TABLES.items():
         if rows.keys(name):
             result[label] = {size: {key[2]: rows.mean(key) for key in rows.keys(name, size)} for size in sizes}
-    result["interaction"] = {size: rows.mean(("interaction", size)) / rows.mean(("change", size, "total")) for size in changed}
+    result["interaction"] = {size: _ratio(rows.mean(("interaction", size)), rows.mean(("change", size, "total"))) for size in changed}
     if rows.keys("part there"):
         there = {size: {"found": rows.mean(("part there", size)), "area": rows.mean(("named area", size))} for size in sizes}
         result["named_part_in_picture"] = there
     result["maps"] = {key[1]: _map_figures(rows, key[1]) for key in rows.keys("entropy")}
     return result
+
+
+def _ratio(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None
 
 
 #: First word of the rows' keys -> name of their table in the summary: size, then pathway.

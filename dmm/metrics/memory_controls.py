@@ -51,9 +51,9 @@ def uniform_addressing(generator: nn.Module) -> Iterator[None]:
 
 def blocks(generator: nn.Module) -> list[tuple[str, nn.Module]]:
     """The parts of a generator from the last to the first; refinement stages one by one."""
-    found = []
+    found: list[tuple[str, nn.Module]] = []
     for name, child in generator.named_children():
-        found += [(f"{name}.{k}", one) for k, one in enumerate(child)] if name == "refinements" else [(name, child)]
+        found += [(f"{name}.{k}", one) for k, one in enumerate(child.children())] if name == "refinements" else [(name, child)]
     return found[::-1]
 
 
@@ -103,7 +103,7 @@ def _score_level(rows: Rows, generator: nn.Module, one: Batch, found: dict, toke
     positions = torch.tensor([e.position for e in one.exchanges])
     for stage, other in zip(base.stages, total.stages, strict=True):
         maps = word_maps(stage)
-        if maps is None or stage.image is None:
+        if maps is None or stage.image is None or other.image is None:
             continue
         side = maps.shape[-1]
         change = map_scores.at_places((other.image - stage.image).abs().mean(1), side)
@@ -116,7 +116,7 @@ def _score_level(rows: Rows, generator: nn.Module, one: Batch, found: dict, toke
 
 
 def _level_figures(rows: Rows) -> dict:
-    result = {"success_total": rows.mean(("success", "total"))} if rows.keys("success") else {}
+    result: dict = {"success_total": rows.mean(("success", "total"))} if rows.keys("success") else {}
     for _, side in rows.keys("lift_in_most_changed"):
         result[side] = {"lift_in_most_changed": rows.mean(("lift_in_most_changed", side))}
         if rows.keys("area", side):

@@ -68,8 +68,8 @@ def _part_words(tokens: Sequence[str], places: Sequence[int | None]) -> list[Nam
         if part := _NOUNS.get(tuple(tokens[i : i + length]), ""):
             alone = [k for k in range(i, i + length) if _NOUNS.get((tokens[k],)) == part]
             k = alone[0] if alone else i + length - 1
-            if places[k] is not None:
-                found.append(NamedPart(places[k], tokens[k], part, "part"))
+            if (place := places[k]) is not None:
+                found.append(NamedPart(place, tokens[k], part, "part"))
         i += max(1, length)
     return found
 
@@ -78,13 +78,13 @@ def _colour_words(tokens: Sequence[str], places: Sequence[int | None]) -> list[N
     found, before = [], read_slots(" ".join(tokens))
     mentioned = {colour for values in before.values() for colour in values}
     other = next((colour for colour in COLOURS if colour not in mentioned), None)
-    for k, word in enumerate(tokens):
-        if word not in COLOUR_WORDS or places[k] is None or other is None:
+    for k, (word, place) in enumerate(zip(tokens, places, strict=True)):
+        if word not in COLOUR_WORDS or place is None or other is None:
             continue
         after = read_slots(" ".join([*tokens[:k], other, *tokens[k + 1 :]]))
         changed = [slot for slot in before.keys() | after.keys() if before.get(slot) != after.get(slot)]
         if len(changed) == 1 and changed[0] in PLACES:
-            found.append(NamedPart(places[k], word, changed[0], "colour"))
+            found.append(NamedPart(place, word, changed[0], "colour"))
     return found
 
 

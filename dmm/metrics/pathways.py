@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import overload
 
 import torch
 from torch import Tensor, nn
@@ -124,6 +125,14 @@ def _give(words: Text, code: Text):
     return give
 
 
+@overload
+def _rows(value: Tensor, count: int) -> Tensor: ...
+
+
+@overload
+def _rows(value: Tensor | None, count: int) -> Tensor | None: ...
+
+
 def _rows(value: Tensor | None, count: int) -> Tensor | None:
     """One row as ``count`` equal rows; what has so many is left as it is."""
     return value if value is None or len(value) == count else value.expand(count, *value.shape[1:])
@@ -146,6 +155,7 @@ def generate(
     """
     if pathway is None:
         return generator(text.sentence, text.words, text.mask, noise, eps)
+    assert other is not None, "a pathway reads another caption"
     with exchanged(generator, pathway, text, other) as first:
         rows = len(first.sentence)
         return generator(first.sentence, _rows(text.words, rows), _rows(text.mask, rows), _rows(noise, rows), _rows(eps, rows))

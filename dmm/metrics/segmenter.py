@@ -62,6 +62,8 @@ class Segmenter(nn.Module):
         input_size: side to which every picture is resized, px; a multiple of 16.
     """
 
+    card: dict  # how it was trained, if it comes from a file
+
     def __init__(self, width: int = 16, input_size: int = LABELLED):
         super().__init__()
         self.config = {"width": width, "input_size": input_size}
