@@ -357,8 +357,9 @@ def _fits(value: object, schema: object) -> bool:
     if isinstance(schema, Whole):
         return type(value) is int and schema.low <= value <= schema.high
     if isinstance(schema, Number):
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return number and math.isfinite(value) and schema.low <= value <= schema.high
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return False
+        return math.isfinite(value) and schema.low <= value <= schema.high
     return isinstance(value, bool) if isinstance(schema, Flag) else isinstance(schema, Anything)
 
 

@@ -91,7 +91,7 @@ class Trace:
         """A new trace with ``function`` applied to every tensor, those in lists included."""
 
         def apply(record):
-            changes = {}
+            changes: dict[str, Tensor | list[Tensor]] = {}
             for f in dataclasses.fields(record):
                 value = getattr(record, f.name)
                 if isinstance(value, Tensor):

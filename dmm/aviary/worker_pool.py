@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from tqdm import tqdm
 
@@ -143,6 +143,8 @@ class _Worker:
         environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         command = [sys.executable, "-c", _START, *sys.path]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        assert self.process.stdin is not None and self.process.stdout is not None, "both were asked for"
+        self.jobs, self.answers = self.process.stdin, self.process.stdout
         self.greeted = False
 
     def greet(self) -> None:
@@ -155,7 +157,7 @@ class _Worker:
         """``function(job)``, done there."""
         self.greet()
         try:
-            _send(self.process.stdin, (function, job))
+            _send(self.jobs, (function, job))
         except BrokenPipeError as error:
             raise self._death() from error
         result, raised, text = self._receive()
@@ -165,7 +167,7 @@ class _Worker:
 
     def _receive(self) -> Any:
         try:
-            return pickle.load(self.process.stdout)  # what our own process wrote
+            return pickle.load(self.answers)  # what our own process wrote
         except (EOFError, pickle.UnpicklingError) as error:
             raise self._death() from error
 
@@ -186,9 +188,9 @@ class _Worker:
     def close(self) -> None:
         """End it."""
         with contextlib.suppress(BrokenPipeError):  # it died before it had read all
-            self.process.stdin.close()
+            self.jobs.close()
         self.process.wait()
-        self.process.stdout.close()
+        self.answers.close()
 
 
 @contextlib.contextmanager
@@ -219,7 +221,7 @@ def work(function: Callable[[Any], Any], jobs: Sequence, birds: int, workers: in
         yield from pool.run(function, jobs)
 
 
-def _send(pipe: BinaryIO, what: Any) -> None:
+def _send(pipe: IO[bytes], what: Any) -> None:
     pickle.dump(what, pipe, protocol=pickle.HIGHEST_PROTOCOL)
     pipe.flush()
 

@@ -14,7 +14,7 @@ import pickle
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -85,6 +85,10 @@ INSTRUCTIONS = """
 
 
 class _PlainUnpickler(pickle._Unpickler):  # the one in Python: its memo grows with the file, and its instructions are a table
+    stack: list
+    append: Callable[[object], None]
+    pop_mark: Callable[[], list]
+    read: Callable[[int], bytes]
     dispatch: ClassVar[dict[int, Callable[..., Any]]] = {
         getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]] for name in INSTRUCTIONS
     }
@@ -107,9 +111,10 @@ class _PlainUnpickler(pickle._Unpickler):  # the one in Python: its memo grows w
                 raise pickle.UnpicklingError("an array of structured or big-endian numbers")
         elif isinstance(target, np.ndarray):
             shape, dtype, fortran, raw = state[1:5]
-            order = "F" if fortran else "C"
+            order: Literal["F", "C"] = "F" if fortran else "C"
             array = _array(shape, dtype, raw, order)
-            target.__setstate__((1, array.shape, array.dtype, bool(fortran), array.tobytes(order)))
+            flat = (1, array.shape, array.dtype, bool(fortran), array.tobytes(order))
+            target.__setstate__(flat)  # type: ignore[arg-type]  # the stub wants numpy's bool, the function Python's
         else:
             raise pickle.UnpicklingError(f"refused to set the state of a {type(target).__name__}")
 
@@ -127,7 +132,8 @@ class _PlainUnpickler(pickle._Unpickler):  # the one in Python: its memo grows w
         self._set(self.stack[-1], items)
 
     def load_dict(self):
-        items, table = self.pop_mark(), {}
+        items = self.pop_mark()
+        table: dict = {}
         self._set(table, items)
         self.append(table)
 
