@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -21,8 +20,8 @@ from tqdm import tqdm
 
 from dmm.checkpoint import CheckpointError
 from dmm.images import write_atomic
-
-Network = TypeVar("Network", bound=nn.Module)
+from dmm.models.kernels.memory_format import channels_last
+from dmm.models.modules import Network
 
 
 def block(inside: int, outside: int, kernel: int, stride: int) -> nn.Sequential:
@@ -67,7 +66,7 @@ def fit(network: nn.Module, name: str, steps: int, lr: float, loss_of: Callable[
     optimiser = torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps, pct_start=0.15)
     began, mean = time.monotonic(), None
-    network.train().to(memory_format=torch.channels_last)
+    channels_last(network.train())
     for _ in (bar := tqdm(range(steps), name, disable=not progress)):
         loss = loss_of()
         optimiser.zero_grad(set_to_none=True)

@@ -168,7 +168,7 @@ def measured(
     Cells follow for the ``bounds``, which any record of the subjects holds: "ceiling_rendered", "floor_shuffled".
     """
     subjects = [subject if subject and applies(measure, subject) else None for subject in subjects]
-    figures = [subject and figure(results, subject, measure) for subject in subjects]
+    figures = [figure(results, subject, measure) if subject else None for subject in subjects]
     counts = Counter(found.protocol for found in figures if found)
     usual = counts.most_common(1)[0][0] if counts else None
     cells = [_cell(found, measure, usual, protocols, subject) for found, subject in zip(figures, subjects, strict=True)]
@@ -378,9 +378,9 @@ def _protocol_table(protocols: Protocols, results: Results) -> Table:
 def summary(results: Results) -> list[str]:
     """What the tables say, in sentences made from the figures."""
     own = systems()
-    found = {label: figure(results, recipe, AGREEMENT) for label, recipe in own.items()}
-    have = sorted((label for label in found if found[label]), key=lambda label: -found[label].value)
-    lack = [label for label in found if not found[label]]
+    found = {label: one for label, recipe in own.items() if (one := figure(results, recipe, AGREEMENT))}
+    have = sorted(found, key=lambda label: -found[label].value)
+    lack = [label for label in own if label not in found]
     lines = ["Share of captioned colours read back from the 256 px picture, the best first: " + _listing(have, found) + "."] if have else []
     lines += [f"Not measured: {', '.join(lack)}."] if lack else []
     lines += [_difference("a memory (DM-GAN) against attention (AttnGAN)", found.get("DM-GAN"), found.get("AttnGAN"))]
