@@ -37,9 +37,10 @@ test: .venv/installed-test  ## lint, unit, notebook and browser tests
 	.venv/bin/python -m ruff format --check .
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest $(PYTEST_FLAGS)
 
-lint: .venv/installed-test  ## ruff's checks and layout, without changing anything
+lint: .venv/installed-test  ## ruff's checks and layout, and mypy's types, without changing anything
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
+	.venv/bin/python -m mypy
 
 format: .venv/installed-test  ## let ruff sort imports and lay out the code
 	.venv/bin/python -m ruff check --fix .
@@ -88,7 +89,7 @@ constraints: .venv/installed-test  ## resolve constraints.txt anew, for Python 3
 	mv .venv/constraints.txt constraints.txt
 
 clean:  ## remove .venv, caches and build folders; runs/ and checkpoints stay
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist tests/output ./*.egg-info
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist tests/output ./*.egg-info
 	find dmm explorer tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/installed-app: setup.cfg pyproject.toml constraints.txt
