@@ -70,8 +70,8 @@ def evaluate(
         if sentences is not None:
             result = measure_sentences(pipe, sentences, seed, chosen, command_line(), progress)
         else:
-            shown = {"sheet": sheet, "command": command_line(), "progress": progress}
-            result = measure(pipe, captions, seed, chosen, judge=judge, encoders=encoders, **shown)
+            command = command_line()
+            result = measure(pipe, captions, seed, chosen, judge=judge, encoders=encoders, sheet=sheet, command=command, progress=progress)
     except CaptionError as error:
         raise ConfigError(f"{model}: trained on other words than those of Aviary's birds, which are what is measured") from error
     _record(result, out)

@@ -26,7 +26,7 @@ def slot_pairs(slots: Slots) -> set[tuple[str, str]]:
     return {(slot, value) for slot, values in slots.items() for value in values}
 
 
-def slot_f1(found: Sequence[Slots], wanted: Sequence[Slots]) -> dict[str, float]:
+def slot_f1(found: Sequence[Slots], wanted: Sequence[Slots]) -> dict:
     """Micro ``{"f1", "interval_95", "precision", "recall", "pairs": wanted pairs}`` of found slots against wanted ones.
 
     0 where nothing was found; the interval is of F1, over sentences, and None where nothing was said and asked.

@@ -172,7 +172,7 @@ def evaluate(
         ConfigError: an unknown metric, one that the checkpoint has no network for, or too few captions.
     """
     needed = _needed(pipe, metrics, encoders)
-    others = load_encoders(encoders, pipe) if "independent" in needed else None
+    others = load_encoders(encoders, pipe) if encoders is not None and "independent" in needed else None
     judge_network = load_judge(judge, pipe.device)
     original, pipe = pipe, pipe.fused() if hasattr(pipe, "fused") else pipe
     sizes = [image.shape[-1] for image in pipe("a bird", seed=seed, redescribe=False).images]

@@ -36,7 +36,7 @@ def bleu(candidates: Sequence[str], references: Sequence[Sequence[str]], longest
         said += len(candidate)
         wanted += min((abs(len(other) - len(candidate)), len(other)) for other in others)[1]
         for n in range(1, longest + 1):
-            own, most = ngrams(candidate, n), Counter()
+            own, most = ngrams(candidate, n), Counter[tuple[str, ...]]()
             for other in others:
                 most |= ngrams(other, n)
             matched[n - 1] += (own & most).total()

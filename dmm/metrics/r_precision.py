@@ -59,7 +59,7 @@ def hits(codes: Tensor, sentences: Tensor, wrong: Tensor, own: Tensor | None = N
     return (true > others).all(1)
 
 
-def r_precision(codes: Tensor, sentences: Tensor, wrong: Tensor, own: Tensor | None = None, parts: int = 10) -> dict[str, float]:
+def r_precision(codes: Tensor, sentences: Tensor, wrong: Tensor, own: Tensor | None = None, parts: int = 10) -> dict:
     """Share of hits, ``{"mean", "std", "interval_95"}``: deviation over ``parts`` equal parts, interval over samples; see :func:`hits`."""
     hit = hits(codes, sentences, wrong, own).double()
     means = torch.stack([part.mean() for part in hit.chunk(min(parts, len(hit)))])
