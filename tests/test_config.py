@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
+import typing
 
 import pytest
 import yaml
@@ -18,6 +20,7 @@ from dmm.config import (
     ConfigError,
     DataConfig,
     ModelConfig,
+    Range,
     TrainConfig,
     from_dict,
     override,
@@ -25,15 +28,15 @@ from dmm.config import (
     to_dict,
 )
 
-COUNT = st.integers(1, 10**6)
-RATE = st.floats(1e-8, 1e3)
-SIZES = st.lists(st.integers(1, 4096), min_size=1, max_size=4).map(tuple)
+COUNT = st.integers(1, 16384)
+RATE = st.floats(1e-8, 10)
+SIZES = st.lists(st.integers(8, 2048), min_size=1, max_size=4).map(tuple)
 WORD = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=12)
 configs = st.builds(
     Config,
     model=st.builds(ModelConfig, widths=SIZES, noise_dim=COUNT, global_memory=st.booleans(), system=WORD),
     data=st.builds(DataConfig, sizes=SIZES, cache=WORD, mirror=st.booleans()),
-    train=st.builds(TrainConfig, batch=COUNT, generator_lr=RATE, damsm=RATE, adversarial=WORD),
+    train=st.builds(TrainConfig, batch=COUNT, generator_lr=RATE, damsm=RATE, adversarial=st.sampled_from(("bce", "hinge"))),
 )
 
 
@@ -107,12 +110,12 @@ def test_an_ambiguous_key_names_both_homes():
     [
         (ModelConfig, {"wdths": [1]}, "did you mean 'widths'"),
         (ModelConfig, {"zzzzzz": 1}, "known keys: system, widths"),
-        (TrainConfig, {"batch": "many"}, "config.batch: expected int, found 'many'"),
-        (TrainConfig, {"batch": 2.5}, "expected int, found 2.5"),
-        (TrainConfig, {"batch": None}, "expected int, found None"),
+        (TrainConfig, {"batch": "many"}, "config.batch: expected a whole number, found 'many'"),
+        (TrainConfig, {"batch": 2.5}, "expected a whole number, found 2.5"),
+        (TrainConfig, {"batch": None}, "expected a whole number, found None"),
         (DataConfig, {"mirror": "perhaps"}, "config.mirror: expected true or false"),
         (DataConfig, {"sizes": 64}, "config.sizes: expected a list, found 64"),
-        (DataConfig, {"sizes": ["small"]}, "config.sizes: expected int, found 'small'"),
+        (DataConfig, {"sizes": ["small"]}, "config.sizes: expected a whole number, found 'small'"),
         (Config, {"train": {"bathc": 3}}, "config.train: unknown key 'bathc'; did you mean 'batch'"),
     ],
 )
@@ -159,3 +162,41 @@ def test_renamed_settings_and_other_sections_are_known():
     for key in ("batch", "widths", "model.text_dim", "data.source", "generator_rate"):
         require_read(key, "match")
     require_read("cloze", "match", "caption")
+
+
+NUMBERS = [
+    (section, name, kind)
+    for section in (ModelConfig, DataConfig, TrainConfig)
+    for name, kind in typing.get_type_hints(section, include_extras=True).items()
+    if type(getattr(section(), name)) in (int, float, tuple)
+]
+
+
+@pytest.mark.parametrize(("section", "name", "kind"), NUMBERS, ids=lambda value: value if isinstance(value, str) else "")
+def test_every_number_declares_its_range_and_every_way_in_keeps_it(section, name, kind):
+    several = typing.get_origin(kind) is tuple
+    item = typing.get_args(kind)[0] if several else kind
+    (bounds,) = [one for one in item.__metadata__ if isinstance(one, Range)]
+    outside = [bounds.low - 1, bounds.high + 1, 10**30] + [math.nan, math.inf] * (type(getattr(section(), name)) is float)
+    for value in outside:
+        value = (value,) if several else value
+        with pytest.raises(ConfigError, match=name):
+            section(**{name: value})
+        with pytest.raises(ConfigError, match=name):
+            from_dict(section, {name: list(value) if several else value})
+        with pytest.raises(ConfigError, match=name):
+            override(Config(), {f"{section.__name__.removesuffix('Config').lower()}.{name}": str(value)})
+
+
+@pytest.mark.parametrize("value", [None, [], {}, [4], True, "four", "nan", "1e400", "9" * 5000, "x" * 10**6])
+def test_what_is_no_number_is_named_and_cut(value):
+    with pytest.raises(ConfigError, match=r"train\.batch: expected") as error:
+        from_dict(TrainConfig, {"batch": value}, "train")
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize("value", [[], 3, "words", {"model": []}, {"model": {"widths": [8] * 10**6}}, {"model": {3: 4}}, {"x" * 10**6: 1}])
+def test_what_is_no_config_is_named_and_cut(value):
+    with pytest.raises(ConfigError) as error:
+        from_dict(Config, value)
+    assert len(str(error.value)) < 1000

@@ -21,7 +21,7 @@ def bench(
         str | None, typer.Option(help="One system of `dmm list`, or aviary, the renderer; the default is every system.")
     ] = None,
     sizes: Annotated[str, typer.Option(help="Some of small, aviary, published.")] = "small,aviary,published",
-    seconds: Annotated[float, typer.Option(help="Time for each measurement.")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=0, help="Time for each measurement.")] = 10.0,
     batch: Annotated[int | None, typer.Option(help="Pictures at a time; by default 4, on a GPU 32.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the figures here; a run of all goes to assets/results/bench-<machine>.json.")

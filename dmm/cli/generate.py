@@ -18,7 +18,7 @@ app = typer.Typer()
 def generate(
     caption: Annotated[list[str], typer.Argument(help="One or more sentences.")],
     model: Annotated[str, typer.Option(help="A shipped name or a run directory.")] = "dmmgan-aviary",
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the noise.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("generated"),
     save_trace: Annotated[bool, typer.Option("--trace", help="Also write trace.npz: everything the memory did.")] = False,
     device: Device = "auto",
