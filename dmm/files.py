@@ -11,13 +11,19 @@ import io
 import json
 import math
 import os
+import pickletools
 import reprlib
+import struct
 import unicodedata
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+import numpy as np
 
 from dmm.errors import InputError
 
@@ -30,6 +36,14 @@ LIMITS = {
     "name_bytes": (255, "bytes of each part of a file's name"),
     "caption_characters": (10_000, "characters of one caption in a data set"),
     "word_characters": (64, "characters of a vocabulary's word"),
+    "npz_bytes": (1 << 26, "bytes of all arrays of an .npz file (a trace), whatever its size"),
+    "npz_growth": (16, "bytes of all arrays of a larger .npz file, for each of its bytes"),
+    "archive_members": (100_000, "tensors of a .pth file"),
+    "pickle_bytes": (1 << 28, "bytes of a pickle"),
+    "pickle_copies": (1 << 26, "bytes that the calls of a pickle may copy"),
+    "zip_members": (5_000_000, "files of a zipped data set"),
+    "zip_bytes": (1 << 26, "bytes of all files of a zipped data set, whatever its size"),
+    "zip_growth": (20, "bytes of all files of a larger zipped data set, for each of its bytes"),
     "shown_characters": (200, "characters of foreign text in a message"),
 }
 
@@ -80,6 +94,23 @@ def one_line(error: object, most: int | None = None) -> str:
 # -- text
 
 
+def read_bytes(path: str | os.PathLike, most: int) -> bytes:
+    """The content of a file of at most ``most`` bytes, in pieces, so that memory is taken for what is there only.
+
+    Raises:
+        FileError: it holds more.
+        OSError: no such file.
+    """
+    pieces, left = [], most
+    with Path(path).open("rb") as file:
+        while piece := file.read(1 << 20):
+            pieces.append(piece)
+            left -= len(piece)
+            if left < 0:
+                raise FileError(f"{name_of(path)}: expected at most {most:,} bytes, found more")
+    return b"".join(pieces)
+
+
 def read_text(path: str | os.PathLike, most: int | None = None) -> str:
     """A text file in UTF-8, with or without a byte order mark, or in UTF-16 with one.
 
@@ -90,11 +121,7 @@ def read_text(path: str | os.PathLike, most: int | None = None) -> str:
         FileError: too large, or other bytes.
         OSError: no such file.
     """
-    path, most = Path(path), limit("text_bytes") if most is None else most
-    with path.open("rb") as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise FileError(f"{name_of(path)}: expected at most {most:,} bytes, found more")
+    data = read_bytes(path, limit("text_bytes") if most is None else most)
     try:
         return decode(data)
     except UnicodeDecodeError as error:
@@ -159,14 +186,18 @@ def below(folder: Path, name: object, what: str = "file_name") -> Path:
 # -- JSON
 
 
-def parse(text: str | bytes, where: str = "JSON") -> object:
+def parse(text: str | bytes, where: str = "JSON", finite: bool = True) -> Any:
     """The value of a JSON text.
+
+    Args:
+        finite: refuse NaN and infinities, which Python writes and JSON does not know.
 
     Raises:
         FileError: no JSON, nested too deep, a key that stands twice, a number of too many digits or that is not finite.
     """
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_whole, parse_float=_finite)
+        numbers: dict[str, Any] = {"parse_constant": _constant, "parse_float": _finite} if finite else {}
+        return json.loads(text, object_pairs_hook=_object, parse_int=_whole, **numbers)
     except RecursionError:
         raise FileError(f"{where}: expected JSON, found brackets nested too deep") from None
     except FileError as error:
@@ -210,7 +241,7 @@ def read_json(path: str | os.PathLike, schema: object = None, most: int | None =
     return value if schema is None else check(value, schema, name_of(path))
 
 
-def lines(path: str | os.PathLike, schema: object = None) -> Iterator[tuple[int, object]]:
+def lines(path: str | os.PathLike, schema: object = None) -> Iterator[tuple[int, Any]]:
     """(line number, value) of each line of a ``.jsonl`` file that is not empty; of a line that cannot be used, a :class:`FileError`.
 
     Raises:
@@ -374,3 +405,98 @@ def _expected(schema: object) -> str:
 def _unfit(where: str, expected: str, value: object) -> FileError:
     found = f"a list of {len(value)}" if isinstance(value, list) else shown(value)
     return FileError(f"{where}: expected {expected}, found {found}")
+
+
+# -- arrays
+
+
+def npy_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype, bool, int]:
+    """What an ``.npy`` file says of itself: (shape, type, Fortran order, bytes before the data).
+
+    Raises:
+        FileError: no such file, or an array of anything but plain numbers.
+    """
+    try:
+        version = np.lib.format.read_magic(file)
+        reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+        shape, fortran, kind = reader(file)
+    except (ValueError, KeyError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError) as error:
+        raise FileError(f"expected an array (.npy), found something else ({one_line(error, 120)})") from error
+    if kind.hasobject or kind.kind not in "biuf" or not all(type(n) is int and 0 <= n < 1 << 40 for n in shape):
+        raise FileError(f"expected an array of plain numbers, found {printable(kind, 60)} of {shown(shape)}; allow_pickle is never on")
+    return shape, kind, fortran, file.tell()
+
+
+def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The arrays of an ``.npz`` file; what they would need in memory is summed from its directory before anything is read.
+
+    Raises:
+        FileError: no such archive, damaged, more data than the limits allow for its size, or anything but plain numbers in it.
+        OSError: no such file.
+    """
+    held, arrays = os.path.getsize(path), {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            needed, most = sum(entry.file_size for entry in entries), max(limit("npz_bytes"), limit("npz_growth") * held)
+            if needed > most or len({entry.filename for entry in entries}) != len(entries):
+                found = f"{needed:,} bytes inside {held:,}" if needed > most else "a name twice"
+                raise FileError(f"{found}; at most {most:,} bytes are read")
+            for entry in entries:
+                with archive.open(entry) as file:
+                    data = file.read(entry.file_size + 1)
+                arrays[entry.filename.removesuffix(".npy")] = _array(data, entry.filename)
+    except _ARCHIVE as error:
+        raise FileError(f"{name_of(path)}: expected an archive of arrays (.npz), found {one_line(error)}") from error
+    return arrays
+
+
+#: What zipfile and zlib raise on files that are not what they should be.
+_ARCHIVE = (zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError, RuntimeError, EOFError, struct.error, KeyError, OverflowError)
+
+
+def _array(data: bytes, name: str) -> np.ndarray:
+    try:
+        shape, kind, fortran, offset = npy_header(io.BytesIO(data))
+    except FileError as error:
+        raise FileError(f"{printable(name, 60)}: {error}") from error
+    count = math.prod(shape)
+    if len(data) - offset != count * kind.itemsize:
+        raise FileError(f"{printable(name, 60)}: expected {count * kind.itemsize:,} bytes for {shown(shape)}, found {len(data) - offset:,}")
+    return np.frombuffer(bytearray(data[offset:]), kind).reshape(shape, order="F" if fortran else "C")
+
+
+def check_archive(path: str | os.PathLike) -> None:
+    """Refuse a ``.pth`` archive that holds more than its size: deflated members, members that lie on each other, repeated calls.
+
+    torch reads such a file with its own restricted unpickler, which counts neither. Files that are no archive pass.
+
+    Raises:
+        FileError: what was expected, what was found.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            deflated = next((entry for entry in entries if entry.compress_type != zipfile.ZIP_STORED), None)
+            if deflated is not None:
+                raise FileError(f"expected stored data, found {shown(deflated.filename)} compressed; torch.save compresses nothing")
+            declared, held = sum(entry.file_size for entry in entries), os.path.getsize(path)
+            if declared > held or len(entries) > limit("archive_members"):
+                raise FileError(f"expected at most the {held:,} bytes of the file, found {declared:,} in {len(entries):,} members")
+            for entry in entries:
+                if entry.filename.endswith("data.pkl"):
+                    _check_calls(archive.read(entry))
+    except _ARCHIVE as error:
+        raise FileError(f"{name_of(path)}: expected a file of torch.save, found {one_line(error)}") from error
+
+
+def _check_calls(data: bytes) -> None:
+    """Refuse a pickle whose calls could multiply its strings: each call may copy the longest."""
+    calls, longest = 0, 0
+    for code, value, _ in pickletools.genops(data):
+        calls += code.name in ("REDUCE", "BUILD", "NEWOBJ", "NEWOBJ_EX", "INST", "OBJ")
+        longest = max(longest, len(value)) if isinstance(value, (str, bytes, bytearray)) else longest
+    if calls * longest > limit("pickle_copies"):
+        raise FileError(f"expected names and tensors, found {calls:,} calls with strings of up to {longest:,} characters")

@@ -14,9 +14,6 @@ import dataclasses
 import io
 import json
 import os
-import struct
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,15 +22,17 @@ import numpy as np
 from torch import Tensor, from_numpy
 
 from dmm.errors import InputError
+from dmm.files import one_line, parse, read_npz, shown
+from dmm.images import write_atomic
+from dmm.trace_check import check_trace
 
 
 class TraceError(InputError):
     """A trace file that cannot be read: which file, what was found."""
 
 
-#: What numpy, zipfile, zlib and json raise on files that are not what they should be.
-_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError, zipfile.BadZipFile, zlib.error,
-           struct.error, RuntimeError, SyntaxError, MemoryError, OverflowError)  # fmt: skip
+#: What files raise that are not what they should be.
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, MemoryError)
 
 
 @dataclass
@@ -140,25 +139,29 @@ class Trace:
         arrays["json"] = np.frombuffer(json.dumps(texts).encode(), dtype=np.uint8)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # none of them is called allow_pickle
-        path = Path(path)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(buffer.getvalue())
-        os.replace(partial, path)
+        write_atomic(Path(path), buffer.getvalue())
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> Trace:
+    def load(cls, path: str | os.PathLike, strict: bool = True) -> Trace:
         """Read what :meth:`save` wrote. Never unpickles.
 
+        Args:
+            strict: shapes fit each other, numbers are finite and in their range, texts as many as samples; see :mod:`dmm.trace_check`.
+
         Raises:
-            TraceError: no such file, or one that :meth:`save` did not write, or a damaged one.
+            TraceError: no such file, or one that :meth:`save` did not write, or a damaged one; naming the field.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                texts = json.loads(file["json"].tobytes().decode())
-                arrays = {name: from_numpy(file[name]) for name in file.files if name != "json"}
-            return cls._from_fields(arrays | texts)
+            arrays = read_npz(path)
+            texts = parse(arrays.pop("json").tobytes(), "json")
+            if not isinstance(texts, dict) or texts.keys() & arrays.keys():
+                raise ValueError("json: expected an object with the texts")
+            trace = cls._from_fields({name: from_numpy(values) for name, values in arrays.items()} | texts)
+            if strict:
+                check_trace(trace)
+            return trace
         except _DAMAGE as error:
-            raise TraceError(f"{path}: expected a trace (.npz), found {type(error).__name__}: {error}. Write it again") from error
+            raise TraceError(f"{path}: expected a trace (.npz), found {one_line(error, 300)}. Write it again") from error
 
     @classmethod
     def _from_fields(cls, values: dict) -> Trace:
@@ -170,17 +173,26 @@ class Trace:
                 record = trace.stages[_number(index, len(trace.stages) - 1)]
             name, _, place = name.partition(".")
             if name not in {f.name for f in dataclasses.fields(record)}:
-                raise ValueError(f"an unknown field {name!r}")
+                raise ValueError(f"an unknown field {shown(name)}")
+            tensor = isinstance(value, Tensor)
+            if tensor != (name not in TEXTS) and not (name == "affines" and value in (None, [])):
+                raise ValueError(f"{name}: expected {'text' if tensor else 'an array'}")
             if place:  # one of a list; they were written in order
                 value = [*(getattr(record, name) or []), value]
+            if (name == "affines") != isinstance(value, list) and name not in TEXTS and value is not None:
+                raise ValueError(f"{name}: a list where an array was expected, or the reverse")
             setattr(record, name, value)
         return trace
 
 
+TEXTS = ("captions", "words", "seeds", "redescription", "edits")
+
+
 def _number(value, largest: int) -> int:
-    if not 0 <= int(value) <= largest:
-        raise ValueError(f"{value!r} where a number from 0 to {largest} was expected")
-    return int(value)
+    value = int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 4 else value
+    if type(value) is not int or not 0 <= value <= largest:
+        raise ValueError(f"{shown(value)} where a number from 0 to {largest} was expected")
+    return value
 
 
 def _is_tensors(value) -> bool:

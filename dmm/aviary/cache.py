@@ -28,8 +28,10 @@ from dmm.aviary import worker_pool
 from dmm.aviary.grammar import Caption, captions
 from dmm.aviary.species import bird
 from dmm.aviary.traits import Bird
+from dmm.data.arrays import Rows
 from dmm.data.batch import Places, load
 from dmm.errors import InputError
+from dmm.files import List, Table, Text, Whole, read_json
 from dmm.images import write_atomic
 
 try:
@@ -40,6 +42,7 @@ except ImportError:  # not a POSIX system: two processes must not draw the same 
 DRAWN = 256  # px; smaller pictures are area averages of it
 LABELLED = 128  # px of the part labels; each is that of the lower right of the four pixels it stands for
 CHUNK = 32  # birds between two marks on disk
+CARD = Table({"images": Whole(1), "sizes": List(Whole(1, DRAWN), 1), "seed": Whole(), "level": Text(), "split": Text()})
 _REMEMBERED = 20_000  # birds whose captions are kept in memory
 
 
@@ -65,9 +68,9 @@ class AviaryCache:
         self.directory, self.seed, self.level, self.split = directory, seed, level, split
         self.sizes = tuple(sizes)
         self._images = images
-        self._arrays = {size: np.load(directory / f"{size}.npy", mmap_mode="r") for size in sizes}
+        self._arrays = {size: Rows(directory / f"{size}.npy") for size in sizes}
         self._held: dict[int, Tensor] = {}
-        self._labels = np.load(directory / "labels.npy", mmap_mode="r")
+        self._labels = Rows(directory / "labels.npy")
         self._captions = lru_cache(maxsize=_REMEMBERED)(lambda i: captions(self.bird(i)))
 
     @classmethod
@@ -131,7 +134,7 @@ class AviaryCache:
 
     def weight(self, sizes: Sequence[int]) -> int:
         """Bytes of all pictures of these sizes."""
-        return sum(len(self) * self._arrays[size][0].nbytes for size in sizes)
+        return sum(len(self) * self._arrays[size].row_bytes for size in sizes)
 
     def hold(self, device: torch.device, sizes: Sequence[int]) -> None:
         """Copy all pictures of these sizes to ``device``, which gives them from now on."""
@@ -173,7 +176,10 @@ def _find(root: Path, images: int, wanted: dict, sizes: Sequence[int]) -> Path |
     """The smallest complete cache that holds what is wanted."""
     found = []
     for path in root.glob("*/cache.json"):
-        card = json.loads(path.read_text())
+        try:
+            card = read_json(path, CARD)
+        except ValueError:  # damaged: as if it were not there
+            continue
         if all(card.get(k) == v for k, v in wanted.items()) and card["images"] >= images and set(sizes) <= set(card["sizes"]):
             found.append((card["images"], path.parent))
     return min(found)[1] if found else None
@@ -194,7 +200,7 @@ def _fill(directory: Path, images: int, wanted: dict, sizes: Sequence[int], prog
     paths = {name: directory / f"{name}.npy.partial" for name in shapes}
     marks_path, plan_path = directory / "chunks.partial", directory / "plan.partial"
     plan = json.dumps({**wanted, "images": images, "sizes": list(sizes), "chunk": CHUNK})
-    resumed = all(p.exists() for p in (*paths.values(), marks_path, plan_path)) and plan_path.read_text() == plan
+    resumed = all(p.exists() for p in (*paths.values(), marks_path, plan_path)) and plan_path.read_bytes() == plan.encode()
     if not resumed:
         needed = images * sum(map(math.prod, shapes.values()))
         free = shutil.disk_usage(directory).free

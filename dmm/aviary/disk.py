@@ -28,6 +28,7 @@ from dmm.aviary.grammar import captions
 from dmm.aviary.species import SPECIES, bird
 from dmm.aviary.traits import CUB_PARTS, LEVELS, Bird
 from dmm.errors import InputError
+from dmm.files import Table, read_json
 from dmm.images import write_atomic
 
 _CARD = "aviary.json"
@@ -110,7 +111,7 @@ def _claim(out: Path, card: dict) -> None:
     """Make the directory ours, or find that it is."""
     path = out / _CARD
     if path.exists():
-        found = json.loads(path.read_text())
+        found = read_json(path, Table())
         if found != card:
             raise InputError(f"{out} holds an Aviary of {found}; asked for {card}. Choose another directory")
         return

@@ -13,12 +13,12 @@ import os
 import pickle
 import struct
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from dmm.errors import InputError
+from dmm.files import FileError, limit, name_of, one_line, read_bytes, shown
 
 PLAIN_KINDS = "biufcSU"  # numpy's kinds of numbers and strings
 
@@ -30,7 +30,7 @@ class PickleError(InputError):
 def _dtype(name, align=False, copy=True) -> np.dtype:
     found = np.dtype(name if isinstance(name, str) else None)
     if not isinstance(name, str) or found.kind not in PLAIN_KINDS:
-        raise pickle.UnpicklingError(f"refused an array of {name!r}: only numbers and strings are read")
+        raise pickle.UnpicklingError(f"refused an array of {shown(name)}: only numbers and strings are read")
     return found
 
 
@@ -84,14 +84,50 @@ INSTRUCTIONS = """
 """.split()
 
 
+def _counted(instruction):
+    """An instruction that is counted each time."""
+
+    def counted(self):
+        self.count()
+        instruction(self)
+
+    return counted
+
+
+#: Instructions that make a container or a place in the memo of a byte or two: counted, since each takes a hundred bytes of memory.
+COUNTED = "MARK EMPTY_LIST LIST EMPTY_DICT DICT PUT BINPUT LONG_BINPUT MEMOIZE REDUCE BUILD".split()
+FREE = 10_000  # of them, and a further one for every two bytes of the file
+LARGEST_KEY = 1 << 60  # whole numbers above it can be chosen so that a dict takes quadratic time
+
+
 class _PlainUnpickler(pickle._Unpickler):  # the one in Python: its memo grows with the file, and its instructions are a table
     stack: list
     append: Callable[[object], None]
     pop_mark: Callable[[], list]
     read: Callable[[int], bytes]
+    readline: Callable[[], bytes]
+    memo: dict[int, object]
     dispatch: ClassVar[dict[int, Callable[..., Any]]] = {
         getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]] for name in INSTRUCTIONS
     }
+
+    def __init__(self, data: bytes):
+        super().__init__(io.BytesIO(data), encoding="latin1")
+        self.left = FREE + len(data) // 2  # instructions of COUNTED
+        self.copies = limit("npz_bytes") + 4 * len(data)  # bytes that calls may make
+
+    def count(self) -> None:
+        """One more of ``COUNTED``."""
+        self.left -= 1
+        if self.left < 0:
+            raise pickle.UnpicklingError("more containers than a file of this size holds")
+
+    def copied(self, value):
+        """A value that a call made of others, if the file may still make that much."""
+        self.copies -= value.nbytes if isinstance(value, np.ndarray) else len(value) if isinstance(value, (bytes, str)) else 64
+        if self.copies < 0:
+            raise pickle.UnpicklingError("an object that is copied again and again, to far more than the size of the file")
+        return value
 
     def find_class(self, module, name):
         if (module, name) not in NAMES:
@@ -102,7 +138,7 @@ class _PlainUnpickler(pickle._Unpickler):  # the one in Python: its memo grows w
         arguments, function = self.stack.pop(), self.stack[-1]
         if not any(function is known for known in NAMES.values() if known is not _Array):
             raise pickle.UnpicklingError(f"refused to call a {type(function).__name__}")
-        self.stack[-1] = function(*arguments)
+        self.stack[-1] = self.copied(function(*arguments))
 
     def load_build(self):
         state, target = self.stack.pop(), self.stack[-1]
@@ -112,7 +148,7 @@ class _PlainUnpickler(pickle._Unpickler):  # the one in Python: its memo grows w
         elif isinstance(target, np.ndarray):
             shape, dtype, fortran, raw = state[1:5]
             order: Literal["F", "C"] = "F" if fortran else "C"
-            array = _array(shape, dtype, raw, order)
+            array = self.copied(_array(shape, dtype, raw, order))
             flat = (1, array.shape, array.dtype, bool(fortran), array.tobytes(order))
             target.__setstate__(flat)  # type: ignore[arg-type]  # the stub wants numpy's bool, the function Python's
         else:
@@ -121,6 +157,8 @@ class _PlainUnpickler(pickle._Unpickler):  # the one in Python: its memo grows w
     def _set(self, table, items):
         if type(table) is not dict or not all(key is None or isinstance(key, (str, bytes, int, float)) for key in items[::2]):
             raise pickle.UnpicklingError("a dict with keys that are neither strings nor numbers")
+        if any(isinstance(key, int) and abs(key) > LARGEST_KEY for key in items[::2]):
+            raise pickle.UnpicklingError("a dict with whole numbers of more than 60 bits as keys")
         table.update(zip(items[::2], items[1::2], strict=True))
 
     def load_setitem(self):
@@ -137,6 +175,12 @@ class _PlainUnpickler(pickle._Unpickler):  # the one in Python: its memo grows w
         self._set(table, items)
         self.append(table)
 
+    def load_put(self):
+        place = int(self.readline()[:-1])
+        if not 0 <= place < 1 << 32:
+            raise pickle.UnpicklingError("a place in the memo that no file needs")
+        self.memo[place] = self.stack[-1]
+
     def load_bytearray8(self):
         (length,) = struct.unpack("<Q", self.read(8))
         self.append(self.read(length))
@@ -147,8 +191,13 @@ class _PlainUnpickler(pickle._Unpickler):  # the one in Python: its memo grows w
         pickle.SETITEM[0]: load_setitem,
         pickle.SETITEMS[0]: load_setitems,
         pickle.DICT[0]: load_dict,
+        pickle.PUT[0]: load_put,
         pickle.BYTEARRAY8[0]: load_bytearray8,
     }
+
+
+for _code in (getattr(pickle, _name)[0] for _name in COUNTED):
+    _PlainUnpickler.dispatch[_code] = _counted(_PlainUnpickler.dispatch[_code])
 
 
 def loads(data: bytes, where: str | os.PathLike = "pickle"):
@@ -161,18 +210,14 @@ def loads(data: bytes, where: str | os.PathLike = "pickle"):
     Raises:
         PickleError: damaged, or it asks for anything but lists, tuples, dicts, strings, numbers and plain numpy arrays.
     """
+    if len(data) > limit("pickle_bytes"):
+        raise PickleError(f"{name_of(where)}: expected at most {limit('pickle_bytes'):,} bytes, found {len(data):,}")
     try:
-        return _PlainUnpickler(io.BytesIO(data), encoding="latin1").load()
+        return _PlainUnpickler(data).load()
     except Exception as error:  # a damaged program may fail in any way; it has run nothing but the instructions above
         known = isinstance(error, pickle.UnpicklingError)
         said = str(error) if known else f"a damaged one ({type(error).__name__}: {error})"
-        raise PickleError(f"{where}: expected a pickle of plain containers, strings and numbers, found {_line(said)}") from error
-
-
-def _line(text: str, most: int = 200) -> str:
-    """One line, cut."""
-    text = " ".join(text.split())
-    return text if len(text) <= most else text[:most] + "..."
+        raise PickleError(f"{where}: expected a pickle of plain containers, strings and numbers, found {one_line(said)}") from error
 
 
 def load(path: str | os.PathLike):
@@ -182,7 +227,20 @@ def load(path: str | os.PathLike):
         PickleError: as :func:`loads`.
         OSError: no such file.
     """
-    return loads(Path(path).read_bytes(), path)
+    return loads(content(path), path)
+
+
+def content(path: str | os.PathLike) -> bytes:
+    """The bytes of a pickle file, within the limit.
+
+    Raises:
+        PickleError: it is larger.
+        OSError: no such file.
+    """
+    try:
+        return read_bytes(path, limit("pickle_bytes"))
+    except FileError as error:
+        raise PickleError(str(error)) from error
 
 
 def read_filenames(path: str | os.PathLike) -> list[str]:

@@ -28,11 +28,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dmm.aviary.grammar import Caption
+from dmm.data.arrays import ArrayError, Rows
 from dmm.data.batch import BatchSampler, Places, cut_squares, load
 from dmm.data.sources import Problem, Source, words_of
 from dmm.data.transforms import decode_into, margin, run_jobs
 from dmm.data.vocab import Vocabulary, tokenise
 from dmm.errors import InputError
+from dmm.files import FileError, List, Table, Text, Whole, check, limit, lines, read_json, shown
 from dmm.images import write_atomic
 
 CARD = "prepared.json"
@@ -41,6 +43,13 @@ VERSION = 1
 SIZES = (64, 128, 256)
 GRAIN = 16  # sizes are multiples of it, so that 76/64 of each is a whole number and all crops of a batch match to the pixel
 _TODO, _DONE, _BROKEN = 0, 1, 2
+#: prepared.json, pictures.jsonl (a row) and words.json, as :func:`prepare` writes them.
+CARD_FILE = Table(
+    {"sizes": List(Whole(GRAIN, 4096), 1, 16), "source": Text(), "pictures": Text(64), "train": Whole(0), "test": Whole(0)},
+    {"skipped": List(List(Text(), 2, 2))},
+)
+ROW = Table({"row": Whole(0), "key": Text(), "captions": List(Text(), 1), "class": Whole(), "split": Text(5)})
+WORDS = List(Text(limit("caption_characters")), 1)
 
 
 class PrepareError(InputError):
@@ -104,7 +113,7 @@ def prepare(
 def _card(out: Path) -> dict:
     """What is prepared there; nothing if that cannot be read."""
     try:
-        return json.loads((out / CARD).read_text())
+        return read_json(out / CARD, Table({"skipped": List(List(Text(), 2, 2))}))
     except (FileNotFoundError, ValueError):
         return {}
 
@@ -148,8 +157,8 @@ def _decode(
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Fill the partial files; (a mark a picture, row -> why it is broken)."""
     marks, files = _begin(source, out, sizes, plan)
-    reasons = json.loads((out / "broken.partial").read_text()) if (out / "broken.partial").exists() else {}
-    reasons = {int(row): what for row, what in reasons.items()}
+    reasons = read_json(out / "broken.partial", Table(others=Text())) if (out / "broken.partial").exists() else {}
+    reasons = {int(row): what for row, what in reasons.items() if row.isdecimal()}
     todo = [job for job in source.jobs() if marks[job.row] == _TODO or (broken == "stop" and marks[job.row] == _BROKEN)]
     done = len(source) - len(todo)
     disable = None if progress is None else not progress
@@ -174,7 +183,7 @@ def _begin(source: Source, out: Path, sizes: Sequence[int], plan: dict) -> tuple
     """The marks and size -> (partial file, bytes before its first row), those of a stopped run if it had the same plan."""
     paths = {size: out / f"{size}.npy.partial" for size in sizes}
     marks_path, plan_path, text = out / "marks.partial", out / "plan.partial", json.dumps(plan)
-    same = plan_path.exists() and plan_path.read_text() == text
+    same = plan_path.exists() and plan_path.read_bytes() == text.encode()
     if not same or not all(path.exists() for path in (*paths.values(), marks_path)):
         for path in out.glob("*.partial"):
             path.unlink()
@@ -211,7 +220,12 @@ def _describe(source: Source, out: Path, card: dict) -> dict:
         raise PrepareError(f"{source.root}: no picture of the training split could be decoded")
     counts = {"train": train, "test": len(records) - train, "captions": sum(len(record.captions) for record in records)}
     card = {key: card[key] for key in ("version", "sizes", "pictures", "skipped")} | counts
-    card |= {"format": source.format, "source": str(source.root.resolve()), "vocabulary": len(words), "left_out": len(source.problems)}
+    card |= {
+        "format": source.format,
+        "source": str((source.origin or source.root).resolve()),
+        "vocabulary": len(words),
+        "left_out": len(source.problems),
+    }
     write_atomic(out / "pictures.jsonl", ("\n".join(lines) + "\n").encode())
     write_atomic(out / "words.json", json.dumps(words).encode())
     write_atomic(out / CARD, json.dumps(card, indent=1).encode())
@@ -255,9 +269,13 @@ class Prepared:
     def __init__(self, root: str | os.PathLike, split: str = "train", sizes: Sequence[int] | None = None, mirror: bool = True):
         self.directory, self.split, self.mirror = find(root), split, mirror
         with self._whole(CARD):
-            self.card = json.loads((self.directory / CARD).read_text())
-        if self.card.get("version") != VERSION:
-            raise PrepareError(f"{self.directory}: prepared by another version ({self.card.get('version')}); run dmm data prepare again")
+            self.card = read_json(self.directory / CARD, Table())
+        if self.card.get("version") == VERSION:
+            with self._whole(CARD):
+                check(self.card, CARD_FILE, CARD)
+        else:
+            version = shown(self.card.get("version"))
+            raise PrepareError(f"{self.directory}: prepared by another version ({version}); run dmm data prepare again")
         self.sizes = tuple(self.card["sizes"] if sizes is None else sizes)
         missing = sorted(set(self.sizes) - set(self.card["sizes"]))
         if missing:
@@ -267,12 +285,13 @@ class Prepared:
             )
         self.smallest = min(self.card["sizes"])
         with self._whole("pictures.jsonl"):
-            lines = (self.directory / "pictures.jsonl").read_text(encoding="utf-8").split("\n")
-            records = [json.loads(line) for line in lines if line]
+            records = _read_rows(self.directory / "pictures.jsonl")
             self._records = [record for record in records if record["split"] == split]
             self._rows = np.array([record["row"] for record in self._records], dtype=np.int64)
-        if len(records) != self.card["train"] + self.card["test"]:
-            raise self._damaged("pictures.jsonl", f"{self.card['train'] + self.card['test']} pictures", len(records))
+        for name in ("train", "test"):
+            found = sum(record["split"] == name for record in records)
+            if found != self.card[name]:
+                raise self._damaged("pictures.jsonl", f"{self.card[name]} pictures to {name}", found)
         self._arrays = {size: self._array(size, 1 + max(record["row"] for record in records)) for size in self.sizes}
         self._held: dict[int, Tensor] = {}
 
@@ -289,15 +308,15 @@ class Prepared:
             yield
         except FileNotFoundError:
             raise self._damaged(name, "what dmm data prepare wrote", "no such file") from None
-        except (EOFError, ValueError, LookupError, TypeError) as error:
+        except (EOFError, ValueError, LookupError, TypeError, ArrayError) as error:
             raise self._damaged(name, "what dmm data prepare wrote", f"something else ({error})") from error
 
-    def _array(self, size: int, rows: int) -> np.ndarray:
+    def _array(self, size: int, rows: int) -> Rows:
         """The pictures of one size, at least ``rows`` of them, on the disk."""
         name, shape = f"{size}.npy", (3, margin(size), margin(size))
         with self._whole(name):
-            array = np.lib.format.open_memmap(self.directory / name, mode="r")
-        if array.dtype != np.uint8 or array.shape[1:] != shape or len(array) < rows:
+            array = Rows(self.directory / name)
+        if array.shape[1:] != shape or len(array) < rows:
             raise self._damaged(name, f"uint8 of {rows} x {' x '.join(map(str, shape))}", f"{array.dtype} of {array.shape}")
         return array
 
@@ -308,7 +327,7 @@ class Prepared:
     def words(self) -> list[str]:
         """The words of the training captions, in order of first appearance."""
         with self._whole("words.json"):
-            return json.loads((self.directory / "words.json").read_text())
+            return read_json(self.directory / "words.json", WORDS)
 
     def captions(self, index: int) -> list[Caption]:
         """The sentences of a picture; what they say of parts and colours is not known."""
@@ -364,7 +383,7 @@ class Prepared:
 
     def weight(self, sizes: Sequence[int]) -> int:
         """Bytes of all pictures of these sizes, margins included."""
-        return sum(len(self) * self._arrays[size][0].nbytes for size in sizes)
+        return sum(len(self) * self._arrays[size].row_bytes for size in sizes)
 
     def hold(self, device: torch.device, sizes: Sequence[int]) -> None:
         """Copy all pictures of these sizes to ``device``, which cuts and gives them from now on."""
@@ -386,10 +405,30 @@ class Prepared:
         view = tiles.numpy()
         for place, row in enumerate(rows):
             y, x = corners[place]
-            view[place] = array[row, :, y : y + size, x : x + size]
+            view[place] = array.row(int(row))[:, y : y + size, x : x + size]
             if mirrored[place]:
                 tiles[place] = tiles[place].flip(2)  # one by one: torch's indexed writes of bytes are ten times as slow
         return tiles
+
+
+def _read_rows(path: Path) -> list[dict]:
+    """The rows of ``pictures.jsonl``; no row of the arrays is named twice.
+
+    Raises:
+        FileError: a row that :func:`prepare` did not write.
+    """
+    records: list[dict] = []
+    for number, record in lines(path, ROW):
+        if isinstance(record, FileError):
+            raise record
+        if record["split"] not in ("train", "test"):
+            raise FileError(f"line {number}: expected the split train or test, found {shown(record['split'])}")
+        records.append(record)
+    if len({record["row"] for record in records}) != len(records):
+        raise FileError("a row of the arrays stands twice")
+    if not records:
+        raise FileError("no picture in it")
+    return records
 
 
 def speed(root: str | os.PathLike, batch: int = 32, seconds: float = 3.0) -> dict:

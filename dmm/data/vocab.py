@@ -12,16 +12,17 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dmm.data.pickles import PickleError, describe, loads
+from dmm.data.pickles import PickleError, content, describe, loads
 from dmm.errors import InputError
+from dmm.files import FileError, List, Table, Text, check, limit, parse, shown
 
 SPECIALS = {"dmm": ("<start>", "<end>", "<pad>"), "pad0": ("<end>",)}
+VOCABULARY = Table({"words": List(Text(limit("caption_characters"))), "convention": Text(20)})
 _RUN = re.compile(r"\w+")
 
 
@@ -44,7 +45,7 @@ class Vocabulary:
 
     def __init__(self, words: Sequence[str], convention: str = "dmm"):
         if convention not in SPECIALS:
-            raise InputError(f"unknown vocabulary convention {convention!r}; known: {', '.join(SPECIALS)}")
+            raise InputError(f"unknown vocabulary convention {shown(convention)}; known: {', '.join(SPECIALS)}")
         self.convention = convention
         self.words = tuple(words)
         self.specials = SPECIALS[convention]
@@ -52,7 +53,7 @@ class Vocabulary:
         self.ids = {word: i for i, word in enumerate(self.tokens)}
         if len(self.ids) != len(self.tokens):
             twice = next(token for token, count in Counter(self.tokens).items() if count > 1)
-            raise ValueError(f"the vocabulary holds {twice!r} twice")
+            raise ValueError(f"the vocabulary holds {shown(twice)} twice")
         self.start = self.ids.get("<start>")  #: id, or None under "pad0"
         self.end = self.ids["<end>"]
         self.pad = self.ids.get("<pad>", self.end)
@@ -155,9 +156,9 @@ class Vocabulary:
             ValueError: not such a text.
         """
         try:
-            values = json.loads(text)
+            values = check(parse(text), VOCABULARY, "vocabulary")
             return cls(values["words"], values["convention"])
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except FileError as error:
             raise ValueError(f"not a vocabulary: expected JSON with 'words' and 'convention' ({error})") from error
 
 
@@ -168,23 +169,27 @@ def read_captions_pickle(path: str | os.PathLike) -> tuple[list[list[int]], list
         PickleError: not such a file, with what was found; or ids and words that contradict each other.
         OSError: no such file.
     """
-    data = Path(path).read_bytes()
-    content = loads(data, path)
+    data = content(path)
+    found = loads(data, path)
     expected = f"{path}: expected [train captions, test captions, id to word, word to id], found "
-    if not isinstance(content, (list, tuple)) or [type(part) for part in content[:4]] != [list, list, dict, dict]:
-        raise PickleError(expected + describe(content))
-    train, test, names, numbers = content[:4]
+    if not isinstance(found, (list, tuple)) or [type(part) for part in found[:4]] != [list, list, dict, dict]:
+        raise PickleError(expected + describe(found))
+    train, test, names, numbers = found[:4]
     missing = next((i for i in range(len(names)) if not isinstance(names.get(i), str)), None)
     if missing is not None:
         raise PickleError(f"{expected}no word for id {missing}, of {len(names)} ids")
-    wrong = next((word for word, i in numbers.items() if names.get(i) != word), None)
+    wrong = next((word for word, i in numbers.items() if type(i) is not int or names.get(i) != word), None)
     if wrong is not None:
-        raise PickleError(f"{expected}dictionaries that contradict each other about {str(wrong)[:40]!r}")
+        raise PickleError(f"{expected}dictionaries that contradict each other about {shown(wrong)}")
     vocab = _published_vocabulary([names[i] for i in range(len(names))], path)
     return _published_captions(train, len(vocab), len(data), path), _published_captions(test, len(vocab), len(data), path), vocab
 
 
 def _published_vocabulary(tokens: list[str], path) -> Vocabulary:
+    odd = next((token for token in tokens if not token.isprintable() or len(token) > limit("word_characters")), None)
+    if odd is not None:
+        most = limit("word_characters")
+        raise PickleError(f"{path}: expected words of at most {most} characters, without control characters, found {shown(odd)}")
     for convention, specials in SPECIALS.items():
         found = tuple(token.replace("<sos>", "<start>").replace("<eos>", "<end>") for token in tokens[: len(specials)])
         if found == specials:
@@ -197,7 +202,8 @@ def _published_vocabulary(tokens: list[str], path) -> Vocabulary:
 
 def _published_captions(captions: list, size: int, most: int, path) -> list[list[int]]:
     """Captions as lists of ids below ``size``; ``most`` bounds the ids in all, which a file cannot hold more of than it has bytes."""
-    if not all(isinstance(caption, (list, tuple, np.ndarray)) for caption in captions) or sum(map(len, captions)) > most:
+    flat = (isinstance(caption, (list, tuple)) or isinstance(caption, np.ndarray) and caption.ndim == 1 for caption in captions)
+    if not all(flat) or sum(map(len, captions)) > most:
         raise PickleError(f"{path}: expected captions as lists of ids, found {describe(captions)}")
     rows = [caption.tolist() if isinstance(caption, np.ndarray) else list(caption) for caption in captions]
     for number, row in enumerate(rows):
