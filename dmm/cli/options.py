@@ -11,13 +11,14 @@ import typer
 Out = Annotated[Path | None, typer.Option(help="Run directory; the default is runs/<recipe>-<step>.")]
 Recipe = Annotated[str, typer.Option(help="A name of `dmm list`.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run directory's last checkpoint.")]
+Force = Annotated[bool, typer.Option("--force", help="Take the run directory over from a run of another machine that has ended.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="key=value over the recipe, e.g. --set train.batch=4; repeatable; `dmm list --settings` names all."),
 ]
 Dry = Annotated[bool, typer.Option("--dry-run", help="Only say sizes, memory, speed, time, and what would be written.")]
 Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu or cuda; the same pictures up to rounding.")]
-Minutes = Annotated[float | None, typer.Option(help="Stop, with a usable checkpoint, after so many minutes.")]
+Minutes = Annotated[float | None, typer.Option(min=0, help="Stop, with a usable checkpoint, after so many minutes.")]
 
 
 def read_config(recipe: str, step: str, overrides: list[str] | None, strict: bool = True):

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dmm.cli.errors import readable
-from dmm.cli.options import Dry, Minutes, Out, Overrides, Recipe, Resume, command_line, read_config
+from dmm.cli.options import Dry, Force, Minutes, Out, Overrides, Recipe, Resume, command_line, read_config
 
 TRAINING = """Train: match (DAMSM encoders), caption (STREAM), gan (the generator); judge and segmenter, which measure.
 
@@ -30,7 +30,7 @@ Or all three by one command: dmm train all. `dmm train gan --dry-run` says what 
 app = typer.Typer(no_args_is_help=True, help=TRAINING)
 
 
-def _train(step, config, directory: Path, resume: bool, minutes: float | None, dry: bool, following: str) -> None:
+def _train(step, config, directory: Path, resume: bool, force: bool, minutes: float | None, dry: bool, following: str) -> None:
     """Run a step and say what comes after it, or only say what running it would need."""
     from dmm.training.dry_run import dry_run
     from dmm.training.loop import run
@@ -38,7 +38,7 @@ def _train(step, config, directory: Path, resume: bool, minutes: float | None, d
     if dry:
         dry_run(step, config, directory, typer.echo, begun=resume)
         return
-    done = run(step, config, directory, resume, command_line(), minutes, typer.echo)
+    done = run(step, config, directory, resume, command_line(), minutes, typer.echo, force=force)
     if done >= config.train.steps and step.ranks.main:
         typer.echo(f"  next: {following}")
 
@@ -61,6 +61,7 @@ def train_match(
     out: Out = None,
     start: Annotated[Path | None, typer.Option("--from", help="Go on from the networks of this earlier run.")] = None,
     resume: Resume = False,
+    force: Force = False,
     minutes: Minutes = None,
     dry: Dry = False,
     overrides: Overrides = None,
@@ -76,7 +77,7 @@ def train_match(
     config = read_config(recipe, "match", overrides)
     directory = out or Path("runs") / f"{recipe}-match"
     following = f"dmm train caption --match {directory}, with the same settings"
-    _train(MatchStep(config, start), config, directory, resume, minutes, dry, following)
+    _train(MatchStep(config, start), config, directory, resume, force, minutes, dry, following)
 
 
 @app.command("caption")
@@ -86,6 +87,7 @@ def train_caption(
     out: Out = None,
     match: Annotated[Path | None, typer.Option(help="Start from this matching run; runs/<recipe>-match if its encoder is kept.")] = None,
     resume: Resume = False,
+    force: Force = False,
     minutes: Minutes = None,
     dry: Dry = False,
     overrides: Overrides = None,
@@ -104,7 +106,7 @@ def train_caption(
     directory = out or Path("runs") / f"{recipe}-caption"
     following = f"dmm train gan --match {match or 'RUN'} --caption {directory}, with the same settings"
     step = CaptionStep(config, match and _earlier(match, "match", recipe))
-    _train(step, config, directory, resume, minutes, dry, following)
+    _train(step, config, directory, resume, force, minutes, dry, following)
 
 
 @app.command("gan")
@@ -119,6 +121,7 @@ def train_gan(
         Path | None, typer.Option(help="Run directory of `dmm train caption`; runs/<recipe>-caption if STREAM's loss is on or it is there.")
     ] = None,
     resume: Resume = False,
+    force: Force = False,
     minutes: Minutes = None,
     dry: Dry = False,
     overrides: Overrides = None,
@@ -152,7 +155,7 @@ def train_gan(
     if caption is not None and config.train.stream:
         _earlier(caption, "caption", encoder_recipe)
     step = GanStep(config, match, caption)
-    _train(step, config, directory, resume, minutes, dry, following)
+    _train(step, config, directory, resume, force, minutes, dry, following)
 
 
 @app.command("all")
@@ -163,6 +166,7 @@ def train_all(
     resume: Annotated[
         bool, typer.Option("--resume", help="Pass over finished parts and go on with the next, with the same settings.")
     ] = False,
+    force: Force = False,
     minutes: Minutes = None,
     dry: Dry = False,
     overrides: Annotated[
@@ -194,7 +198,7 @@ def train_all(
     sequence = Sequence(recipe, settings, directory, configs, command_line(), typer.echo)
     if dry:
         sequence.dry_run()
-    elif sequence.run(resume, minutes):
+    elif sequence.run(resume, minutes, force):
         typer.echo(f"{result(directory)}\n  next: dmm generate CAPTION --model {directory / 'gan'}; python app.py {directory / 'gan'}")
 
 
@@ -202,9 +206,9 @@ def train_all(
 @readable
 def train_judge(
     out: Annotated[Path, typer.Option(help="Directory for judge.safetensors.")] = Path("runs/aviary-judge"),
-    images: Annotated[int, typer.Option(help="Rendered training birds.")] = 10000,
-    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 900,
-    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
+    images: Annotated[int, typer.Option(min=1, max=10**7, help="Rendered training birds.")] = 10000,
+    steps: Annotated[int, typer.Option(min=1, max=10**7, help="Optimiser steps.")] = 900,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of weights, order and augmentation.")] = 0,
 ) -> None:
     """Train the judge that reads attributes from pictures, on rendered birds only.
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from dmm.checkpoint import build
-from dmm.config import Config
+from dmm.config import Config, ConfigError
 from dmm.losses.colour import colour_loss
 from dmm.losses.consistency import consistency_loss
 from dmm.losses.kl import kl_loss
@@ -81,6 +81,7 @@ class GanStep:
             sentence = frozen.text(self.data.batch(0, 512, (), Purpose.CALIBRATION)).sentence
             calibrate(as_multi_stage(self.generator).conditioning, sentence, model.condition_dim)
         self.discriminators = layout(create_discriminators(model), self.dtype).to(self.ranks.device)
+        self._check_batches()
         if settings.key_spread and max(self.schedule.stages(0)):
             scale_words(memory_stages(self.generator), frozen.text(self.data.batch(0, 64, (), Purpose.WORD_SCALE)))
             self.spread_keys()
@@ -114,6 +115,24 @@ class GanStep:
         """Each with the learning rate that it starts with."""
         settings = self.config.train
         return [(self.generator_optimiser, settings.generator_lr), *((o, settings.discriminator_lr) for o in self.discriminator_optimisers)]
+
+    def _check_batches(self) -> None:
+        """Has every micro-batch two captions, so that one can be mismatched and batch norms have a variance, and every picture its size?
+
+        Raises:
+            ConfigError: which setting, before anything is trained.
+        """
+        settings, sizes = self.config.train, self.config.data.sizes
+        for name in ("batch", "initial_batch"):
+            count = getattr(settings, name)
+            if (name == "batch" or count) and count % settings.accumulate == 0 and count < 2 * settings.accumulate:
+                raise ConfigError(
+                    f"train.{name}: expected at least two captions in each of {settings.accumulate} micro-batches (train.accumulate), "
+                    f"found {count}: a caption is also shown with the picture of another one"
+                )
+        expected = [network.size for network in self.discriminators]
+        if not set(expected) <= set(sizes):
+            raise ConfigError(f"data.sizes: {self.entry.name} is trained on pictures of {expected} px, found {list(sizes)}")
 
     def begin(self) -> None:
         """A new run has all that it starts from: its frozen encoders came from checkpoints."""

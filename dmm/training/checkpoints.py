@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import pickle
@@ -11,6 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
+
+from dmm.files import Anything, FileError, Number, Optional, Table, Text, Whole, check_archive, one_line, printable, shown
+from dmm.files import check as hold
 
 LAST = "last.pt"
 UNREADABLE = (RuntimeError, ValueError, LookupError, EOFError, OSError, TypeError, AttributeError, pickle.UnpicklingError)
@@ -71,8 +75,11 @@ class Keeper:
         for old in self.earlier()[max(self.keep - 1, 0) :]:
             old.unlink(missing_ok=True)
 
-    def read(self, say: Callable[[str], None] = print) -> dict:
+    def read(self, say: Callable[[str], None] = print, check: Callable[[dict], None] = lambda state: None) -> dict:
         """The newest checkpoint that can be read; what could not be is said.
+
+        Args:
+            check: raises a ValueError for a state that cannot be gone on from.
 
         Raises:
             TrainingError: there is none.
@@ -82,10 +89,12 @@ class Keeper:
             raise TrainingError(f"{self.last}: nothing to resume; leave out --resume to start")
         for path in found:
             try:
+                check_archive(path)
                 state = torch.load(path, map_location="cpu", weights_only=True)
-                step = int(state["step"])
+                step = _step_of(state)
+                check(state)
             except UNREADABLE as error:
-                say(f"{path}: damaged ({' '.join(str(error).split())[:120]}); trying the checkpoint before it")
+                say(f"{path}: damaged ({one_line(error, 120)}); trying the checkpoint before it")
                 continue
             if path != self.last:
                 say(f"going on from {path}, step {step}")
@@ -94,6 +103,54 @@ class Keeper:
         raise TrainingError(
             f"{self.directory}: no checkpoint can be read ({', '.join(p.name for p in found)}); start anew in another --out"
         )
+
+
+#: What a checkpoint holds beside the state of its step; :mod:`dmm.training.loop` writes it.
+ENTRIES = {
+    "step": Whole(0, 10**9),
+    "images": Whole(0, 1 << 60),
+    "seconds": Number(0, 1e12),
+}
+FURTHER = {
+    "best": Anything(),  # minus infinity before the first evaluation
+    "random": Anything(),
+    "config": Table({"model": Table()}),
+    "vocabulary": Optional(Text()),
+    "state": Anything(),
+}
+
+
+def _step_of(state: object) -> int:
+    """The step of a checkpoint whose weights are finite.
+
+    Raises:
+        FileError: no checkpoint.
+    """
+    if not isinstance(state, dict):
+        raise FileError(f"expected the entries of a checkpoint, found a {type(state).__name__}")
+    ruined = next(_not_finite(state), None)
+    if ruined is not None:
+        raise FileError(f"{printable(ruined)} is not finite")
+    return hold(state.get("step"), ENTRIES["step"], "step")
+
+
+def check_run(state: dict) -> None:
+    """Hold a run's checkpoint to what :mod:`dmm.training.loop` writes.
+
+    Raises:
+        FileError: an entry is missing or of another kind.
+    """
+    plain = {name: value for name, value in state.items() if name not in ("random", "state")}
+    hold(plain, Table(ENTRIES, FURTHER), "checkpoint")
+    if not isinstance(state.get("state"), Mapping):
+        raise FileError("state: expected the networks and optimisers")
+    best = state.get("best", 0.0)
+    if type(best) not in (int, float) or best != best:
+        raise FileError(f"best: expected a score, found {shown(best)}")
+    random = state.get("random", {"cpu": torch.zeros(0, dtype=torch.uint8), "cuda": []})
+    numbers = [random.get("cpu"), *random["cuda"]] if isinstance(random, Mapping) and isinstance(random.get("cuda"), list) else [None]
+    if not all(isinstance(one, torch.Tensor) and one.dtype == torch.uint8 for one in numbers):
+        raise FileError("random: expected the states of random number generators")
 
 
 def _not_finite(state: object, name: str = "") -> Iterator[str]:
@@ -107,6 +164,19 @@ def _not_finite(state: object, name: str = "") -> Iterator[str]:
         yield from _not_finite(value, f"{name}.{key}" if name else str(key))
 
 
+#: What to do about a disk that cannot be written.
+REMEDIES = {
+    errno.ENOSPC: "Make room",
+    errno.EDQUOT: "Make room in your quota",
+    errno.EFBIG: "Raise the limit on the size of a file (ulimit -f)",
+    errno.EROFS: "Make the file system writable, or choose another --out",
+    errno.EACCES: "Get the right to write there, or choose another --out",
+    errno.EPERM: "Get the right to write there, or choose another --out",
+    errno.EIO: "The disk reports an error: copy the run to another one",
+    errno.ESTALE: "The network drive is gone: mount it again",
+}
+
+
 @contextlib.contextmanager
 def writing(directory: Path, size: int = 0, held: int | None = None):
     """Turn the failure of a disk into a message that names what is left.
@@ -117,20 +187,21 @@ def writing(directory: Path, size: int = 0, held: int | None = None):
     try:
         yield
     except OSError as error:
-        left, again = _whole_or_none(held)
+        left, again = whole_or_none(held)
         needs = f"; {size / 1e6:.0f} MB were to be written" if size else ""
+        what = f"cannot write {Path(error.filename).name if error.filename else 'a checkpoint'}"
         raise RunFailed(
-            f"{directory}: cannot write a checkpoint ({error.strerror or error}){needs}; {left}. Make room, then {again}"
+            f"{directory}: {what} ({error.strerror or error}){needs}; {left}. {REMEDIES.get(error.errno or 0, 'Mend that')}, then {again}"
         ) from error
 
 
 def diverged(directory: Path, step: int, what: str, held: int | None) -> RunFailed:
     """The end of a run in which ``what``, a loss or a weight, is NaN or infinite after ``step`` steps."""
-    left, again = _whole_or_none(held)
+    left, again = whole_or_none(held)
     return RunFailed(f"{directory}: step {step}: {what} is not finite; {left}. Lower the learning rates, then {again}")
 
 
-def _whole_or_none(held: int | None) -> tuple[str, str]:
+def whole_or_none(held: int | None) -> tuple[str, str]:
     """What is left of a run that broke, and how to go on, by the step of its last checkpoint."""
     if held is None:
         return "there is no checkpoint yet", "start again"

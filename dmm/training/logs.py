@@ -13,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 from dmm.config import ConfigError
+from dmm.files import Table, Whole, lines
 from dmm.images import write_atomic
 
 
@@ -80,12 +81,9 @@ def _cut(path: Path, last: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text().splitlines():
-        try:
-            if json.loads(line)["step"] <= last:
-                kept.append(line + "\n")
-        except (ValueError, KeyError, TypeError):
-            continue
+    for _, row in lines(path, Table({"step": Whole()})):
+        if isinstance(row, dict) and row["step"] <= last:
+            kept.append(json.dumps(row) + "\n")
     write_atomic(path, "".join(kept).encode())
 
 

@@ -3,6 +3,7 @@
 It knows batches, steps, checkpoints and time; what one step does is the business of :mod:`dmm.training.steps`. A run directory holds
 
     config.json        every setting
+    run.lock           while it runs: which process on which machine
     log.jsonl          one row every ``log_every`` steps
     tensorboard/       the same, if asked for
     samples/           picture grids
@@ -27,11 +28,25 @@ import torch
 from torch import nn
 
 from dmm.config import Config, to_dict
+from dmm.data.arrays import ArrayError
+from dmm.files import one_line
 from dmm.images import write_atomic
 from dmm.training.allocator import keep_freed_memory
-from dmm.training.checkpoints import Keeper, TrainingError, diverged, random_state, set_random_state, writing
+from dmm.training.checkpoints import (
+    UNREADABLE,
+    Keeper,
+    RunFailed,
+    TrainingError,
+    check_run,
+    diverged,
+    random_state,
+    set_random_state,
+    whole_or_none,
+    writing,
+)
 from dmm.training.data import TrainingData
 from dmm.training.interrupts import Interrupts
+from dmm.training.lock import RunLock
 from dmm.training.logs import Log, machine
 from dmm.training.ranks import Ranks
 
@@ -90,6 +105,7 @@ def run(
     minutes: float | None = None,
     say: Callable[[str], None] = print,
     further: Mapping | None = None,
+    force: bool = False,
 ) -> int:
     """Train until ``config.train.steps``, the time budget, or Ctrl-C; each leaves a usable checkpoint, after a whole step.
 
@@ -104,16 +120,21 @@ def run(
         minutes: stop after so long, if given.
         say: receives one-line messages.
         further: entries added to the card.
+        force: take the directory over from a run of another machine.
 
     Returns:
         The number of steps done.
 
     Raises:
-        TrainingError: a run is there already, nothing to resume, no room on the disk, or the loss is no longer finite.
+        TrainingError: a run is there already or holds the directory, nothing to resume, no room on the disk, or the loss is not finite.
     """
     if step.ranks.device.type == "cpu":
         keep_freed_memory()
-    return _Run(step, config, Path(directory), command, say if step.ranks.main else _nothing, further).go(resume, minutes)
+    this = _Run(step, config, Path(directory), command, say if step.ranks.main else _nothing, further)
+    if not step.ranks.main or (resume and not Path(directory).is_dir()):
+        return this.go(resume, minutes)
+    with RunLock(Path(directory), force):
+        return this.go(resume, minutes)
 
 
 def _nothing(text: str) -> None:
@@ -164,7 +185,11 @@ class _Run:
         return self.step.ranks.mean({"over": float(late or interrupts.asked)})["over"] > 0
 
     def _advance(self, log: Log) -> None:
-        values = self.step.ranks.mean(self.step.update(self.done))
+        try:
+            values = self.step.ranks.mean(self.step.update(self.done))
+        except ArrayError as error:
+            left, again = whole_or_none(self.keeper.held)
+            raise RunFailed(f"{error}; {left}. Restore the file, then {again}") from error
         self.seen += self.step.batch_at(self.done)
         self.done += 1
         bad = [name for name, value in values.items() if value != value or abs(value) == float("inf")]
@@ -172,7 +197,12 @@ class _Run:
             raise diverged(self.directory, self.done, ", ".join(bad), self.keeper.held)
         log.add(values)
         if self.done % self.config.train.log_every == 0:
-            log.flush(self.done, images=self.seen)
+            with self._writing():
+                log.flush(self.done, images=self.seen)
+
+    def _writing(self):
+        """Turn the failure of a disk into a message that names what is left."""
+        return writing(self.directory, held=self.keeper.held)
 
     def _keep_what_is_due(self) -> None:
         settings = self.config.train
@@ -180,10 +210,11 @@ class _Run:
         def due(every: int) -> bool:
             return every > 0 and self.done % every == 0
 
-        if due(settings.sample_every):
-            self.step.sample(self.directory / "samples", self.done)
-        if due(settings.trace_every):
-            self.step.trace(self.directory / "traces", self.done)
+        with self._writing():
+            if due(settings.sample_every):
+                self.step.sample(self.directory / "samples", self.done)
+            if due(settings.trace_every):
+                self.step.trace(self.directory / "traces", self.done)
         if due(settings.evaluate_every):
             self._evaluate()
         if due(settings.save_every):
@@ -194,11 +225,11 @@ class _Run:
         figures = self.step.evaluate()
         if not figures:
             return
-        with open(self.directory / "evaluations.jsonl", "a") as file:
+        with self._writing(), open(self.directory / "evaluations.jsonl", "a") as file:
             file.write(json.dumps({"step": self.done} | figures) + "\n")
         if figures.get("score", float("-inf")) > self.best:
             self.best = figures["score"]
-            with writing(self.directory, held=self.keeper.held):
+            with self._writing():
                 self.step.export(self.directory / "best", self._card() | figures)
 
     def _card(self) -> dict:
@@ -223,25 +254,34 @@ class _Run:
             "vocabulary": self.step.data.vocab.to_json(),
         }
         self.keeper.write(kept | {"state": self.step.state_dict()})
-        with writing(self.directory, held=self.keeper.held):
+        with self._writing():
             self.step.export(self.directory, self._card())
 
     def _open(self, resume: bool) -> None:
         if resume:
-            kept = self.keeper.read(self.say)
+            kept = self.keeper.read(self.say, check_run)
             self._check(kept)
-            self.step.load_state_dict(kept["state"])
+            self._load(kept)
             self.done, self.seen, self.spent = kept["step"], kept["images"], kept["seconds"]
             self.best = kept.get("best", self.best)
-            if "random" in kept:
-                set_random_state(kept["random"])
         elif self.keeper.last.exists():
             raise TrainingError(f"{self.directory}: a run is there already; go on with --resume, or choose another --out")
         else:
             self.step.begin()
         if self.step.ranks.main:
-            with writing(self.directory, held=self.keeper.held):
+            with self._writing():
                 write_atomic(self.directory / "config.json", json.dumps(to_dict(self.config), indent=1).encode())
+
+    def _load(self, kept: dict) -> None:
+        """Take over networks, optimisers and random numbers."""
+        try:
+            self.step.load_state_dict(kept["state"])
+            if "random" in kept:
+                set_random_state(kept["random"])
+        except UNREADABLE as error:
+            raise TrainingError(
+                f"{self.directory}: its checkpoint does not fit this run ({one_line(error)}); choose another --out"
+            ) from error
 
     def _check(self, kept: dict) -> None:
         """Refuse to go on with other networks or words than the checkpoint's."""

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from dmm.checkpoint import FILE, read
 from dmm.config import Config, ConfigError
+from dmm.files import List, Table, Text, read_json
 from dmm.images import write_atomic
 from dmm.recipes import step_names
 from dmm.training.checkpoints import LAST, TrainingError
@@ -98,11 +99,12 @@ class Sequence:
             words += ["--caption", str(self.directory / "caption")]
         return shlex.join(words + [word for text in settings_of(name, self.settings) for word in ("--set", text)])
 
-    def run(self, resume: bool = False, minutes: float | None = None) -> bool:
+    def run(self, resume: bool = False, minutes: float | None = None, force: bool = False) -> bool:
         """Train what is not yet trained.
 
         Args:
             resume: go on with what is in the directory.
+            force: take directories over from runs of another machine.
             minutes: stop after so long, with checkpoints to go on from.
 
         Returns:
@@ -132,13 +134,13 @@ class Sequence:
                 say(f"{label}: the time is over; go on with --resume")
                 return False
             say(f"{label}: {part.config.train.steps} steps, seed {part.config.train.seed} ({part.directory})")
-            if not self._train(part, label, left, say):
+            if not self._train(part, label, left, say, force):
                 return False
             if ranks.main:
                 self._write_plan()
         return True
 
-    def _train(self, part: Part, label: str, minutes: float | None, say: Callable[[str], None]) -> bool:
+    def _train(self, part: Part, label: str, minutes: float | None, say: Callable[[str], None], force: bool) -> bool:
         began = time.monotonic()
         step = self._step(part, {other.name: other.directory for other in self.parts})
         step.label = label
@@ -146,7 +148,7 @@ class Sequence:
             minutes = max(minutes - (time.monotonic() - began) / 60, 0)
         before = {other.name: other.record() for other in self.parts if other.name != part.name and other.finished()}
         further = {"sequence": self.command, "parts": before} if part.name == "gan" else {}
-        done = run(step, part.config, part.directory, part.begun(), part.command, minutes, say, further)
+        done = run(step, part.config, part.directory, part.begun(), part.command, minutes, say, further, force)
         if done < part.config.train.steps:
             say(f"{label}: stopped after {done} of {part.config.train.steps} steps; go on with --resume")
             return False
@@ -241,10 +243,8 @@ def read_plan(directory: Path) -> dict | None:
     if not path.is_file():
         return None
     try:
-        plan = json.loads(path.read_text())
-        if not isinstance(plan["recipe"], str) or not all(isinstance(text, str) for text in [plan["command"], *plan["settings"]]):
-            raise ValueError("expected a recipe, a command and a list of settings")
-    except (ValueError, LookupError, TypeError) as error:
+        plan = read_json(path, Table({"recipe": Text(), "command": Text(), "settings": List(Text())}))
+    except ValueError as error:
         raise TrainingError(f"{path}: damaged ({error}); choose another --out, or train the parts one by one") from error
     return plan
 

@@ -178,6 +178,24 @@ class EncoderStep:
             self.scaler.load_state_dict(state["scaler"])
 
 
+def _check_classes(data: TrainingData, batch: int) -> None:
+    """Refuse what matching cannot learn from: it tells the pictures of one class from those of others in the batch.
+
+    Raises:
+        ConfigError: batches of one, or all pictures of one class.
+    """
+    if batch < 2:
+        raise ConfigError("train.batch: matching tells the pictures of a batch apart; expected at least 2, found 1")
+    count = len(data.cache)
+    first = data.cache.class_id(0)
+    if all(data.cache.class_id(index) == first for index in range(1, count)):
+        found = "one picture" if count == 1 else f"{count} pictures of one class"
+        raise ConfigError(
+            f"data.source: matching tells pictures of different classes apart, found {found} to train on; leave their labels out, "
+            "and each picture is a class of its own"
+        )
+
+
 class MatchStep(EncoderStep):
     """DAMSM, with four optional aids.
 
@@ -204,6 +222,7 @@ class MatchStep(EncoderStep):
         else:
             data = TrainingData(config)
             networks = {part: build(part, model, data.vocab) for part in names}
+        _check_classes(data, settings.batch)
         for name, frozen in (("image_encoder", settings.frozen_encoder), ("text_encoder", settings.frozen_text)):
             if frozen:  # what an encoder is built without gradients stays without
                 networks[name].requires_grad_(False)
