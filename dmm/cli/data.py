@@ -31,9 +31,9 @@ MOST = 20  # problems listed one by one
 WHOLE = 400  # characters of what is said of each
 BATCH = 8  # pictures a step, for the sentence about an epoch
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder; its layout is found out.")]
-Layout = Annotated[str | None, typer.Option(help="preprocessed, cub, coco or folder, if two layouts are in one folder.")]
-Workers = Annotated[int | None, typer.Option(help="Processes that decode; one a CPU core by default.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder, or a .zip of it; its layout is found out.")]
+Layout = Annotated[str | None, typer.Option(help="preprocessed, cub, coco, folder or beside, if two layouts are in one folder.")]
+Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="Processes that decode; one a CPU core by default.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
@@ -113,8 +113,10 @@ def check(
     """
     from dmm.data.sources import check as look
     from dmm.data.sources import open_source
+    from dmm.data.zipped import folder_of
 
-    found = look(open_source(directory, layout), not quick, workers or cores(), _bar())
+    with folder_of(directory) as root:
+        found = look(open_source(root, layout), not quick, workers or cores(), _bar()) | {"directory": str(directory)}
     if as_json:
         typer.echo(json.dumps(found))
     else:
@@ -156,9 +158,14 @@ def prepare(
     """
     from dmm.data import prepared
     from dmm.data.sources import open_source
+    from dmm.data.zipped import folder_of, is_zip
 
-    source = open_source(directory, layout)
-    card = prepared.prepare(source, out, _sizes(sizes), broken, workers or cores(), _bar())
+    if out is None and is_zip(directory):
+        out = directory.with_name(f"{directory.stem}-{prepared.FOLDER}")
+    with folder_of(directory) as root:
+        source = open_source(root, layout)
+        source.origin = directory
+        card = prepared.prepare(source, out, _sizes(sizes), broken, workers or cores(), _bar())
     place = out or directory / prepared.FOLDER
     found = card | {"directory": str(place)} | ({"speed": prepared.speed(place)} if speed else {})
     if as_json:
@@ -180,12 +187,14 @@ def prepare(
 @app.command("aviary")
 @readable
 def data_aviary(
-    images: Annotated[int, typer.Option(help="Pictures over all 200 species.")],
+    images: Annotated[int, typer.Option(min=1, max=10**7, help="Pictures over all 200 species.")],
     out: Annotated[Path, typer.Option(help="The data set's directory.")],
-    size: Annotated[int, typer.Option(help="Side of a picture, px.")] = 304,
-    seed: Annotated[int, typer.Option(help="Same seed, same birds.")] = 0,
+    size: Annotated[int, typer.Option(min=16, max=2048, help="Side of a picture, px.")] = 304,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Same seed, same birds.")] = 0,
     level: Annotated[str, typer.Option(help="garden (perched songbirds) or world (all shapes, poses and places).")] = "garden",
-    workers: Annotated[int | None, typer.Option(help="Processes that draw; one a CPU core by default, as far as that helps.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Processes that draw; one a CPU core by default, as far as that helps.")
+    ] = None,
 ) -> None:
     """Write Aviary to disk in the layout of CUB-200-2011, with part masks and captions. Stopped runs go on where they were.
 
@@ -200,10 +209,10 @@ def data_aviary(
 @readable
 def data_sheet(
     out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("aviary-sheet.png"),
-    count: Annotated[int, typer.Option(help="Birds.")] = 24,
-    columns: Annotated[int, typer.Option(help="Birds in a row.")] = 6,
-    size: Annotated[int, typer.Option(help="Side of a bird's picture, px.")] = 256,
-    seed: Annotated[int, typer.Option(help="Same seed, same birds.")] = 0,
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="Birds.")] = 24,
+    columns: Annotated[int, typer.Option(min=1, max=1000, help="Birds in a row.")] = 6,
+    size: Annotated[int, typer.Option(min=16, max=2048, help="Side of a bird's picture, px.")] = 256,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Same seed, same birds.")] = 0,
     level: Annotated[str, typer.Option(help="garden or world.")] = "garden",
     split: Annotated[str, typer.Option(help="train (150 species) or test (the other 50).")] = "train",
 ) -> None:

@@ -19,8 +19,12 @@ app = typer.Typer()
 @readable
 def evaluate(
     model: Annotated[str, typer.Argument(help="A shipped name or a run directory.")] = "dmmgan-aviary",
-    captions: Annotated[int, typer.Option(help="Captions of the 50 unseen species.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Sample i draws its noise from seed + i.")] = 100,
+    captions: Annotated[int, typer.Option(min=2, max=10**6, help="Captions of the 50 unseen species, or of --source.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Sample i draws its noise from seed + i.")] = 100,
+    source: Annotated[
+        Path | None,
+        typer.Option(help="Measure on these prepared pictures of your own instead: fid and r_precision, by the model's encoders."),
+    ] = None,
     metrics: Annotated[str | None, typer.Option(help="Comma-separated; all but diversity and memory by default.")] = None,
     judge: Annotated[Path | None, typer.Option(help="Directory of the judge; the shipped one by default.")] = None,
     encoders: Annotated[
@@ -36,7 +40,7 @@ def evaluate(
 ) -> None:
     """Measure a model on Aviary: attribute agreement, Fréchet distance, R-precision, caption F1, each with ceiling and floor.
 
-    Only of use for models of Aviary's birds; of others it says how far they are from these birds.
+    Models of other pictures are measured on those: --source names their prepared data set.
 
     `--metrics memory` measures what the memory does: how much of a word's effect passes through it, and where words are read.
 
@@ -47,6 +51,8 @@ def evaluate(
     Example: dmm evaluate dmmgan-aviary --metrics memory --captions 200
 
     Example: dmm evaluate dmmgan-aviary --metrics r_precision_independent --encoders runs/independent-match
+
+    Example: dmm evaluate runs/cats-gan --source cats
 
     Example: dmm evaluate runs/aviary-caption --metrics claims
 
@@ -60,6 +66,13 @@ def evaluate(
     from dmm.metrics.memory_metric import measure_sentences
     from dmm.pipeline import CaptionError
 
+    if source is not None:
+        from dmm.metrics.own import OWN_METRICS, evaluate_own
+
+        asked = tuple(metrics.split(",")) if metrics else OWN_METRICS
+        pipe, bar = load_plain(model, device), sys.stderr.isatty()
+        _record(evaluate_own(pipe, str(source), captions, seed, asked, command=command_line(), progress=bar), out)
+        return
     chosen = tuple(metrics.split(",")) if metrics else METRICS
     try:
         if chosen == ("claims",) and "generator" not in held_parts(read(model)[0]):

@@ -41,8 +41,8 @@ class Source(Protocol):
         """A name for the picture."""
 
 
-def load(array: np.ndarray, rows: np.ndarray, device: torch.device) -> Tensor:
-    """The pictures ``rows`` of a memory-mapped array N 3 M M, copied to ``device`` in pieces."""
+def load(array, rows: np.ndarray, device: torch.device) -> Tensor:
+    """The pictures ``rows`` of N 3 M M on the disk (:class:`dmm.data.arrays.Rows`), copied to ``device`` in pieces."""
     held = torch.empty(len(rows), *array.shape[1:], dtype=torch.uint8, device=device)
     for start in range(0, len(rows), LOADED):
         held[start : start + LOADED] = torch.from_numpy(array[rows[start : start + LOADED]])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -277,7 +277,10 @@ def read(root: Path) -> Source:
     test = _test_classes(folder, texts.parent, folder, source=source)
     training = numbers_of(folder / "train_test_split.txt", "<image id> <1 or 0>", 2) if test is None else {}
     source.notes.append("split: train_test_split.txt" if test is None else f"split: testclasses.txt, {len(test)} classes for testing")
-    for image, name in images_of(folder / "images.txt", source).items():
+    names = images_of(folder / "images.txt", source)
+    tables = {"image_class_labels.txt": labels, "bounding_boxes.txt": boxes, "train_test_split.txt": training}
+    source.problems += _without_picture(folder, tables)
+    for image, name in names.items():
         lacking = [file for file, table in (("image_class_labels.txt", labels), ("bounding_boxes.txt", boxes)) if image not in table]
         lacking += ["train_test_split.txt"] if test is None and image not in training else []
         if lacking:
@@ -288,6 +291,15 @@ def read(root: Path) -> Source:
         text = texts / f"{stem}.txt"
         source.add(stem, folder / "images" / name, source.sentences(text), labels[image][0], split, Box(*boxes[image]), source.name(text))
     return source
+
+
+def _without_picture(folder: Path, tables: Mapping[str, Mapping[int, list]]) -> Iterator[Problem]:
+    """The lists that know pictures of which ``images.txt`` says nothing, as when it was cut short."""
+    listed = {key for _, (key, _) in lines_of(folder / "images.txt", "<image id> <path>", 2)}
+    for file, table in tables.items():
+        strange = [image for image in table if str(image) not in listed]
+        if strange:
+            yield Problem(file, f"holds {len(strange)} pictures that images.txt lacks, {shown(strange)}; is one of the two cut short?")
 
 
 def images_of(path: Path, source: Source) -> dict[int, str]:

@@ -9,9 +9,11 @@ or, as a table (one caption a row; several rows for one picture are several capt
     file_name,text
     one.jpg,a grey cat on a red chair
 
-The metadata may also lie in ``train/`` and ``test/`` (or ``validation/``), each beside its own pictures. Optional columns: ``split``
-("train" or "test"), ``label`` (pictures of one label are not told apart in matching) and ``bbox`` ([x, y, width, height] px, or four
-numbers in a table cell; cut as the published birds are). Without a split, everything is trained on.
+``image``, ``path`` and the like are read as ``file_name``, and ``caption``, ``prompt`` and the like as ``text``
+(:data:`~dmm.data.folder_names.COLUMNS`). The metadata may also lie in ``train/`` and ``test/`` (or ``validation/``), each beside its own
+pictures. Optional columns: ``split`` ("train" or "test"), ``label`` (pictures of one label are not told apart in matching) and ``bbox``
+([x, y, width, height] px, or four numbers in a table cell; cut as the published birds are). ``train.txt`` and ``test.txt`` may list the
+names of each split (:mod:`~dmm.data.split_lists`). Without a split, everything is trained on.
 """
 
 from __future__ import annotations
@@ -22,14 +24,14 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from dmm.data.folder_names import COLUMNS, ENDINGS, SPLITS
 from dmm.data.sources import Problem, Source, SourceError
+from dmm.data.split_lists import assign
 from dmm.data.transforms import Box
 from dmm.files import FileError, below, limit, lines, read_text, shown
 
 FILES = ("metadata.jsonl", "metadata.csv")
-SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "val": "test", "valid": "test", "validation": "test"}
 MOST_LINES = 50  # of one row of a table; a quote that closes later, or never, was not meant as one
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 def _tables(root: Path) -> list[tuple[Path, str | None]]:
@@ -58,13 +60,18 @@ def read(root: Path) -> Source:
         for number, row in _rows(path, source):
             _gather(source, entries, path, f"{source.name(path)}:{number}", row, split)
     listed = set(entries)
+    splits = {picture: entry["split"] for picture, entry in entries.items() if not entry["against"]}
+    used = assign(source, splits)
+    _note_unread(source, entries)
     _leave_out_contradictions(source, entries)
     labels = {label: number for number, label in enumerate(sorted({e["label"] for e in entries.values() if e["label"] is not None}))}
     source.own_classes = bool(labels)
     for picture, entry in entries.items():
+        if picture not in used:
+            continue
         class_id = labels.get(entry["label"], len(labels) + len(source)) if labels else None
         key = str(Path(source.name(picture)).with_suffix(""))
-        source.add(key, picture, entry["captions"], class_id, entry["split"] or "train", entry["box"], entry["where"])
+        source.add(key, picture, entry["captions"], class_id, splits[picture] or "train", entry["box"], entry["where"])
     for folder in dict.fromkeys(path.parent for path, _ in tables):
         strays = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in ENDINGS and p not in listed]
         source.problems += [Problem(source.name(stray), "a picture that the metadata does not name") for stray in strays]
@@ -90,7 +97,7 @@ def _table(path: Path) -> Iterator[tuple[int, dict | FileError]]:
     if isinstance(header, FileError):
         raise SourceError(f"{path}:{header}")
     header = [name.strip() for name in header]
-    lacking = [name for name in ("file_name", "text") if name not in header]
+    lacking = [name for name, columns in COLUMNS.items() if not set(columns) & set(header)]
     if lacking:
         raise SourceError(f"{path}: expected the columns file_name and text in the first line, found {shown(','.join(header))}")
     twice = next((name for name in header if header.count(name) > 1), None)
@@ -137,12 +144,14 @@ def _begins_row(line: str, delimiter: str) -> bool:
 def _gather(source: Source, entries: dict[Path, dict], table: Path, where: str, row: dict, split: str | None) -> None:
     """Add one row to its picture's entry; a row that cannot be used becomes a problem."""
     try:
-        picture, captions = below(table.parent, row.get("file_name")), _captions(row)
+        names = {name: next((column for column in columns if column in row), name) for name, columns in COLUMNS.items()}
+        picture, captions = below(table.parent, row.get(names["file_name"]), names["file_name"]), _captions(row, names["text"])
         found = {"split": _split(row.get("split"), split), "label": _label(row.get("label")), "box": _box(row.get("bbox"))}
     except ValueError as error:
         source.problems.append(Problem(where, str(error)))
         return
-    entry = entries.setdefault(picture, {"captions": [], "where": where, "against": {}} | found)
+    entry = entries.setdefault(picture, {"captions": [], "where": where, "against": {}, "unread": set()} | found)
+    entry["unread"] |= row.keys() - {*names.values(), "split", "label", "bbox"}
     entry["captions"] += [text for text in captions if text not in entry["captions"]]
     for name, value in found.items():
         if entry[name] is None:
@@ -158,6 +167,14 @@ def _leave_out_contradictions(source: Source, entries: dict[Path, dict]) -> None
         for name, (where, value) in entry["against"].items():
             what = f"{name}: {shown(value)} contradicts {shown(entry[name])} of the same picture at {entry['where']}; it is not used"
             source.problems.append(Problem(where, what))
+
+
+def _note_unread(source: Source, entries: dict[Path, dict]) -> None:
+    """Say which columns are not used: one may have been meant as captions."""
+    unread = sorted({shown(name) for entry in entries.values() for name in entry["unread"]})
+    if unread:
+        more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""
+        source.notes.append(f"columns that are not read: {', '.join(unread[:5])}{more}")
 
 
 def _split(value, said: str | None) -> str | None:
@@ -188,13 +205,13 @@ def _text(row: dict, name: str) -> str:
     return value.strip()
 
 
-def _captions(row: dict) -> list[str]:
-    value = row.get("text")
+def _captions(row: dict, name: str) -> list[str]:
+    value = row.get(name)
     if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
         return value
     if isinstance(value, list):
-        raise FileError(f"text: expected a string or a list of strings, found {shown(value)}")
-    return [_text(row, "text")]
+        raise FileError(f"{name}: expected a string or a list of strings, found {shown(value)}")
+    return [_text(row, name)]
 
 
 def _box(value) -> Box | None:

@@ -34,6 +34,7 @@ READERS = {
     "cub": ("cub", "images.txt, or CUB_200_2011/images.txt, with text/<class>/<image>.txt (CUB-200-2011)"),
     "coco": ("coco", "annotations/captions_train2017.json or captions_train2014.json, with train2017/ or train2014/ (COCO)"),
     "folder": ("folder", "metadata.jsonl or metadata.csv beside the pictures, or in train/ and test/ (your own pictures)"),
+    "beside": ("beside", "a text file of the same name beside each picture (your own pictures)"),
 }
 LONG = 18  # words; of a caption with more, recipes of the published sizes leave some out (the small ones take 25)
 
@@ -86,6 +87,7 @@ class Source:
     root: Path
     own_classes: bool = False  # the data set says which pictures show the same; else each is a class of its own
     upright: bool = False  # pictures are turned as the camera noted
+    origin: Path | None = None  # the archive that it was unpacked from
     records: list[Record] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # choices made while reading, a sentence each
