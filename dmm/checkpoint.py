@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 from dmm.config import ModelConfig, from_dict, to_dict
 from dmm.data.vocab import Vocabulary
 from dmm.errors import InputError
+from dmm.files import List, Table, Text, check, one_line, parse, shown
 from dmm.images import write_atomic
 from dmm.models.captioner import CaptionDecoder, Captioner
 from dmm.models.cloze import ClozeHead
@@ -155,19 +156,39 @@ def _split(tensors: dict[str, Tensor], max_file_size: int | None) -> tuple[dict[
     return tensors, further
 
 
-def _further(folder: Path, names: object) -> dict[str, Tensor]:
+def _further_names(metadata: Mapping[str, str]) -> list[str]:
+    """The names of a checkpoint's further files.
+
+    Raises:
+        ValueError: names that :func:`write_tensors` does not write.
+    """
+    names = check(parse(metadata.get("further", "[]"), "further"), List(Text(200), 0, len(PARTS)), "further")
+    strange = next((name for name in names if not FURTHER.fullmatch(name)), None)
+    if strange is not None:
+        raise ValueError(f"further: expected the name of a network's file, found {shown(strange)}")
+    return names
+
+
+def further_files(path: Path) -> list[str]:
+    """The names of the files that belong beside a checkpoint's first one, which is all that has to be there.
+
+    Raises:
+        CheckpointError: the first file cannot be read.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _further_names(file.metadata() or {})
+    except (SafetensorError, OSError, *UNFIT) as error:
+        raise CheckpointError(f"{path}: expected a checkpoint, found a damaged one ({one_line(error)})") from error
+
+
+def _further(folder: Path, names: list[str]) -> dict[str, Tensor]:
     """Tensors of the further files of a checkpoint.
 
     Raises:
-        ValueError: names that :func:`write_tensors` does not write, or a file that is missing or holds something else.
+        ValueError: a file that is missing or holds something else.
     """
     tensors: dict[str, Tensor] = {}
-    if (
-        not isinstance(names, list)
-        or len(names) > len(PARTS)
-        or not all(isinstance(name, str) and FURTHER.fullmatch(name) for name in names)
-    ):
-        raise ValueError(f"further files {str(names)[:80]!r}")
     for name in names:
         if not (folder / name).is_file():
             raise ValueError(f"the further file {name} is missing; copy it beside this one")
@@ -251,25 +272,23 @@ def read_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, Vocabulary | 
     except CheckpointError:
         raise
     except (SafetensorError, OSError, AttributeError, *UNFIT) as error:
-        said = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{path}: expected a safetensors file, found a damaged one ({said}). Copy or train it again") from error
+        raise CheckpointError(
+            f"{path}: expected a safetensors file, found a damaged one ({one_line(error)}). Copy or train it again"
+        ) from error
+    if metadata.get("digest", digest(metadata)) != digest(metadata):
+        raise CheckpointError(f"{path}: expected metadata with the digest {metadata['digest'][:12]!r}, found others: the file is damaged")
     try:
         unknown = sorted(metadata.keys() - METADATA)
         if unknown:
-            raise ValueError(f"unknown entry {unknown[0]!r:.80}")
-        config = from_dict(ModelConfig, json.loads(metadata["config"]), "config")
+            raise ValueError(f"unknown entry {shown(unknown[0])}")
+        config = from_dict(ModelConfig, parse(metadata["config"], "config"), "config")
         vocab = Vocabulary.from_json(metadata["vocabulary"]) if "vocabulary" in metadata else None
-        if "further" in metadata:
-            tensors |= _further(path.parent, json.loads(metadata["further"]))
-        same = json.loads(metadata.get("same", "{}"))
+        tensors |= _further(path.parent, _further_names(metadata))
+        same = check(parse(metadata.get("same", "{}"), "same"), Table(others=Text()), "same")
         tensors = {key: tensors[first] for key, first in same.items() if first in tensors} | tensors
-        card = json.loads(metadata["card"])
-        if not isinstance(card, dict):
-            raise ValueError(f"a card that is a {type(card).__name__}")
+        card = check(parse(metadata["card"], "card", finite=False), Table(), "card")
     except (AttributeError, RecursionError, *UNFIT) as error:  # ConfigError and broken JSON are ValueErrors
-        raise CheckpointError(f"{path}: the metadata do not describe a model ({' '.join(str(error).split())[:300]})") from error
-    if metadata.get("digest", digest(metadata)) != digest(metadata):
-        raise CheckpointError(f"{path}: expected metadata with the digest {metadata['digest'][:12]!r}, found others: the file is damaged")
+        raise CheckpointError(f"{path}: the metadata do not describe a model ({one_line(error, 300)})") from error
     return tensors, config, vocab, card
 
 
@@ -306,15 +325,28 @@ def fill(part: str, config: ModelConfig, vocab: Vocabulary, tensors: Mapping[str
     if rows is not None and tuple(rows) != (len(vocab),):
         raise CheckpointError(f"{where}: the {part} was trained with a vocabulary of {tuple(rows)[0]} ids, this one has {len(vocab)}")
     try:
+        with torch.device("meta"), _Hastily():
+            problems = compare(build(part, config, vocab), own)  # before memory is taken for what a config asks for
+        if problems:
+            raise CheckpointError(f"{where}: the weights of {part} do not fit its config: {problems}")
         with _Hastily():
             network = build(part, config, vocab)
+    except CheckpointError:
+        raise
     except UNFIT as error:
-        raise CheckpointError(f"{where}: its config does not describe the {part} ({error})") from error
-    problems = compare(network, own)
-    if problems:
-        raise CheckpointError(f"{where}: the weights of {part} do not fit its config: {problems}")
+        raise CheckpointError(f"{where}: its config does not describe the {part} ({one_line(error)})") from error
+    odd = next(not_finite(own), None)
+    if odd is not None:
+        raise CheckpointError(
+            f"{where}: {part}.{odd} holds NaN or infinite numbers; it would generate black pictures. Train or copy it again"
+        )
     network.load_state_dict(own)
     return network
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> Iterator[str]:
+    """Names of the tensors that hold NaN or an infinity."""
+    return (key for key, value in tensors.items() if value.is_floating_point() and not value.isfinite().all())
 
 
 class _Hastily(TorchFunctionMode):

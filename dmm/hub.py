@@ -13,12 +13,16 @@ import os
 import tempfile
 from pathlib import Path
 
-from dmm.checkpoint import FILE, CheckpointError, assets, locate
+from dmm.checkpoint import FILE, CheckpointError, assets, further_files, locate
 from dmm.models.registry import find_model
 
 
 def find(name: str | os.PathLike, **download) -> str | os.PathLike:
-    """A name that can be loaded here, else the file of "user/name", fetched from the Hub; ``download`` as of ``hf_hub_download``.
+    """A name that can be loaded here, else the first file of "user/name", fetched from the Hub with those that belong beside it.
+
+    Args:
+        name: a name or folder of this machine, or "user/name".
+        download: as of ``hf_hub_download``.
 
     Raises:
         CheckpointError: neither here nor to be had from the Hub.
@@ -33,7 +37,10 @@ def find(name: str | os.PathLike, **download) -> str | os.PathLike:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return hf_hub_download(str(name), FILE, **download)
+        path = hf_hub_download(str(name), FILE, **download)
+        for further in further_files(Path(path)):
+            hf_hub_download(str(name), further, **download)
+        return path
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise CheckpointError(f"{name}: no folder, and not to be had from the Hub ({' '.join(str(error).split())[:200]})") from error
 

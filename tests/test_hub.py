@@ -10,7 +10,7 @@ import torch
 import yaml
 from huggingface_hub import PyTorchModelHubMixin
 
-from dmm.checkpoint import FILE, CheckpointError, build
+from dmm.checkpoint import FILE, CheckpointError, build, save
 from dmm.config import ModelConfig
 from dmm.data.vocab import Vocabulary
 from dmm.pipeline import Pipeline
@@ -116,6 +116,24 @@ def test_pushing_uploads_weights_and_card_and_pulling_gives_them_back(pipe, tmp_
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     assert torch.equal(Pipeline.from_pretrained("me/bird", revision="dev")("a red bird").images[0], pipe("a red bird").images[0])
+
+
+def test_a_checkpoint_of_several_files_is_fetched_whole(pipe, tmp_path, monkeypatch):
+    save(pipe, tmp_path / "hub", max_file_size=1)
+    assert len(list((tmp_path / "hub").iterdir())) == 2
+    fetched = []
+
+    def download(repo_id, filename):
+        fetched.append(filename)
+        (tmp_path / "cache").mkdir(exist_ok=True)
+        (tmp_path / "cache" / filename).write_bytes((tmp_path / "hub" / filename).read_bytes())
+        return str(tmp_path / "cache" / filename)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    assert torch.equal(
+        Pipeline.from_pretrained("me/bird")("a red bird").images[0], Pipeline.from_pretrained(tmp_path / "hub")("a red bird").images[0]
+    )
+    assert sorted(fetched) == sorted(path.name for path in (tmp_path / "hub").iterdir())
 
 
 @pytest.mark.parametrize("method", ["save_pretrained", "from_pretrained", "push_to_hub"])

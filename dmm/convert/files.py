@@ -20,10 +20,24 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dmm.convert.keys import ConvertError
+from dmm.files import FileError, check_archive, one_line, printable, shown
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "weights", "params", "net")
+EMA = ("params_ema", "ema_state_dict", "state_dict_ema", "model_ema", "ema")  # wrappers of the generator that is published
+PREFIXES = ("module.", "_orig_mod.")  # of several GPUs, of torch.compile
+#: First bytes of files that are often saved in place of weights -> what they are, and what to do.
+MISTAKEN = {
+    b"<!doctype": "a web page (HTML): the site answered with a page, not with the file. Download it again in a browser",
+    b"<html": "a web page (HTML): the site answered with a page, not with the file. Download it again in a browser",
+    b"<?xml": "an XML message, not the file. Download it again",
+    b"version https://git-lfs": "a Git LFS pointer, not the file. Fetch it: git lfs pull",
+    b"{": "JSON text, not weights",
+    b"\x1f\x8b": "a compressed file (gzip). Unpack it first",
+    b"7z\xbc\xaf": "a 7z archive. Unpack it first",
+    b"rar!": "a RAR archive. Unpack it first",
+}
 ROLES = {  # network -> what a file that holds several calls it
-    "generator": ("netG_ema", "netG", "generator", "G"),
+    "generator": ("netG_ema", "G_ema", "g_ema", "generator_ema", "netG", "generator", "G"),
     "discriminator": ("netD", "netC", "discriminator", "D"),
     "text_encoder": ("text_encoder", "RNN_ENCODER"),
     "image_encoder": ("image_encoder", "CNN_ENCODER"),
@@ -31,6 +45,7 @@ ROLES = {  # network -> what a file that holds several calls it
     "caption_decoder": ("caption_rnn", "CAPTION_RNN", "decoder"),
 }
 DEEPEST = 4  # wrappers within wrappers
+MOST_USES = 4  # of a storage, by tensors that share it
 MOST_NUMBERS = 1 << 29  # in one network; the largest published one has a quarter of that
 
 
@@ -50,17 +65,30 @@ def read_state(path: str | os.PathLike, network: str) -> dict[str, Tensor]:
     content = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
     state = {}
     for key, value in _unwrap(content, network, path).items():
-        name = key.removeprefix("module.")
+        name = _bare(key)
         if name in state:
-            raise ConvertError(f"{path}: {name!r} is in it twice, with and without 'module.'")
-        state[name] = _plain(value, f"{path}: {key}")
+            raise ConvertError(f"{path}: {shown(name)} is in it twice, with and without {' or '.join(PREFIXES)}")
+        state[name] = _plain(value, f"{path}: {printable(key, 80)}")
     try:
         _check_size(state, path)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         if isinstance(error, ConvertError):
             raise
         raise ConvertError(f"{path}: expected a file of torch.save, found a damaged one ({_line(error)})") from error
-    return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    odd = next((name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()), None)
+    if odd is not None:
+        raise ConvertError(
+            f"{path}: {printable(odd, 80)} holds NaN or infinite numbers: the run that wrote it had broken; take an earlier file"
+        )
+    return state
+
+
+def _bare(key: str) -> str:
+    """A parameter's name without what wrappers of a network put before it."""
+    while (prefix := next((p for p in PREFIXES if key.startswith(p)), None)) is not None:
+        key = key.removeprefix(prefix)
+    return key
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -78,6 +106,15 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_torch(path: Path):
+    with path.open("rb") as file:
+        begins = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    mistaken = next((said for mark, said in MISTAKEN.items() if begins.startswith(mark)), None)
+    if mistaken is not None:
+        raise ConvertError(f"{path}: expected a file of torch.save, found {mistaken}")
+    try:
+        check_archive(path)
+    except FileError as error:
+        raise ConvertError(str(error)) from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old formats, which are expected here
@@ -99,9 +136,8 @@ def _why(error: Exception) -> str:
     return f"expected a file of torch.save, found a damaged or foreign one ({_line(f'{type(error).__name__}: {error}')})"
 
 
-def _line(error, most: int = 160) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= most else text[:most] + "..."
+def _line(error) -> str:
+    return one_line(error, 160)
 
 
 def _unwrap(content, network: str, path: Path) -> Mapping[str, Tensor]:
@@ -112,11 +148,13 @@ def _unwrap(content, network: str, path: Path) -> Mapping[str, Tensor]:
             break
         if any(isinstance(value, Tensor) for value in content.values()):
             return content
-        found = [name for name in ROLES.get(role, ()) if isinstance(content.get(name), Mapping)]
+        named = [name + ending for name in ROLES.get(role, ()) for ending in ("", "_state_dict")]
+        found = [name for name in named if isinstance(content.get(name), Mapping)]
         if role == "discriminator" and {"netD", "netC"} <= set(found):
             content = {**_unwrap(content["netD"], network, path), **_unwrap(content["netC"], network, path)}  # DF-GAN's two halves
             continue
-        found += [name for name in WRAPPERS if isinstance(content.get(name), Mapping)]
+        wrappers = EMA + WRAPPERS if role == "generator" else WRAPPERS
+        found += [name for name in wrappers if isinstance(content.get(name), Mapping)]
         if not found:
             break
         content = content[found[0]]
@@ -125,7 +163,7 @@ def _unwrap(content, network: str, path: Path) -> Mapping[str, Tensor]:
 
 def _describe(content) -> str:
     if isinstance(content, Mapping):
-        return f"a dict with {', '.join(repr(key)[:40] for key in list(content)[:5]) or 'nothing in it'}"
+        return f"a dict with {', '.join(shown(key) for key in list(content)[:5]) or 'nothing in it'}"
     return f"a {type(content).__name__}"
 
 
@@ -146,10 +184,15 @@ def _check_size(state: Mapping[str, Tensor], path: Path) -> None:
     held = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in state.values()}
     stored = _stored(path)
     grown = Counter(held.values()) - stored if stored is not None else sum(held.values()) > path.stat().st_size
-    if grown or sum(value.numel() for value in state.values()) > MOST_NUMBERS:
+    needed = sum(value.numel() * value.element_size() for value in state.values())
+    if grown or needed > MOST_USES * sum(held.values()) or sum(value.numel() for value in state.values()) > MOST_NUMBERS:
         raise ConvertError(f"{path}: expected tensors as large as the file's data, found larger ones; it is damaged")
     for key, value in state.items():
         storage = value.untyped_storage()
+        if value.numel() * value.element_size() > storage.nbytes():
+            raise ConvertError(
+                f"{path}: {printable(key, 80)} of shape {tuple(value.shape)} repeats a smaller tensor; it is not what was trained"
+            )
         if users[storage.data_ptr()] == 1 and value.numel() * value.element_size() < storage.nbytes():
             raise ConvertError(f"{path}: {key} of shape {tuple(value.shape)} leaves data unused; it is damaged")
 

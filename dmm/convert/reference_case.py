@@ -17,7 +17,6 @@ Inputs or hyper-parameters that a file lacks become a :class:`ConvertError` that
 from __future__ import annotations
 
 import importlib
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from dmm.convert.keys import ConvertError, KeyTable, load_upstream
+from dmm.files import FileError, parse
 from dmm.images import to_float
 from dmm.models.modules import Network
 
@@ -71,8 +71,8 @@ class Case:
         if "hp" not in metadata:
             raise ConvertError(f"{path}: expected hyper-parameters under the metadata key 'hp', found {sorted(metadata) or 'none'}")
         try:
-            hp = json.loads(metadata["hp"])
-        except json.JSONDecodeError as error:
+            hp = parse(metadata["hp"])
+        except FileError as error:
             raise ConvertError(f"{path}: expected JSON under the metadata key 'hp', found {error}") from None
         if not isinstance(hp, dict):
             raise ConvertError(f"{path}: expected an object under the metadata key 'hp', found {hp!r}")

@@ -18,7 +18,8 @@ from safetensors.torch import save as serialise
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from dmm.checkpoint import CheckpointError
+from dmm.checkpoint import UNFIT, CheckpointError, compare, not_finite
+from dmm.files import Table, Whole, check, one_line, parse
 from dmm.images import write_atomic
 from dmm.models.kernels.memory_format import channels_last
 from dmm.models.modules import Network
@@ -130,7 +131,16 @@ def load(file: Path, build: Callable[..., Network], form: str, answers: tuple[st
         raise CheckpointError(f"{file}: expected a safetensors file, found a damaged one ({error})") from error
     if metadata.get("format") != form or metadata.get(answers[0]) != json.dumps(answers[1]):
         raise CheckpointError(f"{file}: expected a {what} of format {form} with {answers[0]} {', '.join(known)}; train it again")
-    network = build(**json.loads(metadata["config"]))
-    network.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in tensors.items()})
-    network.card = json.loads(metadata["card"])
+    try:
+        config = check(parse(metadata["config"]), Table(others=Whole(1, 4096)), "config")
+        with torch.device("meta"):
+            problems = compare(build(**config), tensors)  # before memory is taken for what a config asks for
+        odd = problems or next(not_finite(tensors), "")
+        if odd:
+            raise ValueError(f"weights that do not fit or are not finite: {odd}")
+        network = build(**config)
+        network.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in tensors.items()})
+        network.card = check(parse(metadata["card"], finite=False), Table(), "card")
+    except UNFIT as error:
+        raise CheckpointError(f"{file}: expected a {what}, found {one_line(error, 300)}; train it again") from error
     return network.eval()
