@@ -9,15 +9,23 @@ from explorer.session import Session
 from explorer.ui import build, serve
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or len(text) > 5 or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, found {text[:40]!r}")
+    return int(text)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Arguments -> session -> page -> launch."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoints", nargs="*", default=["dmmgan-aviary"], help="names under assets/checkpoints, or folders")
     parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"), help="address to listen on; by default this machine only")
-    parser.add_argument("--port", type=int, default=os.environ.get("PORT", "7860"), help="port to listen on")
+    parser.add_argument("--port", type=_port, default=os.environ.get("PORT", "7860"), help="port to listen on")
+    parser.add_argument("--root-path", default="", help="path under which a reverse proxy shows the page, such as /bird")
+    parser.add_argument("--allow-host", action="append", default=[], help="a further name by which the page is addressed, as by a proxy")
     args = parser.parse_args(argv)
     try:
-        serve(build(Session(args.checkpoints)), args.host, args.port)
+        serve(build(Session(args.checkpoints)), args.host, args.port, args.root_path, args.allow_host)
     except ValueError as error:  # CheckpointError: which file, what was expected, what was found; or a port in use
         parser.exit(2, f"app.py: {error}\n")
 

@@ -155,7 +155,9 @@ for _figure in list_figures():
 def serve(
     checkpoints: Annotated[list[str] | None, typer.Argument(help="names under assets/checkpoints, or folders")] = None,
     host: Annotated[str, typer.Option(help="address to listen on", envvar="HOST")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="port to listen on", envvar="PORT")] = 7860,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port to listen on", envvar="PORT")] = 7860,
+    root_path: Annotated[str, typer.Option(help="path under which a reverse proxy shows the page, such as /bird")] = "",
+    allow_host: Annotated[list[str] | None, typer.Option(help="a further name by which the page is addressed, as by a proxy")] = None,
 ) -> None:
     """Serve the page on this machine.
 
@@ -166,7 +168,7 @@ def serve(
     from explorer import ui  # Gradio is slow to import; figures do not need it
 
     try:
-        ui.serve(ui.build(Session(checkpoints or [DEFAULT_MODEL])), host, port)
+        ui.serve(ui.build(Session(checkpoints or [DEFAULT_MODEL])), host, port, root_path, allow_host or ())
     except ValueError as error:
         _stop(str(error))
 

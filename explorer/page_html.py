@@ -88,14 +88,14 @@ def render(
         for index in generated
     )
     table = base64.b64encode(overlay.legend("", (0, 1)).strip.tobytes()).decode()
-    at = "" if step is None else f' data-step="{step}"'
+    at = "" if step is None else f' data-step="{text(step)}"'
     at += f' data-edits="{text(json.dumps(trace.edits, separators=(",", ":")))}"' if trace.edits else ""
     reading = [index for index in generated if maps_of(trace, index)]
     if reading:
         indices = word_indices(trace)
         at += f' data-first="{indices.index(most_placed(trace, reading[0]))}" data-begin="{indices[0]}"'
     return (
-        f'<article class="ex" data-caption="{text(caption)}" data-seed="{seed}" data-model="{text(model)}"{at}'
+        f'<article class="ex" data-caption="{text(caption)}" data-seed="{text(seed)}" data-model="{text(model)}"{at}'
         f' data-table="{table}" style="--strength:{STRENGTH}">'
         f"{_said(spoken, seed, model, vocabulary, moment)}"
         f'{above}<div class="ex-stages">{columns}</div>{extra}'
@@ -138,10 +138,11 @@ def _said(spoken: Sequence[Spoken], seed: int, model: str, vocabulary: int, mome
     if missing:
         quoted = ", ".join(f"“{text(word)}”" for word in missing)
         verb, pronoun = ("is", "it was") if len(missing) == 1 else ("are", "they were")
-        note = f'<p class="ex-missing">{quoted} {verb} not among the {vocabulary} words that {text(model)} knows; {pronoun} left out.</p>'
+        told = f"{quoted} {verb} not among the {text(vocabulary)} words that {text(model)} knows; {pronoun} left out."
+        note = f'<p class="ex-missing">{told}</p>'
     return (
         f'<header class="ex-said"><p class="ex-caption" role="group" aria-label="Words; choose one to see where it is read">{words}</p>'
-        f'<p class="ex-origin">{text(f"{model} {moment}".strip())} <span aria-hidden="true">·</span> seed {seed}</p>{note}</header>'
+        f'<p class="ex-origin">{text(f"{model} {moment}".strip())} <span aria-hidden="true">·</span> seed {text(seed)}</p>{note}</header>'
     )
 
 

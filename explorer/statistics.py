@@ -134,6 +134,16 @@ def word_indices(trace: Trace, sample: int = 0) -> list[int]:
     return [i for i, hidden in enumerate(trace.mask[sample].tolist()) if not hidden]
 
 
+def names(trace: Trace, sample: int = 0) -> dict[int, str]:
+    """Position -> what a word is called where one is chosen or named: a word that stands again is numbered, "red (2)"."""
+    found, seen = {}, {}
+    for index in word_indices(trace, sample):
+        word = trace.words[sample][index]
+        seen[word] = seen.get(word, 0) + 1
+        found[index] = word if seen[word] == 1 else f"{word} ({seen[word]})"
+    return found
+
+
 def uniform(trace: Trace, sample: int = 0) -> float:
     """1/T over the real words: the addressing probability if every word were read evenly."""
     return 1.0 / len(word_indices(trace, sample))

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from dmm.pipeline import MOST_WORDS, CaptionError, Pipeline
 from explorer import endpoints, overlay, overview, page_html, panels, tour
 from explorer.api import MOST_MODELS, MOST_SEEDS, Endpoints
 from explorer.edits import EditError, attached
+from explorer.gate import Gate, names_of
+from explorer.headers import SecurityHeaders
 from explorer.interventions import describe, to_json
 from explorer.questions import FIRST_SEED, LONGEST, Question, Refusal, read_seed
 from explorer.session import Session
@@ -391,26 +395,38 @@ class _Section:
         return curves, "", generated
 
 
-def serve(app: gr.Blocks, host: str, port: int) -> None:
+def serve(app: gr.Blocks, host: str, port: int, root_path: str = "", names: Sequence[str] = ()) -> None:
     """Serve the page until it is stopped, and say where.
 
+    Args:
+        root_path: where a reverse proxy shows the page, such as ``/bird``; empty for the root of its host.
+        names: further host names by which the page may be addressed.
+
     Raises:
-        ValueError: an address that cannot be listened on.
+        ValueError: an address that cannot be listened on, or a path that is none.
     """
     try:
-        app.launch(**launch_options(host, port), prevent_thread_lock=True, quiet=True)
+        app.launch(**launch_options(host, port, root_path, names), prevent_thread_lock=True, quiet=True)
     except OSError as error:
         raise ValueError(f"cannot listen on {host}, port {port}: in use, or not this machine's; choose another --port") from error
     print(f"The explorer is at {app.local_url} (Ctrl+C stops it).", flush=True)
     app.block_thread()
 
 
-def launch_options(host: str = "127.0.0.1", port: int = 7860) -> dict:
-    """What :meth:`gradio.Blocks.launch` needs for this page: loopback, nothing shared, nothing served but the page."""
+def launch_options(host: str = "127.0.0.1", port: int = 7860, root_path: str = "", names: Sequence[str] = ()) -> dict:
+    """What :meth:`gradio.Blocks.launch` needs for this page: loopback, nothing shared, nothing served but the page.
+
+    Raises:
+        ValueError: a ``root_path`` that is no path from the root.
+    """
+    root_path = root_path.rstrip("/")
+    if root_path and not re.fullmatch(r"(/[\w.~-]+)+", root_path, re.ASCII):
+        raise ValueError(f"--root-path: expected a path such as /bird, found {root_path[:60]!r}")
     script = (STATIC / "page.js").read_text(encoding="utf-8")
     return {
         "server_name": host,
         "server_port": port,
+        "root_path": root_path or None,
         "share": False,
         "theme": gr.themes.Base(font=list(FONTS), font_mono=list(MONO)),
         "css_paths": [STATIC / "page.css"],
@@ -425,4 +441,5 @@ def launch_options(host: str = "127.0.0.1", port: int = 7860) -> dict:
         "strict_cors": True,
         "allowed_paths": [],
         "max_file_size": "1b",
+        "app_kwargs": {"middleware": [Middleware(SecurityHeaders), Middleware(Gate, names=names_of(host, names))]},
     }

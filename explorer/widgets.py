@@ -43,7 +43,7 @@ def word_row(trace, stage: int, index: int, quantity: str = "addressing", streng
     values = statistics.word_map(trace, stage, index, quantity)
     even, image = statistics.uniform(trace), trace.stages[stage].image
     limits = overlay.limits(values, uniform=even)
-    about, name = statistics.QUANTITIES[quantity], trace.words[0][index]
+    about, name = statistics.QUANTITIES[quantity], statistics.names(trace)[index]
     shown = row(
         {f"{image.shape[-1]} px": overlay.picture(image), f"where “{name}” is read": overlay.overlay(image, values, limits, strength)}
     )
@@ -63,20 +63,37 @@ def explore(session: Session, caption: str, seed: int = 3, model: str | None = N
         except ValueError as error:  # a caption that cannot be generated says why
             word.options, shown.value = (), text(error)
             return
-        word.options = [(chip.word, chip.index) for chip in statistics.chips(trace, -1)]
-        word.value = statistics.top_words(trace, -1, k=1)[0].index
+        stage, quantity, _ = _shown(trace)
+        if quantity is None:
+            word.options, shown.value = (), row(_pictures(trace)).data + text("No stage of this system reads single words.")
+            return
+        name = statistics.names(trace)
+        word.options = [(name[chip.index], chip.index) for chip in statistics.chips(trace, stage, quantity)]
+        word.value = statistics.top_words(trace, stage, quantity, k=1)[0].index
         show()
 
     def show(_change=None) -> None:
         if word.value is not None:
             trace = session.trace(model, said.value, noise.value)
-            shown.value = chips(trace, -1).data + word_row(trace, -1, word.value).data
+            stage, quantity, maps = _shown(trace)
+            shown.value = chips(trace, stage, quantity).data + word_row(trace, stage, word.value, maps).data
 
     said.observe(generate, "value")
     noise.observe(generate, "value")
     word.observe(show, "value")
     generate()
     return ipywidgets.VBox([said, noise, word, shown])
+
+
+def _shown(trace) -> tuple[int, str | None, str | None]:
+    """(the last stage that reads words, what its chips show, the maps of its words): the writing gate where the system has one."""
+    stage = next((i for i in reversed(range(len(trace.stages))) if statistics.maps_of(trace, i)), 0)
+    maps = statistics.maps_of(trace, stage)
+    return stage, "writing_gate" if maps and statistics.has(trace, stage, "writing_gate") else maps, maps
+
+
+def _pictures(trace) -> dict[str, np.ndarray]:
+    return {f"{image.shape[-1]} px": overlay.picture(image) for image in trace.images}
 
 
 def figure_panel(session: Session, name: str, model: str | None = None) -> ipywidgets.Widget:

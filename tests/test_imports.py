@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 #: Rooms of dmm, lowest first; a room may import those of its own row and of the rows above it in this list.
 LAYERS = (
-    ("errors", "config", "files", "trace", "images", "matching", "fp32"),
+    ("errors", "config", "files", "trace", "trace_check", "images", "matching", "fp32"),
     ("data", "aviary", "models", "losses"),
     ("recipes", "checkpoint"),
     ("convert", "hub"),
@@ -62,7 +62,10 @@ EXPLORER = {
     "gather": SURFACE | {"dmm.metrics", "explorer.references", "explorer.describe"},
     "produce": SURFACE,
     "widgets": SURFACE | {"explorer.cells"},
-    "ui": SURFACE | {f"explorer.{room}" for room in ("api", "endpoints", "interventions", "overview", "panels", "questions", "tour")},
+    "headers": set(),
+    "gate": {"dmm.files"},
+    "ui": SURFACE
+    | {f"explorer.{room}" for room in ("api", "endpoints", "gate", "headers", "interventions", "overview", "panels", "questions", "tour")},
     "cli": SURFACE | {"explorer.ui", "explorer.produce"},
 }
 

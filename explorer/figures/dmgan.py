@@ -214,7 +214,7 @@ def _word(
     values = statistics.word_map(trace, number, chip.index)
     low, high = float(values.min()), float(values.max())
     own = (low, high) if high > low else (low, low + 1)
-    style.write(drawing, left, top, _clip(chip.word, thumb))
+    style.write(drawing, left, top, _clip(statistics.names(trace)[chip.index], thumb))
     style.tile(drawing, left, top + 0.17, thumb, overlay(trace.stages[number].image, values, shared or own, strength))
     if shared is None:
         ends = f"{statistics.short(low)} to {statistics.short(high)}"

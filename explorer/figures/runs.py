@@ -6,18 +6,19 @@ kept of every step are a few numbers. :class:`Course` is one caption over all st
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
+from dmm.files import FileError, Table, Whole, lines, one_line, read_json
 from dmm.trace import Trace
 from explorer.statistics import Numbers, numbers
 
 FOLDER = "traces"
 KEPT = 8  # traces of one caption that stay in memory
+ROW = Table({"step": Whole(0)})  # a row of a log
 
 
 class RunError(ValueError):
@@ -51,7 +52,7 @@ class Run:
         self._traces: OrderedDict[tuple[int, int], Trace] = OrderedDict()
         self.begins = _initial_steps(self.directory / "config.json")
         first = Trace.load(self._path(self.steps[0]))
-        self.captions, self.seeds = tuple(first.captions), tuple(first.seeds)
+        self.captions, self.seeds = _said(first, self._path(self.steps[0]))
 
     @staticmethod
     def there(directory: str | os.PathLike) -> bool:
@@ -113,7 +114,7 @@ class Run:
         """Read one file: the trace of one caption, and the numbers of all, since unpacking the file is what takes time."""
         path = self._path(step)
         whole = Trace.load(path)
-        if tuple(whole.captions) != self.captions:
+        if _said(whole, path)[0] != self.captions:
             raise RunError(f"{path}: other captions than in {self._path(self.steps[0])}; the folder mixes two runs")
         for each in range(len(self.captions)):
             self._numbers[step, each] = numbers(whole, each)
@@ -151,7 +152,7 @@ def evenly(count: int, most: int) -> list[int]:
 
 
 def _files(directory: Path) -> dict[int, Path]:
-    found = {int(path.stem): path for path in (directory / FOLDER).glob("*.npz") if path.stem.isdigit()}
+    found = {int(path.stem): path for path in (directory / FOLDER).glob("*.npz") if path.stem.isdecimal() and len(path.stem) < 12}
     return dict(sorted(found.items()))
 
 
@@ -164,9 +165,9 @@ def _initial_steps(path: Path) -> int:
     if not path.exists():
         return 0
     try:
-        return int(json.loads(path.read_text(encoding="utf-8"))["train"]["initial_steps"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: expected the configuration of a run, found {type(error).__name__}: {error}") from error
+        return read_json(path, Table({"train": Table({"initial_steps": Whole(0)})}))["train"]["initial_steps"]
+    except ValueError as error:
+        raise RunError(f"{path}: expected the configuration of a run, found something else ({one_line(error)})") from error
 
 
 def read_log(directory: str | os.PathLike) -> list[dict]:
@@ -180,13 +181,23 @@ def read_log(directory: str | os.PathLike) -> list[dict]:
         raise RunError(f"{directory}: no such run directory")
     for name in ("log.jsonl", "evaluations.jsonl"):
         path = directory / name
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.exists() else (), start=1):
-            try:
-                row = json.loads(line)
-                row["step"] = int(row["step"])
-            except (ValueError, KeyError, TypeError) as error:
-                raise RunError(f"{path}, line {number}: expected a row with a step, found {type(error).__name__}: {error}") from error
+        for number, row in lines(path, ROW) if path.exists() else ():
+            if isinstance(row, FileError):
+                raise RunError(f"{path}, line {number}: expected a row with a step ({one_line(row)})")
             rows.append({"evaluation": True} | row if name == "evaluations.jsonl" else row)
     if not rows:
         raise RunError(f"{directory}: expected log.jsonl, which dmm train writes; found none")
     return sorted(rows, key=lambda row: row["step"])
+
+
+def _said(trace: Trace, path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Captions and seeds of a trace that shows a caption: with words, a mask and a picture.
+
+    Raises:
+        RunError: one of them is missing.
+    """
+    lacking = [name for name in ("captions", "words", "seeds", "mask") if getattr(trace, name) is None]
+    lacking += [] if trace.images and trace.captions else ["pictures or captions"]
+    if lacking:
+        raise RunError(f"{path}: expected the trace of a training run, found one without {', '.join(lacking)}")
+    return tuple(trace.captions), tuple(trace.seeds)

@@ -8,7 +8,7 @@ pytest.importorskip("ipywidgets")
 
 from explorer import overlay, statistics, widgets  # noqa: E402
 from explorer.session import Session  # noqa: E402
-from tests.explorer.toy import CAPTION, toy_pipeline  # noqa: E402
+from tests.explorer.toy import CAPTION, toy_pipeline, toy_system  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,9 @@ def test_words_are_escaped(trace):
 def test_explore_follows_the_caption(session):
     panel = widgets.explore(session, CAPTION)
     said, _, word, shown = panel.children
-    assert [label for label, _ in word.options] == CAPTION.split()
+    assert [label for label, _ in word.options] == ["a", "small", "red", "bird", "with", "a (2)", "yellow", "crown"]
     (top,) = statistics.top_words(session.trace(None, CAPTION, 3), -1, k=1)
-    assert word.value == top.index and f"where “{top.word}” is read" in shown.value
+    assert word.value == top.index and f"where “{statistics.names(session.trace(None, CAPTION, 3))[top.index]}” is read" in shown.value
     word.value = 3
     assert "where “red” is read" in shown.value
     said.value = "a blue bird"
@@ -56,3 +56,23 @@ def test_figure_panel_draws_and_explains(session):
     caption.value = "zeppelin"
     button.click()
     assert "vocabulary" in message.value
+
+
+@pytest.mark.parametrize("system", ["attngan", "mirrorgan", "dfgan", "dmmgan"])
+def test_exploring_any_system(system):
+    pipe = toy_system(system)
+    panel = widgets.explore(Session("toy", load=lambda _: pipe), "a small red bird")
+    _, _, word, shown = panel.children
+    assert "data:image/png" in shown.value
+    assert bool(word.options) == (system != "dfgan")
+
+
+def test_a_word_that_stands_twice_is_chosen_by_its_place():
+    pipe = toy_pipeline()
+    panel = widgets.explore(Session("toy", load=lambda _: pipe), "a red bird with a red crown")
+    word, shown = panel.children[2:]
+    names = [name for name, _ in word.options]
+    assert len(set(names)) == len(names) and any(name.endswith(" (2)") for name in names)
+    twice = next(index for name, index in word.options if name.endswith(" (2)"))
+    word.value = twice
+    assert " (2)” is read" in shown.value
