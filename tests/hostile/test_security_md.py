@@ -1,0 +1,21 @@
+"""The table of limits in SECURITY.md is the one that the code keeps."""
+
+import re
+from pathlib import Path
+
+from dmm.data.transforms import PIXELS, PIXELS_A_BYTE
+from dmm.files import LIMITS
+from tests.hostile import sandbox
+
+TEXT = (Path(__file__).parents[2] / "SECURITY.md").read_text(encoding="utf-8")
+
+
+def test_the_limits_are_those_of_the_code():
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (.*) \|$", TEXT, re.MULTILINE)
+    assert {name: (int(value), said) for name, value, said in rows} == LIMITS
+
+
+def test_the_further_figures_are_those_of_the_code():
+    text = " ".join(TEXT.split())
+    assert f"at most {PIXELS // 10**6} million pixels, or {PIXELS_A_BYTE} for each byte" in text
+    assert f"{sandbox.MEMORY >> 20} MB beyond what the process has, {sandbox.SECONDS} seconds of processor time" in text
