@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
+import dataclasses
 import json
-import re
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -34,19 +34,30 @@ def _systems() -> dict[str, dict]:
     return found
 
 
-def _settings() -> dict[str, dict[str, str]]:
-    """Every key of --set: its default, and the phrase that stands beside it in :mod:`dmm.config`."""
-    from dmm.config import Config, to_dict
+def _settings() -> dict[str, dict]:
+    """Every key of --set: default, meaning, purpose, the steps that read it, and whether it is in no paper and no published code."""
+    from dmm.config import Config
 
     found = {}
-    for section, values in to_dict(Config()).items():
-        source = inspect.getsource(type(getattr(Config(), section)))
-        for name, value in values.items():
-            meaning = re.search(rf"^    {name}: .*?  # (.*)$", source, re.MULTILINE)
+    for section in dataclasses.fields(Config):
+        for one in dataclasses.fields(section.default):
+            value = one.default
             shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
             shown = shown.lower() if isinstance(value, bool) else shown
-            found[f"{section}.{name}"] = {"default": shown, "meaning": meaning[1] if meaning else ""}
+            about = {key: one.metadata[key] for key in ("group", "steps", "ours")}
+            found[f"{section.name}.{one.name}"] = {"default": shown, "meaning": one.metadata["about"]} | about
     return found
+
+
+def _setting_lines() -> Iterator[str]:
+    """The settings for people, each purpose under its heading."""
+    group = ""
+    for key, about in _settings().items():
+        if about["group"] != group:
+            group = about["group"]
+            yield f"# {group}"
+        readers = "" if len(about["steps"]) == 3 else f"; read by {' and '.join(about['steps'])}"
+        yield f"{key}={about['default']}  {about['meaning']}{readers}{'; not in the papers' if about['ours'] else ''}"
 
 
 @app.command("list")
@@ -65,8 +76,7 @@ def list_all(
     from dmm.recipes import describe, names
 
     if settings:
-        known = _settings()
-        typer.echo(json.dumps(known) if as_json else "\n".join(f"{k}={v['default']}  {v['meaning']}" for k, v in known.items()))
+        typer.echo(json.dumps(_settings()) if as_json else "\n".join(_setting_lines()))
         return
     shipped = sorted(p.parent.name for p in (assets() / "checkpoints").glob(f"*/{FILE}"))
     systems, recipes = _systems(), {n: describe(n) for n in names()}

@@ -49,7 +49,10 @@ def test_list_names_every_setting_with_its_meaning(cli):
     assert all(about["meaning"] for about in found.values())
     assert found["train.batch"]["default"] == "8" and found["model.widths"]["default"] == "64,64,64"
     assert found["data.mirror"]["default"] == "false"
-    assert "train.batch=8  captions an optimiser step" in cli.invoke(app, ["list", "--settings"]).output
+    lines = cli.invoke(app, ["list", "--settings"]).output.splitlines()
+    assert "train.batch=8  captions an optimiser step" in lines and lines.count("# adversarial") == 1
+    assert "train.recall=0.0  weight of naming masked words from the sentence feature alone; read by match; not in the papers" in lines
+    assert found["train.kl"]["steps"] == ["gan"] and not found["train.kl"]["ours"] and found["train.paired"]["ours"]
 
 
 def test_a_recipe_is_shown_as_settings_that_give_it_again(cli):
