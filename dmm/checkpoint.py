@@ -162,10 +162,11 @@ def _further_names(metadata: Mapping[str, str]) -> list[str]:
     Raises:
         ValueError: names that :func:`write_tensors` does not write.
     """
-    names = check(parse(metadata.get("further", "[]"), "further"), List(Text(200), 0, len(PARTS)), "further")
+    where = "further files"
+    names = check(parse(metadata.get("further", "[]"), where), List(Text(200), 0, len(PARTS)), where)
     strange = next((name for name in names if not FURTHER.fullmatch(name)), None)
     if strange is not None:
-        raise ValueError(f"further: expected the name of a network's file, found {shown(strange)}")
+        raise ValueError(f"{where}: expected the name of a network's file, found {shown(strange)}")
     return names
 
 
@@ -325,7 +326,7 @@ def fill(part: str, config: ModelConfig, vocab: Vocabulary, tensors: Mapping[str
     if rows is not None and tuple(rows) != (len(vocab),):
         raise CheckpointError(f"{where}: the {part} was trained with a vocabulary of {tuple(rows)[0]} ids, this one has {len(vocab)}")
     try:
-        with torch.device("meta"), _Hastily():
+        with torch.device("meta"), _Outline():
             problems = compare(build(part, config, vocab), own)  # before memory is taken for what a config asks for
         if problems:
             raise CheckpointError(f"{where}: the weights of {part} do not fit its config: {problems}")
@@ -356,6 +357,17 @@ class _Hastily(TorchFunctionMode):
         if function is torch.linalg.qr:
             return args[0], args[0][: args[0].shape[1]]
         return function(*args, **(kwargs or {}))
+
+
+class _Outline(_Hastily):
+    """While a network is built for its shapes only: what fills a tensor is left out, which would make PyTorch import its compiler."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        filled = args[0] if args else (kwargs or {}).get("tensor")
+        name = getattr(function, "__name__", "")
+        if isinstance(filled, Tensor) and filled.is_meta and (name == "__imul__" or name.endswith("_") and not name.startswith("_")):
+            return filled
+        return super().__torch_function__(function, types, args, kwargs)
 
 
 def held_parts(tensors: Mapping[str, Tensor]) -> set[str]:

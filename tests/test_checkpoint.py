@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -262,3 +264,10 @@ def test_weights_of_another_kind_are_named(directory, tmp_path):
     )
     with pytest.raises(CheckpointError, match="of another kind heads.0.conv.weight torch.int16 instead of torch.float32"):
         load(tmp_path)
+
+
+def test_a_checkpoint_is_loaded_without_the_compiler():
+    """Networks are first built for their shapes, on the device "meta", where arithmetic makes PyTorch import its compiler for seconds."""
+    program = "import sys; from dmm.pipeline import load; load('dmmgan-aviary'); print('torch._dynamo' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"

@@ -12,6 +12,7 @@ Wide 3x3 convolutions of large maps take Winograd's order on a CPU (:class:`~dmm
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -69,9 +70,9 @@ class UpConv(nn.Module):
         else:
             nn.init.orthogonal_(self.weight)
         self.fused = fused
-        taps = torch.tensor([[0.0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])  # offset t of 4 sums these of the 3 taps
-        products = taps[:, None, :, None] * taps[:, None, :]  # 4 4 3 3, the Kronecker product of the taps with themselves
-        self.register_buffer("sums", products.reshape(16, 9).T.contiguous(), persistent=False)  # 9 16
+        taps = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], np.float32)  # offset t of 4 sums these of the 3 taps
+        sums = np.kron(taps, taps).T.tolist()  # by numpy: on the device "meta", PyTorch would import its compiler to multiply
+        self.register_buffer("sums", torch.tensor(sums), persistent=False)  # 9 16
 
     def fuses(self, x: Tensor) -> bool:
         """Would a map ``x``, B C H W, pass the transposed convolution, which never sees it enlarged?"""

@@ -37,11 +37,11 @@ class RegionAttention(nn.Module):
         super().__init__()
         self.heads, inner = heads, heads * width
         self.look = nn.Conv1d(inputs, VIEWS, 1)
-        self.places = nn.Parameter(0.1 * torch.randn(1, VIEWS, REGIONS))
-        self.views = nn.Parameter(torch.randn(VIEWS, inputs, width) * inputs**-0.5)
+        self.places = nn.Parameter(torch.randn(1, VIEWS, REGIONS).mul_(0.1))
+        self.views = nn.Parameter(torch.randn(VIEWS, inputs, width).mul_(inputs**-0.5))
         self.query = nn.Linear(hidden + inputs, inner)
         self.memory = nn.Linear(width, 2 * inner)  # keys and values of each view
-        self.names = nn.Parameter(0.3 * torch.randn(1, VIEWS, 2 * inner))  # added to them: which view it is
+        self.names = nn.Parameter(torch.randn(1, VIEWS, 2 * inner).mul_(0.3))  # added to them: which view it is
         self.repeat = nn.Parameter(torch.full((heads, 1, 1), -2.0))  # added to the score of a view that was often looked at
         self.join = nn.Sequential(nn.Linear(hidden + inputs + inner + 2 * heads * VIEWS, hidden), nn.GELU(), nn.Linear(hidden, hidden))
 

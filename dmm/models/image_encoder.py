@@ -77,7 +77,7 @@ class SmallImageEncoder(nn.Module):
             PlainResidual(2 * width, 4 * width, 2),
             PlainResidual(4 * width, 4 * width),
         )
-        self.positions = nn.Parameter(0.1 * torch.randn(1, 4 * width, SIDE, SIDE))
+        self.positions = nn.Parameter(torch.randn(1, 4 * width, SIDE, SIDE).mul_(0.1))
         self.regions = nn.Conv2d(4 * width, text_dim, 1)
         self.code = nn.Linear(4 * width * 4 * 4, text_dim)
 

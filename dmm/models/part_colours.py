@@ -22,7 +22,7 @@ class PartColours(nn.Module):
     def __init__(self, region_dim: int, parts: int, colours: int):
         super().__init__()
         self.look = nn.Conv2d(region_dim, parts, 1)
-        self.answers = nn.Parameter(torch.randn(parts, region_dim, colours) * region_dim**-0.5)
+        self.answers = nn.Parameter(torch.randn(parts, region_dim, colours).mul_(region_dim**-0.5))
 
     def forward(self, regions: Tensor) -> Tensor:
         """Regions B D H W -> logits B P K."""
