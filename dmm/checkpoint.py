@@ -326,7 +326,7 @@ def fill(part: str, config: ModelConfig, vocab: Vocabulary, tensors: Mapping[str
     if rows is not None and tuple(rows) != (len(vocab),):
         raise CheckpointError(f"{where}: the {part} was trained with a vocabulary of {tuple(rows)[0]} ids, this one has {len(vocab)}")
     try:
-        with torch.device("meta"), _Outline():
+        with torch.random.fork_rng(devices=[]), torch.device("meta"), _Outline():  # whoever loads draws the same numbers afterwards
             problems = compare(build(part, config, vocab), own)  # before memory is taken for what a config asks for
         if problems:
             raise CheckpointError(f"{where}: the weights of {part} do not fit its config: {problems}")

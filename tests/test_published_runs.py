@@ -29,6 +29,7 @@ from explorer.session import Session
 from explorer.ui import generate
 from tests.convert.test_trunks import published_names
 from tests.data import layouts
+from tests.data.layouts import write
 
 PUBLISHED = [name for name in names() if "cub" in name or "coco" in name]
 TOY = {
@@ -45,6 +46,7 @@ def data(tmp_path_factory):
     """CUB and COCO with a handful of pictures, prepared."""
     root = tmp_path_factory.mktemp("data")
     made = {"cub": layouts.cub(root / "cub"), "coco": layouts.coco(root / "coco", "2014")}
+    write(made["cub"] / "train_test_split.txt", "1 1\n2 0\n3 1\n4 0\n")  # matching tells classes apart: one picture of each
     for folder in made.values():
         prepare(open_source(folder))
     return made

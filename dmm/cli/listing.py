@@ -40,7 +40,7 @@ def _settings() -> dict[str, dict]:
 
     found = {}
     for section in dataclasses.fields(Config):
-        for one in dataclasses.fields(section.default):
+        for one in dataclasses.fields(getattr(Config(), section.name)):
             value = one.default
             shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
             shown = shown.lower() if isinstance(value, bool) else shown

@@ -38,8 +38,10 @@ class RunLock:
     def __init__(self, directory: Path, force: bool = False):
         self.path, self.force = directory / LOCK, force
         self._file: BinaryIO | None = None
+        self._made = False  # is the directory this lock's own?
 
     def __enter__(self) -> RunLock:
+        self._made = not self.path.parent.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = open(self.path, "a+b")  # as long as the run
         try:
@@ -87,6 +89,9 @@ class RunLock:
                 self.path.unlink()
             self._file.close()
             self._file = None
+            if self._made:  # of a run that was refused at its start nothing stays
+                with contextlib.suppress(OSError):  # there is something in it
+                    self.path.parent.rmdir()
 
 
 def _runs(pid: int) -> bool:

@@ -18,7 +18,8 @@ from dmm.convert.reference_case import Case, find_replay
 from dmm.convert.systems import SYSTEMS
 from dmm.models import registry
 from dmm.models.captioner import CaptionDecoder
-from dmm.models.discriminators import SIZES
+from dmm.models.discriminators import SIZES, Discriminator
+from dmm.models.multistage import MultiStage
 from dmm.models.registry import find_model
 
 REFERENCE = Path(__file__).parent.parent / "data" / "reference"
@@ -170,18 +171,25 @@ def test_networks_of_a_case_are_those_of_the_registry(system, monkeypatch):
     asked = []
     entry = find_model(known.name)
 
+    class Other(MultiStage):
+        def __init__(self):
+            torch.nn.Module.__init__(self)
+
+    class OtherDiscriminator(Discriminator):
+        def __init__(self):
+            torch.nn.Module.__init__(self)
+            self.size = 128
+
     def build(config):
         asked.append(config)
-        return torch.nn.Identity()
+        return Other()
 
     def discriminators(config):
         asked.append(config)
-        network = torch.nn.Identity()
-        network.size = 128
-        return torch.nn.ModuleList([network])
+        return torch.nn.ModuleList([OtherDiscriminator()])
 
     monkeypatch.setitem(registry._MODELS, known.name, dataclasses.replace(entry, build=build, discriminators=discriminators))
-    assert isinstance(known.generator(hp), torch.nn.Identity) and isinstance(known.discriminator(hp, 128), torch.nn.Identity)
+    assert isinstance(known.generator(hp), Other) and isinstance(known.discriminator(hp, 128), OtherDiscriminator)
     assert asked[0] == asked[1] and asked[0].system == known.name and asked[0].widths[0] == hp["GF_DIM"]
 
 

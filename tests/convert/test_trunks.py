@@ -94,17 +94,23 @@ def test_every_number_of_the_trunk_comes_from_the_file_and_the_heads_stay(kind, 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda state: state.pop(next(iter(state))), "missing stem.0"),
-        (lambda state: state.update({"surprise.weight": torch.zeros(1)}), "unknown key 'surprise.weight'"),
-        (lambda state: state.update({next(iter(state)): torch.zeros(1, 1)}), r"stem.0\S* should be \("),
-        (lambda state: next(iter(state.values())).fill_(float("nan")), "is not finite"),
+        (lambda state: state.pop(next(iter(state))), "expected .* as torchvision publishes it.*missing stem.0"),
+        (
+            lambda state: state.update({"surprise.weight": torch.zeros(1)}),
+            "expected .* as torchvision publishes it.*unknown key 'surprise.weight'",
+        ),
+        (
+            lambda state: state.update({next(iter(state)): torch.zeros(1, 1)}),
+            r"expected .* as torchvision publishes it.*stem.0\S* should be \(",
+        ),
+        (lambda state: next(iter(state.values())).fill_(float("nan")), r"\S+ holds NaN or infinite numbers"),
     ],
     ids=["missing", "unknown", "shape", "nan"],
 )
 def test_a_key_that_is_not_accounted_for_is_named(kind, file, change, said):
     encoder = ENCODERS[kind]()
     before = {key: value.clone() for key, value in encoder.state_dict().items()}
-    with pytest.raises(ConvertError, match=f"(?s)weights.pth: expected .* as torchvision publishes it.*{said}"):
+    with pytest.raises(ConvertError, match=f"(?s)weights.pth: {said}"):
         load_trunk(encoder, str(file(change)))
     assert all(torch.equal(value, before[key]) for key, value in encoder.state_dict().items())
 

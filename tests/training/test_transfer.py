@@ -32,4 +32,4 @@ def test_a_step_asks_for_its_values_once(kind, toy, earlier_runs, monkeypatch):
         monkeypatch.setattr(Tensor, name, noting(name, function))
     values = step.update(0)
     assert asked == ["tolist"] and all(type(value) is float for value in values.values())
-    assert {"match": "told_accuracy", "caption": "content_accuracy", "gan": "d64"}[kind] in values
+    assert {"match": "told_accuracy", "caption": "repetition", "gan": "d64"}[kind] in values
