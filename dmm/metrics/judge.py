@@ -11,7 +11,8 @@ the other. Training blurs, shifts, coarsens, dims and adds noise, so that the ju
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from dmm.aviary.cache import AviaryCache
 from dmm.aviary.traits import COLOURS, SIZES, WING_PATTERNS, Bird
 from dmm.checkpoint import assets
-from dmm.images import to_float, write_atomic
+from dmm.images import to_float
 from dmm.metrics import readers
 from dmm.metrics.attributes import PARTS, agreement
 from dmm.metrics.readers import Residual, block, resize
@@ -32,7 +33,7 @@ FILE = "judge.safetensors"
 HEADS: dict[str, tuple[str, ...]] = {part: COLOURS for part in PARTS} | {"size": SIZES, "wing_pattern": WING_PATTERNS}
 
 
-class Judge(nn.Module):
+class Judge(readers.Reader):
     """Classifier of attributes.
 
     Args:
@@ -126,54 +127,41 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     return (images + noise).clamp(-1, 1)
 
 
-def train_judge(
-    out: str | Path,
-    images: int = 10000,
-    steps: int = 900,
-    seed: int = 0,
-    batch: int = 64,
-    lr: float = 4e-3,
-    level: str = "garden",
-    cache: str | Path = ".cache/aviary",
-    test_images: int = 1000,
-    width: int = 16,
-    input_size: int = 128,
-    command: str = "",
-    progress: bool = True,
-) -> dict:
-    """Train a judge on rendered birds of the training species, test it on rendered birds of the others, write both down.
+def attribute_loss(
+    judge: Judge,
+    store: AviaryCache,
+    course: readers.Course,
+    rng: torch.Generator,
+    truth: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor] | None = None,
+) -> Tensor:
+    """Scalar: the sum over the attributes of the cross-entropies of one batch of augmented pictures.
 
     Args:
-        out: directory to write ``judge.safetensors`` and its model card, ``README.md``, into.
-        images: rendered training birds, drawn once into ``cache``.
-        steps: optimiser steps of ``batch`` pictures.
-        seed: of weights, order and augmentation (the birds are those of Aviary seed 0).
-        lr: largest learning rate of AdamW; one cycle.
-        test_images: rendered birds of the 50 unseen species to test on.
-        width, input_size: of the :class:`Judge`.
-        command: the command line, for the card.
-
-    Returns:
-        The card: settings, time, and the accuracy on unseen species.
+        judge: or another reader of attributes.
+        store: the training birds.
+        course: says how many, and the batch.
+        rng: of the batch and its augmentation.
+        truth: attribute -> the N numbers of the true answers, or N x answers of probabilities.
+        weights: attribute -> a weight for each answer; all alike where left out.
     """
-    torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
-    judge = Judge(width, input_size=input_size)
-    store = AviaryCache.open(cache, images, 0, level, "train", (judge.input_size,), progress)
-    truth = targets(store.birds(range(images)))
+    chosen = torch.randint(0, course.images, (course.batch,), generator=rng)
+    pictures = augment(to_float(store.images(judge.input_size, chosen.tolist())), rng)
+    logits = judge(pictures.contiguous(memory_format=torch.channels_last))["logits"]
+    terms = [F.cross_entropy(logits[name], truth[name][chosen], None if weights is None else weights[name]) for name in judge.heads]
+    return torch.stack(terms).sum()
 
-    def loss_of() -> Tensor:
-        chosen = torch.randint(0, images, (batch,), generator=generator)
-        pictures = augment(to_float(store.images(judge.input_size, chosen.tolist())), generator)
-        logits = judge(pictures.contiguous(memory_format=torch.channels_last))["logits"]
-        return torch.stack([F.cross_entropy(logits[name], truth[name][chosen]) for name in judge.heads]).sum()
 
-    seconds = readers.fit(judge, "judge", steps, lr, loss_of, progress)
-    command = command or f"dmm train judge --out {out} --images {images} --steps {steps} --seed {seed}"
-    card = readers.card_of(command, images, level, steps * batch, seed, seconds, examine(judge, test_images, level, cache, progress))
-    judge.save(Path(out), card)
-    write_atomic(Path(out) / "README.md", model_card(card).encode())
-    return card
+def train_judge(course: readers.Course, width: int = 16, input_size: int = 128) -> dict:
+    """Train a judge of a width that reads pictures of a side, px, as :func:`dmm.metrics.readers.train` does; returns the card."""
+
+    def losses(judge: Judge, store: AviaryCache, rng: torch.Generator) -> Callable[[], Tensor]:
+        return partial(attribute_loss, judge, store, course, rng, targets(store.birds(range(course.images))))
+
+    def tested(judge: Judge) -> dict:
+        return examine(judge, course.test_images, course.level, course.cache, course.progress)
+
+    return readers.train("judge", course, partial(Judge, width, input_size=input_size), losses, tested, Judge.save, model_card)
 
 
 def model_card(card: dict) -> str:
@@ -210,6 +198,17 @@ def _captioned(scores: dict, name: str) -> str:
 
 
 @torch.no_grad()
+def read_unseen(
+    judge: Judge, images: int, level: str, cache: str | Path, progress: bool, batch: int
+) -> tuple[AviaryCache, dict[str, Tensor]]:
+    """Rendered birds of the 50 unseen species at 256 px, and what a reader of attributes answers: attribute -> N answers."""
+    birds = AviaryCache.open(cache, images, 0, level, "test", (256,), progress)
+    chunks = [range(start, min(start + batch, images)) for start in range(0, images, batch)]
+    read = [judge(to_float(birds.images(256, rows)))["logits"] for rows in chunks]
+    return birds, {name: torch.cat([one[name] for one in read]) for name in judge.heads}
+
+
+@torch.no_grad()
 def examine(
     judge: Judge,
     images: int = 1000,
@@ -222,9 +221,7 @@ def examine(
 
     Accuracy counts the first choice against the bird's first colour, or against either of two.
     """
-    birds = AviaryCache.open(cache, images, 0, level, "test", (256,), progress)
-    read = [judge(to_float(birds.images(256, range(i, min(i + batch, images)))))["logits"] for i in range(0, images, batch)]
-    logits = {name: torch.cat([r[name] for r in read]) for name in HEADS}
+    birds, logits = read_unseen(judge, images, level, cache, progress, batch)
     truth = targets(birds.birds(range(images)))
     right = {name: truth[name].gather(1, logits[name].argmax(1, keepdim=True)).gt(0).float().mean().item() for name in HEADS}
     slots = [birds.captions(i)[0].slots for i in range(images)]

@@ -7,19 +7,18 @@ Solid parts are not counted: captions do not speak of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from dmm.aviary.cache import AviaryCache
 from dmm.aviary.traits import HEAD_MARKS, PATTERNS, WING_PATTERNS, Bird
 from dmm.checkpoint import assets
-from dmm.images import to_float, write_atomic
 from dmm.metrics import readers
-from dmm.metrics.judge import Judge, augment
+from dmm.metrics.judge import Judge, attribute_loss, read_unseen
 from dmm.metrics.records import digest
 from dmm.metrics.registry import register_metric
 
@@ -108,62 +107,24 @@ def marks_agreement(evaluation) -> dict:
     }
 
 
-def train_marks(
-    out: str | Path,
-    images: int = 6000,
-    steps: int = 900,
-    seed: int = 0,
-    batch: int = 64,
-    lr: float = 4e-3,
-    level: str = "garden",
-    cache: str | Path = ".cache/aviary",
-    test_images: int = 1000,
-    width: int = 16,
-    input_size: int = 128,
-    command: str = "",
-    progress: bool = True,
-) -> dict:
-    """Train the reader on rendered birds of the training species, test it on rendered birds of the others, write both down.
+def train_marks(course: readers.Course, width: int = 16, input_size: int = 128) -> dict:
+    """Train the reader, of a width and for pictures of a side, px, as :func:`dmm.metrics.readers.train` does; returns the card.
 
     Rare answers weigh more (the inverse root of their share): most parts are solid, and most heads have no crest.
-
-    Args:
-        out: directory to write ``marks.safetensors`` and its model card, ``README.md``, into.
-        images: rendered training birds, drawn once into ``cache``.
-        steps: optimiser steps of ``batch`` pictures.
-        seed: of weights, order and augmentation (the birds are those of Aviary seed 0).
-        batch: pictures a step.
-        lr: largest learning rate of AdamW; one cycle.
-        level: of the birds.
-        cache: where rendered birds are kept.
-        test_images: rendered birds of the 50 unseen species to test on.
-        width: of the :class:`~dmm.metrics.judge.Judge`.
-        input_size: of the same, px.
-        command: the command line, for the card.
-        progress: bars on stderr.
-
-    Returns:
-        The card: settings, time, and the recall of each answer on unseen species.
     """
-    torch.manual_seed(seed)
-    rng = torch.Generator().manual_seed(seed)
-    network = _reader(width=width, input_size=input_size)
-    store = AviaryCache.open(cache, images, 0, level, "train", (input_size,), progress)
-    truth = targets(store.birds(range(images)))
-    weights = {name: rare_first(truth[name], len(answers)) for name, answers in HEADS.items()}
 
-    def loss_of() -> Tensor:
-        chosen = torch.randint(0, images, (batch,), generator=rng)
-        pictures = augment(to_float(store.images(input_size, chosen.tolist())), rng)
-        logits = network(pictures.contiguous(memory_format=torch.channels_last))["logits"]
-        return torch.stack([F.cross_entropy(logits[name], truth[name][chosen], weights[name]) for name in HEADS]).sum()
+    def losses(network: Judge, store: AviaryCache, rng: torch.Generator) -> Callable[[], Tensor]:
+        truth = targets(store.birds(range(course.images)))
+        weights = {name: rare_first(truth[name], len(answers)) for name, answers in HEADS.items()}
+        return partial(attribute_loss, network, store, course, rng, truth, weights)
 
-    seconds = readers.fit(network, "marks", steps, lr, loss_of, progress)
-    command = command or f"dmm train marks --out {out} --images {images} --steps {steps} --seed {seed}"
-    card = readers.card_of(command, images, level, steps * batch, seed, seconds, examine(network, test_images, level, cache, progress))
-    readers.write(Path(out) / FILE, network, FORMAT, ("heads", HEADS), card)
-    write_atomic(Path(out) / "README.md", model_card(card).encode())
-    return card
+    def tested(network: Judge) -> dict:
+        return examine(network, course.test_images, course.level, course.cache, course.progress)
+
+    def save(network: Judge, folder: Path, card: dict) -> None:
+        readers.write(folder / FILE, network, FORMAT, ("heads", HEADS), card)
+
+    return readers.train("marks", course, partial(_reader, width=width, input_size=input_size), losses, tested, save, model_card)
 
 
 def rare_first(numbers: Tensor, answers: int) -> Tensor:
@@ -178,10 +139,7 @@ def examine(
     network: Judge, images: int = 1000, level: str = "garden", cache: str | Path = ".cache/aviary", progress: bool = False, batch: int = 50
 ) -> dict:
     """How well rendered birds of the 50 unseen species are read: of each answer, the share of the birds that have it which are told it."""
-    birds = AviaryCache.open(cache, images, 0, level, "test", (256,), progress)
-    chunks = [range(start, min(start + batch, images)) for start in range(0, images, batch)]
-    read = [network(to_float(birds.images(256, rows)))["logits"] for rows in chunks]
-    logits = {name: torch.cat([one[name] for one in read]) for name in HEADS}
+    birds, logits = read_unseen(network, images, level, cache, progress, batch)
     truth = targets(birds.birds(range(images)))
     recall = {
         name: {

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -18,11 +20,22 @@ from safetensors.torch import save as serialise
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from dmm.aviary.cache import AviaryCache
 from dmm.checkpoint import UNFIT, CheckpointError, compare, not_finite
 from dmm.files import Table, Whole, check, one_line, parse
 from dmm.images import write_atomic
 from dmm.models.kernels.memory_format import channels_last
-from dmm.models.modules import Network
+
+
+class Reader(nn.Module):
+    """A network that reads pictures."""
+
+    input_size: int  # side to which every picture is resized, px
+    config: dict  # the arguments of its class
+    card: dict  # how it was trained
+
+
+Network = TypeVar("Network", bound=Reader)
 
 
 def block(inside: int, outside: int, kernel: int, stride: int) -> nn.Sequential:
@@ -80,19 +93,79 @@ def fit(network: nn.Module, name: str, steps: int, lr: float, loss_of: Callable[
     return round(time.monotonic() - began)
 
 
-def card_of(command: str, images: int, level: str, seen: int, seed: int, seconds: int, unseen_species: dict) -> dict:
-    """How a network was trained, and what it reaches on rendered birds of the unseen species."""
-    return {
-        "command": command,
-        "trained_on": f"{images} rendered {level} birds of the 150 training species",
-        "images_seen": seen,
-        "seed": seed,
+@dataclass(frozen=True)
+class Course:
+    """Settings of a reader's training.
+
+    Args:
+        out: directory to write the weights and their model card, ``README.md``, into.
+        images: rendered training birds of the 150 training species, drawn once into ``cache``.
+        steps: optimiser steps of ``batch`` pictures.
+        seed: of weights, order and augmentation (the birds are those of Aviary seed 0).
+        batch: pictures a step.
+        lr: largest learning rate of AdamW; one cycle.
+        level: of the birds.
+        cache: where rendered birds are kept.
+        test_images: rendered birds of the 50 unseen species to test on.
+        command: the command line, for the card.
+        progress: bars on stderr.
+    """
+
+    out: str | Path
+    images: int
+    steps: int = 900
+    seed: int = 0
+    batch: int = 64
+    lr: float = 4e-3
+    level: str = "garden"
+    cache: str | Path = ".cache/aviary"
+    test_images: int = 1000
+    command: str = ""
+    progress: bool = True
+
+
+def train(
+    name: str,
+    course: Course,
+    build: Callable[[], Network],
+    losses: Callable[[Network, AviaryCache, torch.Generator], Callable[[], Tensor]],
+    examine: Callable[[Network], dict],
+    save: Callable[[Network, Path, dict], None],
+    model_card: Callable[[dict], str],
+) -> dict:
+    """Train a reader on rendered birds of the training species, test it on rendered birds of the others, write both down.
+
+    Args:
+        name: of the reader, that of the command that trains it.
+        course: the settings.
+        build: the network, with its ``input_size``.
+        losses: network, pictures and rng -> what draws a batch and gives its loss, a scalar.
+        examine: what the trained network reaches on unseen species.
+        save: writes network and card into a directory.
+        model_card: the card in Markdown.
+
+    Returns:
+        The card: settings, time, and ``unseen_species``, what was reached.
+    """
+    torch.manual_seed(course.seed)
+    rng, network = torch.Generator().manual_seed(course.seed), build()
+    store = AviaryCache.open(course.cache, course.images, 0, course.level, "train", (network.input_size,), course.progress)
+    seconds = fit(network, name, course.steps, course.lr, losses(network, store, rng), course.progress)
+    typed = f"dmm train {name} --out {course.out} --images {course.images} --steps {course.steps} --seed {course.seed}"
+    card = {
+        "command": course.command or typed,
+        "trained_on": f"{course.images} rendered {course.level} birds of the 150 training species",
+        "images_seen": course.steps * course.batch,
+        "seed": course.seed,
         "seconds": seconds,
-        "unseen_species": unseen_species,
+        "unseen_species": examine(network),
     }
+    save(network, Path(course.out), card)
+    write_atomic(Path(course.out) / "README.md", model_card(card).encode())
+    return card
 
 
-def write(file: Path, network: nn.Module, form: str, answers: tuple[str, object], card: dict) -> None:
+def write(file: Path, network: Reader, form: str, answers: tuple[str, object], card: dict) -> None:
     """A network in fp16 with its sizes (``network.config``), its answers and its card in the metadata.
 
     Args:
@@ -100,7 +173,7 @@ def write(file: Path, network: nn.Module, form: str, answers: tuple[str, object]
         network: with the arguments of its class in ``config``.
         form: name and version of the format.
         answers: the metadata's name of what the network answers, and what it answers, for JSON.
-        card: see :func:`card_of`.
+        card: as of :func:`train`.
     """
     tensors = {key: value.half().contiguous() if value.is_floating_point() else value for key, value in network.state_dict().items()}
     metadata = {"format": form, "config": json.dumps(network.config), answers[0]: json.dumps(answers[1]), "card": json.dumps(card)}

@@ -8,7 +8,8 @@ tints and adds noise, since generated birds are softer than rendered ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from dmm.aviary.cache import LABELLED, AviaryCache
 from dmm.aviary.canvas import LABELS
 from dmm.checkpoint import assets
-from dmm.images import to_float, write_atomic
+from dmm.images import to_float
 from dmm.metrics import readers
 from dmm.metrics.readers import Residual, block, resize
 
@@ -54,7 +55,7 @@ class _Merge(nn.Module):
         return self.block(self.mix(torch.cat((F.interpolate(coarse, scale_factor=2.0), fine), 1)))
 
 
-class Segmenter(nn.Module):
+class Segmenter(readers.Reader):
     """Part segmenter.
 
     Args:
@@ -161,52 +162,23 @@ def intersection_over_union(pairs: Iterable[tuple[Tensor, Tensor]]) -> dict[str,
     return {name: (both[k] / either[k]).item() if either[k] else None for k, name in enumerate(NAMES)}
 
 
-def train_segmenter(
-    out: str | Path,
-    images: int = 4000,
-    steps: int = 900,
-    seed: int = 0,
-    batch: int = 16,
-    lr: float = 4e-3,
-    level: str = "garden",
-    cache: str | Path = ".cache/aviary",
-    test_images: int = 500,
-    width: int = 16,
-    command: str = "",
-    progress: bool = True,
-) -> dict:
-    """Train a segmenter on rendered birds of the training species, test it on rendered birds of the others, write both down.
+def train_segmenter(course: readers.Course, width: int = 16) -> dict:
+    """Train a segmenter of a width as :func:`dmm.metrics.readers.train` does; returns the card."""
 
-    Args:
-        out: directory to write ``segmenter.safetensors`` and its model card, ``README.md``, into.
-        images: rendered training birds, drawn once into ``cache``.
-        steps: optimiser steps of ``batch`` pictures.
-        seed: of weights, order and augmentation (the birds are those of Aviary seed 0).
-        lr: largest learning rate of AdamW; one cycle.
-        test_images: rendered birds of the 50 unseen species to test on.
-        width: of the :class:`Segmenter`.
-        command: the command line, for the card.
+    def losses(network: Segmenter, store: AviaryCache, rng: torch.Generator) -> Callable[[], Tensor]:
+        weight = class_weights(classes_of(store.labels(range(min(course.images, 200)))))
 
-    Returns:
-        The card: settings, time, and the intersection over union on unseen species.
-    """
-    torch.manual_seed(seed)
-    rng = torch.Generator().manual_seed(seed)
-    network = Segmenter(width)
-    store = AviaryCache.open(cache, images, 0, level, "train", (network.input_size,), progress)
-    weight = class_weights(classes_of(store.labels(range(min(images, 200)))))
+        def loss() -> Tensor:
+            chosen = torch.randint(0, course.images, (course.batch,), generator=rng).tolist()
+            pictures, classes = augment(to_float(store.images(network.input_size, chosen)), classes_of(store.labels(chosen)), rng)
+            return F.cross_entropy(network(pictures.contiguous(memory_format=torch.channels_last)), classes, weight)
 
-    def loss_of() -> Tensor:
-        chosen = torch.randint(0, images, (batch,), generator=rng).tolist()
-        pictures, classes = augment(to_float(store.images(network.input_size, chosen)), classes_of(store.labels(chosen)), rng)
-        return F.cross_entropy(network(pictures.contiguous(memory_format=torch.channels_last)), classes, weight)
+        return loss
 
-    seconds = readers.fit(network, "segmenter", steps, lr, loss_of, progress)
-    command = command or f"dmm train segmenter --out {out} --images {images} --steps {steps} --seed {seed}"
-    card = readers.card_of(command, images, level, steps * batch, seed, seconds, examine(network, test_images, level, cache, progress))
-    network.save(Path(out), card)
-    write_atomic(Path(out) / "README.md", model_card(card).encode())
-    return card
+    def tested(network: Segmenter) -> dict:
+        return examine(network, course.test_images, course.level, course.cache, course.progress)
+
+    return readers.train("segmenter", course, partial(Segmenter, width), losses, tested, Segmenter.save, model_card)
 
 
 @torch.no_grad()
