@@ -178,7 +178,8 @@ def _captioner(trace: Trace) -> Part:
     sentence = (trace.stages[-1].redescription or [""])[0]
     rows = slots.compare(trace.captions[0], sentence)
     piece = Piece("redescription", "by name (STREAM)", f"“{sentence}”")
-    said = slots.summary(rows) or "no attribute is named"
+    agreeing, named = sum(row.verdict == slots.AGREES for row in rows), sum(row.verdict != slots.ADDED for row in rows)
+    said = f"{agreeing} of {named} attributes as said" if named else "no attribute is named"
     return Part("stream", "STREAM", said, (piece,), ".ex-stage:last-child .ex-stream")
 
 

@@ -15,6 +15,8 @@ another order change no set of pictures, so a shuffled floor does not exist here
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -109,20 +111,35 @@ def with_interval(features1: Tensor, features2: Tensor) -> dict:
     return found | {"interval_95": spread_interval(found["distance"], again, (len(features1), len(features2)))}
 
 
-@register_metric("fid", needs=("judge",))
-def frechet(evaluation) -> dict:
-    """Fréchet distance to other rendered birds of the unseen species, on features that no loss has used (lower is better)."""
+def against_birds(evaluation, measure: Callable[[Tensor, Tensor], dict], protocol: Callable[[int, int, int], str]) -> dict:
+    """The record of a distance between sets of the judge's features: generated and rendered pictures to other rendered birds.
+
+    Args:
+        evaluation: what was read.
+        measure: features N F and M F -> the figures.
+        protocol: F, N and M in words.
+    """
     size = evaluation.largest
     reference = evaluation.reference["judge"][size]["features"]
     fake, real = (set_["judge"][size]["features"] for set_ in (evaluation.generated, evaluation.rendered))
     return {
-        "generated": with_interval(fake, reference),
-        "ceiling_rendered": with_interval(real, reference),
-        "floor_shuffled": None,
-        "protocol": (
-            f"squared Fréchet distance, float64, of the {reference.shape[1]} penultimate features of the judge; {len(fake)} pictures of "
-            f"{size} px against {len(reference)} rendered birds of the same unseen species, none of them a bird whose caption was used. "
-            "The ceiling is the rendered birds of the captions against the same reference. No shuffled floor: the order of captions "
-            "changes no set of pictures. Not an Inception FID. 95 % intervals: 1.96 deviations over 100 bootstrap draws of both sets."
-        ),
+        "generated": measure(fake, reference),
+        "ceiling_rendered": measure(real, reference),
+        "floor_shuffled": None,  # the order of captions changes no set of pictures
+        "protocol": protocol(reference.shape[1], len(fake), len(reference)),
     }
+
+
+@register_metric("fid", needs=("judge",))
+def frechet(evaluation) -> dict:
+    """Fréchet distance to other rendered birds of the unseen species, on features that no loss has used (lower is better)."""
+
+    def protocol(features: int, count: int, others: int) -> str:
+        return (
+            f"squared Fréchet distance, float64, of the {features} penultimate features of the judge; {count} pictures of "
+            f"{evaluation.largest} px against {others} rendered birds of the same unseen species, none of them a bird whose caption was "
+            "used. The ceiling is the rendered birds of the captions against the same reference. No shuffled floor: the order of captions "
+            "changes no set of pictures. Not an Inception FID. 95 % intervals: 1.96 deviations over 100 bootstrap draws of both sets."
+        )
+
+    return against_birds(evaluation, with_interval, protocol)

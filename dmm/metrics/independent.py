@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from dmm.checkpoint import load_parts
 from dmm.config import ConfigError
 from dmm.data.vocab import Vocabulary
-from dmm.metrics.r_precision import distractors, r_precision
+from dmm.metrics.r_precision import retrieved
 from dmm.metrics.records import digest
 from dmm.metrics.registry import register_metric
 
@@ -70,18 +70,7 @@ def load_encoders(run: str | Path, pipe) -> Encoders:
 @register_metric("r_precision_independent", needs=("independent",))
 def independent_precision(evaluation) -> dict:
     """R-precision (R = 1 of 100) with encoders that no generator was trained with (--encoders)."""
-    size, encoders = evaluation.largest, evaluation.encoders
+    encoders = evaluation.encoders
     sentences = encoders.sentences([caption.text for caption in evaluation.captions])
-    wrong = distractors(evaluation.classes, 99, evaluation.seed)
-    fake, real = (set_["independent"][size] for set_ in (evaluation.generated, evaluation.rendered))
-    return {
-        "generated": r_precision(fake, sentences, wrong),
-        "ceiling_rendered": r_precision(real, sentences, wrong),
-        "floor_shuffled": r_precision(fake, sentences, wrong, evaluation.shuffle),
-        "feature_network": encoders.describe(),
-        "protocol": (
-            f"image code of the {size} px picture against its sentence and {wrong.shape[1]} sentences of other species, cosine, hit when "
-            "its own is the nearest; mean and standard deviation over 10 parts, 95 % interval: 1,000 bootstrap draws of samples. Encoders: "
-            "of a matching run of its own, used in no loss of the generator."
-        ),
-    }
+    said = "of a matching run of its own, used in no loss of the generator."
+    return retrieved(evaluation, "independent", sentences, said) | {"feature_network": encoders.describe()}

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dmm.errors import InputError
 from dmm.metrics.bootstrap import parts_interval
+from dmm.metrics.fid import against_birds
 from dmm.metrics.registry import register_metric
 
 PIECE = 1024  # rows compared at once
@@ -55,16 +56,12 @@ def with_interval(x: Tensor, y: Tensor) -> dict:
 @register_metric("kid", needs=("judge",))
 def kid(evaluation) -> dict:
     """Kernel distance (KID) to other rendered birds of the unseen species, on the judge's features (lower is better)."""
-    size = evaluation.largest
-    reference = evaluation.reference["judge"][size]["features"]
-    fake, real = (set_["judge"][size]["features"] for set_ in (evaluation.generated, evaluation.rendered))
-    return {
-        "generated": with_interval(fake, reference),
-        "ceiling_rendered": with_interval(real, reference),
-        "floor_shuffled": None,
-        "protocol": (
-            f"unbiased squared MMD, kernel (a . b / {reference.shape[1]} + 1)^3, float64, of the judge's penultimate features; {len(fake)} "
-            f"pictures of {size} px against {len(reference)} other rendered birds of the same unseen species, all pairs. Ceiling: the "
-            f"rendered birds of the captions. 95 % intervals: 1.96 standard errors over {PARTS} disjoint parts. Not an Inception KID."
-        ),
-    }
+
+    def protocol(features: int, count: int, others: int) -> str:
+        return (
+            f"unbiased squared MMD, kernel (a . b / {features} + 1)^3, float64, of the judge's penultimate features; {count} "
+            f"pictures of {evaluation.largest} px against {others} other rendered birds of the same unseen species, all pairs. Ceiling: "
+            f"the rendered birds of the captions. 95 % intervals: 1.96 standard errors over {PARTS} disjoint parts. Not an Inception KID."
+        )
+
+    return against_birds(evaluation, with_interval, protocol)

@@ -9,6 +9,7 @@ to another that uses what it gave; sums, means and concatenations between module
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from matplotlib.figure import Figure as Drawing
 
@@ -148,46 +149,37 @@ def _overview(network: Network, detail: bool, name: str) -> Result:
     return _drawn(network, name, opened, notes)
 
 
-@register_figure(
-    "dmgan-fig2",
-    title="The architecture of DM-GAN, from the built network",
-    source="DM-GAN (Zhu et al., CVPR 2019), Fig. 2",
-    shows="networks",
-    options=(_network("dmgan-cub"), DETAIL),
-)
-def dmgan(networks: Mapping[str, Network], detail: bool = True) -> Result:
-    """The generator, with the first refinement stage opened."""
-    return _overview(networks["network"], detail, "DM-GAN: the generator")
+def _generator_figure(name: str, title: str, source: str, recipe: str, heading: str, opened: bool) -> None:
+    """Register a drawing of a generator, with its first stage that reads words opened or as a chain of its largest parts."""
 
-
-@register_figure(
-    "dmmgan-fig1",
-    title="An overview of AttnGAN, from the built network",
-    source="DMM-GAN (Lynggaard, 2020), Fig. 1",
-    shows="networks",
-    options=(_network("attngan-cub"), DETAIL),
-)
-def attngan(networks: Mapping[str, Network], detail: bool = True) -> Result:
-    """The generator, with the first attention stage opened."""
-    return _overview(networks["network"], detail, "AttnGAN: the generator")
-
-
-def _workflow(name: str, number: int, recipe: str, said: str) -> None:
     @register_figure(
-        f"workflow-{name}",
-        title=f"The workflow of {said}, from the built network",
-        source=f"survey (Tong), Fig. {number}",
+        name,
+        title=f"{title}, from the built network",
+        source=source,
         shows="networks",
-        options=(_network(recipe), Option("detail", "bool", False, DETAIL.help)),
+        options=(_network(recipe), replace(DETAIL, default=opened)),
     )
-    def workflow(networks: Mapping[str, Network], detail: bool = False) -> Result:
-        """The generator as a chain of its largest parts."""
-        return _overview(networks["network"], detail, f"{said}: workflow of the generator")
+    def generator(networks: Mapping[str, Network], detail: bool = opened) -> Result:
+        """The generator as a chain of its largest parts; with ``detail``, its first stage that reads words is opened."""
+        return _overview(networks["network"], detail, heading)
 
 
-_workflow("dfgan", 1, "dfgan-cub", "DF-GAN")
-_workflow("dmgan", 2, "dmgan-cub", "DM-GAN")
-_workflow("attngan", 3, "attngan-cub", "AttnGAN")
+_generator_figure(
+    "dmgan-fig2", "The architecture of DM-GAN", "DM-GAN (Zhu et al., CVPR 2019), Fig. 2", "dmgan-cub", "DM-GAN: the generator", True
+)
+_generator_figure(
+    "dmmgan-fig1", "An overview of AttnGAN", "DMM-GAN (Lynggaard, 2020), Fig. 1", "attngan-cub", "AttnGAN: the generator", True
+)
+for number, said in enumerate(("DF-GAN", "DM-GAN", "AttnGAN"), 1):
+    system = said.lower().replace("-", "")
+    _generator_figure(
+        f"workflow-{system}",
+        f"The workflow of {said}",
+        f"survey (Tong), Fig. {number}",
+        f"{system}-cub",
+        f"{said}: workflow of the generator",
+        False,
+    )
 
 
 @register_figure(

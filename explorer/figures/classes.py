@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from dmm.trace import Trace
 from explorer import statistics
 from explorer.figures import style
-from explorer.figures.registry import FigureError, Option, Result, register_figure
+from explorer.figures.registry import FigureError, Result, captions_option, register_figure, seed_option
 from explorer.figures.word_classes import CLASSES, word_class
 from explorer.figures.word_maps import CAPTIONS as SOME
 
@@ -40,8 +40,8 @@ CAPTIONS = (*SOME, "orange wings, a yellow crown and a bright yellow belly are s
     needs=("image",),
     reads=("addressing", "word_attention", "writing_gate"),
     options=(
-        Option("captions", "captions", CAPTIONS, "the sentences that the words are taken from", makes="trace"),
-        Option("seed", "int", 3, "noise seed, the same for every caption", low=0, high=2**31 - 1, makes="trace"),
+        captions_option(CAPTIONS, "the sentences that the words are taken from"),
+        seed_option(),
     ),
 )
 def classes(traces: Sequence[Trace]) -> Result:

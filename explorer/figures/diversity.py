@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Drawing
 
 from dmm.trace import Trace
 from explorer.figures import style
-from explorer.figures.registry import FigureError, Option, Reference, Result, register_figure
+from explorer.figures.registry import FigureError, Option, Reference, Result, captions_option, register_figure, seed_option
 from explorer.overlay import picture
 
 WIDTH, MARGIN, GAP = 5.0, 0.1, 0.05  # inches: sheet, its edge, between tiles
@@ -34,8 +34,8 @@ CAPTIONS = (
     source="DM-GAN (Zhu et al., CVPR 2019), Fig. 5",
     needs=("image",),
     options=(
-        Option("captions", "captions", CAPTIONS, "one sentence for each row", makes="trace"),
-        Option("seed", "int", 0, "first noise seed, the same for every caption", low=0, high=2**31 - 1, makes="trace"),
+        captions_option(CAPTIONS, "one sentence for each row"),
+        seed_option("first noise seed, the same for every caption", default=0),
         Option("seeds", "int", 6, "noise seeds of each caption, counted up from the first", low=1, high=10, makes="trace"),
         Option("rendered", "bool", False, "before each row, a rendered Aviary bird of an unseen species that has all the caption says",
                makes="references"),

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Drawing
 from dmm.trace import Trace
 from explorer import statistics
 from explorer.figures import style
-from explorer.figures.registry import FigureError, Option, Result, register_figure
+from explorer.figures.registry import FigureError, Option, Result, captions_option, register_figure, seed_option
 from explorer.overlay import Limits, legend, limits, overlay, picture
 
 PAPER = "DM-GAN (Zhu et al., CVPR 2019)"
@@ -25,7 +25,7 @@ FIGURE_4 = (
 )
 FIGURE_6B = "This bird is blue with white and has a very short beak."
 
-SEED = Option("seed", "int", 3, "noise seed, the same for every caption", low=0, high=2**31 - 1, makes="trace")
+SEED = seed_option()
 
 WIDTH = 7.2  # inches, two columns of a paper
 MARGIN = 0.12  # inches
@@ -49,7 +49,7 @@ ONLY = ("generated image",)  # of a system with one picture
     source=f"{PAPER}, Fig. 4",
     needs=("image",),
     options=(
-        Option("captions", "captions", FIGURE_4, "one sentence for each column", makes="trace"),
+        captions_option(FIGURE_4, "one sentence for each column"),
         SEED,
         Option("columns", "int", 4, "captions side by side before a new band begins", low=1, high=6),
         Option("redescription", "bool", False, "also print what STREAM reads back from the last picture"),

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from dmm.metrics.effects import WordEffect, WordEffects
 from explorer.figures import style
-from explorer.figures.registry import FigureError, Option, Result, register_figure
+from explorer.figures.registry import FigureError, Option, Result, register_figure, seed_option
 from explorer.overlay import PATHWAYS, picture
 from explorer.statistics import bare, short
 
@@ -33,7 +33,7 @@ BAR = 0.12  # inches
     source="causal mediation analysis (Vig et al., NeurIPS 2020, Fig. 1) of the memories of DM-GAN and DMM-GAN",
     options=(
         Option("caption", "text", CAPTION, "the sentence", makes="trace"),
-        Option("seed", "int", 3, "noise seed", low=0, high=2**31 - 1, makes="trace"),
+        seed_option("noise seed"),
     ),
     shows="effects",
 )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dmm.trace import Trace
 from explorer import statistics
 from explorer.figures import style
-from explorer.figures.registry import Option, Result, register_figure
+from explorer.figures.registry import Option, Result, register_figure, seed_option
 from explorer.overlay import picture
 
 WIDTH, MARGIN, GAP = 5.0, 0.1, 0.05  # inches: sheet, its edge, between pictures
@@ -29,7 +29,7 @@ LINE = style.BASE * style.LEADING / 72  # inches
         Option("first", "text", "a small red bird with a white belly", "the sentence at the left", makes="trace"),
         Option("last", "text", "a small blue bird with a yellow belly", "the sentence at the right", makes="trace"),
         Option("steps", "int", 6, "pictures, both ends included", low=2, high=9, makes="trace"),
-        Option("seed", "int", 0, "first noise seed, the same along a row", low=0, high=2**31 - 1, makes="trace"),
+        seed_option("first noise seed, the same along a row", default=0),
         Option("seeds", "int", 2, "rows, noise seeds counted up from the first", low=1, high=6, makes="trace"),
     ),
 )

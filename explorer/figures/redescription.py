@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from dmm.trace import StageTrace, Trace
 from explorer import statistics
 from explorer.figures import style
-from explorer.figures.registry import Option, Result, register_figure
+from explorer.figures.registry import Result, captions_option, register_figure, seed_option
 from explorer.overlay import picture
 
 WIDTH, MARGIN, GAP = 5.0, 0.1, 0.08  # inches: sheet, its edge, between pictures
@@ -31,8 +31,8 @@ CAPTIONS = (
     source="MirrorGAN (Qiao et al., CVPR 2019); DMM-GAN (Lynggaard, 2020)",
     needs=("image", "redescription"),
     options=(
-        Option("captions", "captions", CAPTIONS, "one sentence for each block", makes="trace"),
-        Option("seed", "int", 3, "noise seed, the same for every caption", low=0, high=2**31 - 1, makes="trace"),
+        captions_option(CAPTIONS, "one sentence for each block"),
+        seed_option(),
     ),
 )
 def redescriptions(traces: Sequence[Trace]) -> Result:

@@ -95,6 +95,16 @@ class Option:
         return str(value)
 
 
+def captions_option(default: Sequence[str], about: str) -> Option:
+    """The sentences that a figure shows."""
+    return Option("captions", "captions", tuple(default), about, makes="trace")
+
+
+def seed_option(about: str = "noise seed, the same for every caption", default: int = 3) -> Option:
+    """The noise that a figure is generated from."""
+    return Option("seed", "int", default, about, low=0, high=2**31 - 1, makes="trace")
+
+
 @dataclass(frozen=True)
 class Reference:
     """A rendered picture that fits a caption, to stand beside generated ones."""

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Drawing
 from dmm.trace import Trace
 from explorer import statistics
 from explorer.figures import style
-from explorer.figures.registry import FigureError, Option, Result, register_figure
+from explorer.figures.registry import FigureError, Option, Result, captions_option, register_figure, seed_option
 from explorer.figures.stop_words import STOP_WORDS, ranked, shown_word
 from explorer.overlay import Limits, legend, limits, overlay, picture
 
@@ -27,7 +27,7 @@ EXAMPLES = (
     "a very small bird with a red nape, mantle and crown, and a white belly",
     "its nape, wings and upper back are brown, and it has a purple crown.",
 )
-SEED = Option("seed", "int", 3, "noise seed, the same for every caption and system", low=0, high=2**31 - 1, makes="trace")
+SEED = seed_option("noise seed, the same for every caption and system")
 
 Systems = Mapping[str, Sequence[Trace]]
 
@@ -38,7 +38,7 @@ Systems = Mapping[str, Sequence[Trace]]
     source=f"{PAPER}, Fig. 1",
     shows="systems",
     needs=("image",),
-    options=(Option("captions", "captions", EXAMPLES, "one sentence for each column", makes="trace"), SEED),
+    options=(captions_option(EXAMPLES, "one sentence for each column"), SEED),
 )
 def examples(systems: Systems) -> Result:
     """Columns are captions, rows are systems; the last picture of each."""
@@ -65,7 +65,7 @@ def examples(systems: Systems) -> Result:
     shows="systems",
     least=2,
     needs=("image",),
-    options=(Option("captions", "captions", EXAMPLES, "one sentence for each row", makes="trace"), SEED),
+    options=(captions_option(EXAMPLES, "one sentence for each row"), SEED),
 )
 def side_by_side(systems: Systems) -> Result:
     """Rows are captions, columns are systems; the last picture of each."""

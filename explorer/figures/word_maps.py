@@ -16,7 +16,7 @@ from matplotlib.figure import Figure as Drawing
 from dmm.trace import Trace
 from explorer import statistics
 from explorer.figures import style
-from explorer.figures.registry import FigureError, Option, Result, register_figure
+from explorer.figures.registry import FigureError, Option, Result, captions_option, register_figure, seed_option
 from explorer.figures.word_classes import of_class, word_class
 from explorer.overlay import Limits, legend, limits, overlay, picture
 
@@ -73,8 +73,8 @@ class Band:
     needs=("image",),
     reads=("addressing", "word_attention"),
     options=(
-        Option("captions", "captions", CAPTIONS, "one sentence for each block", makes="trace"),
-        Option("seed", "int", 3, "noise seed, the same for every caption", low=0, high=2**31 - 1, makes="trace"),
+        captions_option(CAPTIONS, "one sentence for each block"),
+        seed_option(),
         Option("shown", "choice", "colours and parts", "the words whose maps are shown", choices=WORDS),
         Option("scale", "choice", "own", "each map stretched over its own range, or one range for all maps of a caption", choices=SCALES),
         Option("strength", "float", 0.65, "opacity of the heat over the grey picture, 0 to 1", low=0.0, high=1.0),
@@ -216,8 +216,8 @@ def _records(band: Band, scale: str) -> list[dict]:
     source="AttnGAN (Xu et al., CVPR 2018)",
     needs=("image", "word_attention"),
     options=(
-        Option("captions", "captions", CAPTIONS[:1], "one sentence for each block", makes="trace"),
-        Option("seed", "int", 3, "noise seed, the same for every caption", low=0, high=2**31 - 1, makes="trace"),
+        captions_option(CAPTIONS[:1], "one sentence for each block"),
+        seed_option(),
         Option("scale", "choice", "own", "each map stretched over its own range, or one range for all maps of a caption", choices=SCALES),
         Option("strength", "float", 0.65, "opacity of the heat over the grey picture, 0 to 1", low=0.0, high=1.0),
     ),
