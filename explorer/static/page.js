@@ -467,6 +467,12 @@ window.explorerPage = (() => {
   let at = null; // {step, word, read, caption, model}: the step that is shown, and how things were when it began
   const begin = (step) => {
     at = { step, ...acts, caption: page && page.dataset.caption, model: page && page.dataset.model };
+    const begun = at, top = window.scrollY;
+    [0, 500, 2000].forEach((wait) => setTimeout(() => { // again once all is laid out, unless the reader has scrolled
+      if (at === begun && window.scrollY === top) reveal(step);
+    }, wait));
+  };
+  const reveal = (step) => { // what a step points at is not behind the card
     const place = placeOf(step);
     const box = place && place.getBoundingClientRect();
     if (box && (box.top < 0 || box.bottom > window.innerHeight - 220)) place.scrollIntoView({ block: "center" });
