@@ -24,7 +24,8 @@ from dmm.files import FileError, check_archive, one_line, printable, shown
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "weights", "params", "net")
 EMA = ("params_ema", "ema_state_dict", "state_dict_ema", "model_ema", "ema")  # wrappers of the generator that is published
-PREFIXES = ("module.", "_orig_mod.")  # of several GPUs, of torch.compile
+PREFIXES = ("module.", "_orig_mod.")  # of several GPUs and of an averaged model, of torch.compile
+COUNT = "n_averaged"  # beside the parameters of torch.optim.swa_utils.AveragedModel
 #: First bytes of files that are often saved in place of weights -> what they are, and what to do.
 MISTAKEN = {
     b"<!doctype": "a web page (HTML): the site answered with a page, not with the file. Download it again in a browser",
@@ -66,6 +67,8 @@ def read_state(path: str | os.PathLike, network: str) -> dict[str, Tensor]:
     state = {}
     for key, value in _unwrap(content, network, path).items():
         name = _bare(key)
+        if name == COUNT:
+            continue
         if name in state:
             raise ConvertError(f"{path}: {shown(name)} is in it twice, with and without {' or '.join(PREFIXES)}")
         state[name] = _plain(value, f"{path}: {printable(key, 80)}")
@@ -148,17 +151,23 @@ def _unwrap(content, network: str, path: Path) -> Mapping[str, Tensor]:
             break
         if any(isinstance(value, Tensor) for value in content.values()):
             return content
-        named = [name + ending for name in ROLES.get(role, ()) for ending in ("", "_state_dict")]
-        found = [name for name in named if isinstance(content.get(name), Mapping)]
+        names = [name + ending for name in ROLES.get(role, ()) for ending in ("", "_state_dict")] + list(WRAPPERS)
+        if role == "generator":
+            names = sorted([*EMA, *names], key=lambda name: "ema" not in name.lower())  # an average goes before what it is of
+        found = [name for name in names if _holds_tensors(content.get(name))]
         if role == "discriminator" and {"netD", "netC"} <= set(found):
             content = {**_unwrap(content["netD"], network, path), **_unwrap(content["netC"], network, path)}  # DF-GAN's two halves
             continue
-        wrappers = EMA + WRAPPERS if role == "generator" else WRAPPERS
-        found += [name for name in wrappers if isinstance(content.get(name), Mapping)]
         if not found:
             break
         content = content[found[0]]
     raise ConvertError(f"{path}: expected the state dict of a {network}, found {_describe(content)}")
+
+
+def _holds_tensors(content) -> bool:
+    """Is it a dict that holds a tensor, or a dict that does? Settings of an average ("decay") are not its weights."""
+    held = content.values() if isinstance(content, Mapping) else ()
+    return any(isinstance(value, (Tensor, Mapping)) for value in held)
 
 
 def _describe(content) -> str:

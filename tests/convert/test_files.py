@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from dmm.checkpoint import FILE, CheckpointError, build, read_file, write
 from dmm.cli import app
 from dmm.config import ModelConfig
+from dmm.convert.files import read_state
 from dmm.convert.keys import ConvertError
 from dmm.convert.upstream import ALL_TABLES, Folder, _published_name, convert, networks, systems, translate
 from dmm.data.pickles import PickleError
@@ -288,6 +289,59 @@ def test_the_usual_wrappings_are_undone(wrap, tmp_path):
             folder.tensors[f"generator.{key}"], value, rtol=1e-3 if wrap == "half" else 0, atol=1e-3 if wrap == "half" else 0
         )
     assert read_file(tmp_path / "out" / FILE)[1] == folder.config
+
+
+def averages(raw: dict, mean: dict) -> dict[str, dict]:
+    """Files that hold a generator as it was trained and its average: kind -> content."""
+    found = {name: {"G": raw, "D": raw, name: mean} for name in ("G_ema", "g_ema", "netG_ema", "generator_ema", "params_ema", "ema")}
+    found |= {name: {wrapper: raw, name: mean} for wrapper, name in (("params", "params_ema"), ("state_dict", "ema_state_dict"))}
+    found["beside netG"] = {"netG": raw, "netD": raw, "ema": mean}
+    found["_state_dict"] = {"netG_state_dict": raw, "netG_ema_state_dict": mean}
+    found["below"] = {"model": {"netG": raw}, "ema": {"netG": mean}}
+    found["AveragedModel"] = {"netG": raw, "ema": {"n_averaged": torch.tensor(3), **{f"module.{key}": mean[key] for key in mean}}}
+    found["compiled"] = {"netG_ema": {f"_orig_mod.module.{key}": mean[key] for key in mean}, "netG": raw}
+    return found
+
+
+def one_number(value: float) -> dict:
+    return {"a.weight": torch.full((2,), value)}
+
+
+@pytest.mark.parametrize("kind", averages({}, {}))
+def test_an_average_is_taken_where_a_file_holds_one(kind, tmp_path):
+    torch.save(averages(one_number(1.0), one_number(2.0))[kind], tmp_path / "g.pth")
+    assert read_state(tmp_path / "g.pth", "generator")["a.weight"].tolist() == [2.0, 2.0]
+
+
+WRAPPED = {
+    "netG_state_dict": ("generator", lambda state: {"epoch": 3, "netG_state_dict": state, "netD_state_dict": one_number(9.0)}),
+    "netD_state_dict": ("discriminator64", lambda state: {"netG_state_dict": one_number(9.0), "netD_state_dict": state}),
+    "_orig_mod.": ("generator", lambda state: {f"_orig_mod.{key}": value for key, value in state.items()}),
+    "settings of an average": ("generator", lambda state: {"netG": state, "ema": {"decay": 0.999}}),
+    "no average of an encoder": ("text_encoder", lambda state: {"state_dict": state, "ema": one_number(9.0)}),
+}
+
+
+@pytest.mark.parametrize("kind", WRAPPED)
+def test_further_wrappings_are_undone(kind, tmp_path):
+    network, wrap = WRAPPED[kind]
+    torch.save(wrap(one_number(1.0)), tmp_path / "g.pth")
+    assert {key: value.tolist() for key, value in read_state(tmp_path / "g.pth", network).items()} == {"a.weight": [1.0, 1.0]}
+
+
+MISTAKEN = {
+    "page": (b"\n<!DOCTYPE html><html>404</html>", "Download it again"),
+    "page without a type": (b"<html>confirm the download</html>", "Download it again"),
+    "pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+    "gzip": (b"\x1f\x8b\x08\x00", "Unpack it first"),
+}
+
+
+@pytest.mark.parametrize("kind", MISTAKEN)
+def test_what_was_saved_in_place_of_weights_gets_its_remedy(kind, tmp_path):
+    content, remedy = MISTAKEN[kind]
+    (tmp_path / "g.pth").write_bytes(content)
+    refused(remedy, tmp_path / "out", "dmgan", "generator", tmp_path / "g.pth")
 
 
 # --- what does not fit ------------------------------------------------------------------------------------------------
