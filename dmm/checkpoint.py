@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,6 +25,7 @@ from dmm.data.vocab import Vocabulary
 from dmm.errors import InputError
 from dmm.files import List, Table, Text, check, one_line, parse, shown
 from dmm.images import write_atomic
+from dmm.int8 import dequantise, quantise
 from dmm.models.captioner import CaptionDecoder, Captioner
 from dmm.models.cloze import ClozeHead
 from dmm.models.image_encoder import CaptionEncoder, create_caption_encoder, create_image_encoder
@@ -33,6 +35,7 @@ from dmm.models.text_encoder import TextEncoder
 FORMAT = "dmm-gan-explorer/1"
 FILE = "model.safetensors"
 PARTS = ("generator", "text_encoder", "image_encoder", "captioner")
+Weights = Literal["fp32", "fp16", "int8"]
 METADATA = {"format", "config", "vocabulary", "card", "digest", "same", "further"}
 FURTHER = re.compile(rf"({'|'.join(PARTS)})-([0-9a-f]{{64}})\.safetensors")  # file of one network, with the SHA-256 of its content
 WORTH_SHARING = 1024  # bytes from which a tensor that another one equals is stored once
@@ -101,16 +104,20 @@ def write(
     config: ModelConfig,
     vocab: Vocabulary,
     card: dict,
-    half: bool = True,
+    weights: Weights = "fp16",
     max_file_size: int | None = None,
 ) -> None:
-    """Write networks as ``path/model.safetensors``, atomically, floats as fp16 if ``half``; ``max_file_size``: :func:`write_tensors`."""
+    """Write networks as ``path/model.safetensors``, atomically; ``max_file_size``: :func:`write_tensors`.
+
+    Args:
+        weights: how floats are stored, "fp32", "fp16" or "int8" (:mod:`dmm.int8`).
+    """
     tensors: dict[str, Tensor] = {}
     for part, network in networks.items():
         for key, value in network.state_dict().items():
             value = value.detach().cpu().contiguous()
-            tensors[f"{part}.{key}"] = value.half() if half and value.dtype == torch.float32 else value
-    write_tensors(path, tensors, config, vocab, card, max_file_size)
+            tensors[f"{part}.{key}"] = value.half() if weights == "fp16" and value.dtype == torch.float32 else value
+    write_tensors(path, quantise(tensors) if weights == "int8" else tensors, config, vocab, card, max_file_size)
 
 
 def write_tensors(
@@ -228,10 +235,11 @@ def digest(metadata: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
-def save(pipeline, path: str | os.PathLike, half: bool = True, max_file_size: int | None = None) -> None:
+def save(pipeline, path: str | os.PathLike, weights: Weights = "fp16", max_file_size: int | None = None) -> None:
     """Write a :class:`dmm.pipeline.Pipeline` so that :func:`dmm.pipeline.load` gives it back.
 
     Args:
+        weights: "fp32", "fp16" or "int8", as :func:`write` stores floats.
         max_file_size: bytes of a file; what does not fit goes into further files beside it.
 
     Raises:
@@ -240,7 +248,7 @@ def save(pipeline, path: str | os.PathLike, half: bool = True, max_file_size: in
     if pipeline.is_fused:
         raise InputError("a fused pipeline generates only; save the one that fused() was called on")
     networks = {part: getattr(pipeline, part) for part in PARTS if getattr(pipeline, part) is not None}
-    write(path, networks, pipeline.config, pipeline.vocab, pipeline.card, half, max_file_size)
+    write(path, networks, pipeline.config, pipeline.vocab, pipeline.card, weights, max_file_size)
 
 
 def read(name: str | os.PathLike) -> tuple[dict[str, Tensor], ModelConfig, Vocabulary, dict]:
@@ -286,7 +294,7 @@ def read_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, Vocabulary | 
         vocab = Vocabulary.from_json(metadata["vocabulary"]) if "vocabulary" in metadata else None
         tensors |= _further(path.parent, _further_names(metadata))
         same = check(parse(metadata.get("same", "{}"), "same"), Table(others=Text()), "same")
-        tensors = {key: tensors[first] for key, first in same.items() if first in tensors} | tensors
+        tensors = dequantise({key: tensors[first] for key, first in same.items() if first in tensors} | tensors)
         card = check(parse(metadata["card"], "card", finite=False), Table(), "card")
     except (AttributeError, RecursionError, *UNFIT) as error:  # ConfigError and broken JSON are ValueErrors
         raise CheckpointError(f"{path}: the metadata do not describe a model ({one_line(error, 300)})") from error

@@ -189,7 +189,7 @@ class Pipeline(nn.Module):
         from dmm.images import write_atomic
 
         folder = Path(save_directory)
-        checkpoint.save(self, folder, half)
+        checkpoint.save(self, folder, "fp16" if half else "fp32")
         if not (folder / "README.md").exists():
             write_atomic(folder / "README.md", self.model_card(folder.name).encode())
         return self.push_to_hub(repo_id or folder.name, **push) if push_to_hub else None

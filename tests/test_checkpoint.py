@@ -51,7 +51,7 @@ def test_what_is_written_comes_back(directory):
 
 def test_what_does_not_fit_into_one_file_goes_into_further_ones(directory, tmp_path):
     pipe = load(directory)
-    save(pipe, tmp_path, half=False, max_file_size=60_000)
+    save(pipe, tmp_path, "fp32", max_file_size=60_000)
     names = sorted(path.name for path in tmp_path.iterdir())
     assert [name.split("-")[0] for name in names] == ["captioner", "image_encoder", FILE, "text_encoder"]
     again = load(tmp_path)

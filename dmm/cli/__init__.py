@@ -1,4 +1,4 @@
-"""The command line: ``dmm train|generate|evaluate|convert|data|report|bench|list|recipes``, one module a command or group.
+"""The command line: ``dmm train|generate|evaluate|convert|export|data|report|bench|list|recipes``, one module a command or group.
 
 Exit code 2 for input that cannot be used, 1 for work that failed.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from dmm.cli import bench, convert, data, evaluate, generate, listing, recipes, report, train
+from dmm.cli import bench, convert, data, evaluate, export, generate, listing, recipes, report, train
 
 ABOUT = """Train, use and measure DMM-GAN and its family.
 
@@ -34,5 +34,5 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(train.app, name="train", short_help="Train: match (DAMSM encoders), caption (STREAM), gan, judge, segmenter.")
 app.add_typer(data.app, name="data", short_help="Check and prepare data sets; draw Aviary.")
 app.add_typer(recipes.app, name="recipes", short_help="Show a resolved recipe, and how it differs from another.")
-for group in (generate, convert, listing, evaluate, report, bench):
+for group in (generate, convert, export, listing, evaluate, report, bench):
     app.registered_commands += group.app.registered_commands

@@ -160,7 +160,7 @@ class EncoderStep:
         for network in self.networks.values():
             network.eval()
         networks = {name: self.networks[name] for name in self.shipped}
-        write(directory, networks, self.config.model, self.data.vocab, card | ({"trunk": self.trunk} if self.trunk else {}), half=False)
+        write(directory, networks, self.config.model, self.data.vocab, card | ({"trunk": self.trunk} if self.trunk else {}), weights="fp32")
 
     def state_dict(self) -> dict:
         """Networks and optimiser."""
