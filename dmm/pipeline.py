@@ -141,10 +141,15 @@ class Pipeline(nn.Module):
         trace = self.generator(sentence, words, mask, *self.noise(seeds))
         trace.mask, trace.captions, trace.words, trace.seeds = mask, captions, names, seeds
         if redescribe and self.captioner is not None:
-            for stage in trace.stages:
-                if stage.image is not None:
-                    stage.redescription = self.captioner.sentences(stage.image, self.vocab)
+            self._redescribe(trace, self.captioner)
         return trace
+
+    def _redescribe(self, trace: Trace, captioner: Captioner) -> None:
+        """Let STREAM read the pictures of all stages back, together."""
+        generated = [stage for stage in trace.stages if stage.image is not None]
+        sentences = captioner.describe([stage.image for stage in generated if stage.image is not None], self.vocab)
+        for stage, read in zip(generated, sentences, strict=True):
+            stage.redescription = read
 
     def fused(self) -> Pipeline:
         """This pipeline with a generator fused for inference, which is faster; the pictures are the same up to rounding.

@@ -7,6 +7,7 @@ sequential one for probabilities and gates, a diverging one for differences.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 
 import matplotlib
@@ -153,5 +154,9 @@ def _array(values) -> np.ndarray:
     return values.detach().float().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values, dtype=np.float32)
 
 
+@functools.cache
 def _table(cmap: str) -> np.ndarray:
-    return np.rint(matplotlib.colormaps[cmap](np.linspace(0, 1, 256))[:, :3] * 255).astype(np.uint8)  # 256 3
+    """A colour map as colours, 256 3 uint8; it is kept, so that nobody may write to it."""
+    table = np.rint(matplotlib.colormaps[cmap](np.linspace(0, 1, 256))[:, :3] * 255).astype(np.uint8)
+    table.setflags(write=False)
+    return table

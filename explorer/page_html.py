@@ -116,7 +116,7 @@ def told(message: str) -> str:
 def data_uri(image: Image.Image) -> str:
     """A picture as a PNG inside the page."""
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", compress_level=4)
+    image.save(buffer, format="PNG", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -7,6 +7,7 @@ regions before every word.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Generic
 
 import torch
@@ -57,13 +58,16 @@ class RegionAttention(nn.Module):
         where = (self.look(places) + self.places).softmax(2)  # B V 64
         return torch.einsum("bvd,vdw->bvw", where @ places.transpose(1, 2), self.views), where
 
-    def scores(self, asking: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
-        """B T hidden+inputs, views B V width -> how well each view fits, B heads T V, and values B heads V width."""
-        keys, values = (self.memory(views) + self.names).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        query = self.query(asking).unflatten(2, (self.heads, -1)).transpose(1, 2)  # B heads T width
-        return query @ keys.transpose(2, 3) / query.shape[3] ** 0.5, values
+    def entries(self, views: Tensor) -> Tensor:
+        """Views B V width -> their keys and values, 2 B heads V width: the same for every word of a sentence."""
+        return (self.memory(views) + self.names).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
 
-    def forward(self, states: Tensor, words: Tensor, views: Tensor, seen: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+    def scores(self, asking: Tensor, keys: Tensor) -> Tensor:
+        """B T hidden+inputs, keys B heads V width -> how well each view fits, B heads T V."""
+        query = self.query(asking).unflatten(2, (self.heads, -1)).transpose(1, 2)  # B heads T width
+        return query @ keys.transpose(2, 3) / query.shape[3] ** 0.5
+
+    def forward(self, states: Tensor, words: Tensor, entries: Tensor, seen: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
         """States that know what the picture shows where they looked, and where they have looked before.
 
         The scores themselves go on too: which view fits "red" says which part may be named next.
@@ -71,16 +75,18 @@ class RegionAttention(nn.Module):
         Args:
             states: B T hidden of the LSTM.
             words: B T inputs that the LSTM has just read.
-            views: B V width.
+            entries: 2 B heads V width, of :meth:`entries`.
             seen: B heads 1 V, how much each view was looked at before the first of these states.
 
         Returns:
             B T hidden, and ``seen`` for the state after the last.
         """
         asking = torch.cat((states, words), dim=2)
-        scores, values = self.scores(asking, views)
-        looks = scores.softmax(3).cumsum(2) + seen  # B heads T V, up to and with each state
-        before = 1 - torch.exp(scores.softmax(3) - looks)  # 0: never looked at, 1: often
+        keys, values = entries
+        scores = self.scores(asking, keys)
+        look = scores.softmax(3)
+        looks = look.cumsum(2) + seen  # B heads T V, up to and with each state
+        before = 1 - torch.exp(look - looks)  # 0: never looked at, 1: often
         found = ((scores + self.repeat * before).softmax(3) @ values).transpose(1, 2).flatten(2)  # B T heads*width
         known = [part.transpose(1, 2).flatten(2) for part in (scores, before)]  # B T heads*V each
         return states + self.join(torch.cat((asking, found, *known), dim=2)), looks[:, :, -1:]
@@ -123,7 +129,7 @@ class CaptionDecoder(nn.Module):
         """
         steps = int(lengths.max())
         inputs = torch.cat((features[:, None], self.embedding(captions[:, : steps - 1])), dim=1)  # B T E
-        return self._logits(self.lstm(inputs)[0], inputs, self.views(regions))[0]
+        return self._logits(self.lstm(inputs)[0], inputs, self._entries(regions))[0]
 
     def views(self, regions: Tensor | None) -> Tensor | None:
         """What the decoder can attend to in the regions B E 8 8: B V width; None if it does not attend.
@@ -137,22 +143,45 @@ class CaptionDecoder(nn.Module):
             raise InputError("model.caption_attention: expected an image encoder with regions ('small'), found none")
         return self.attention.read(regions)[0]
 
-    def _logits(self, states: Tensor, inputs: Tensor, views: Tensor | None, seen: Tensor | float = 0.0) -> tuple[Tensor, Tensor | float]:
+    def _entries(self, regions: Tensor | None) -> Tensor | None:
+        """What the attention reads of the regions; None if the decoder does not attend. Raises as :meth:`views`."""
+        views = self.views(regions)
+        return None if views is None or self.attention is None else self.attention.entries(views)
+
+    def _logits(self, states: Tensor, inputs: Tensor, entries: Tensor | None, seen: Tensor | float = 0.0) -> tuple[Tensor, Tensor | float]:
         """LSTM states B T H and inputs B T E -> logits B T V, and what the next call gets as ``seen``."""
-        if self.attention is not None and views is not None:
-            states, seen = self.attention(states, inputs, views, seen)
+        if self.attention is not None and entries is not None:
+            states, seen = self.attention(states, inputs, entries, seen)
         return self.linear(states), seen
 
+    def _step(self, inputs: Tensor, states: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """One step of the LSTM: inputs B E -> B H; ``states``, hidden and cell B H of each layer, become those after it."""
+        for layer, weights in enumerate(self.lstm.all_weights):
+            states[layer] = torch.lstm_cell(inputs, states[layer], *weights)
+            inputs = states[layer][0]
+        return inputs
+
     @torch.no_grad()
-    def greedy(self, features: Tensor, steps: int = 20, regions: Tensor | None = None) -> Tensor:
-        """The likeliest token at every step, B steps; does not stop at the end token. Arguments as of :meth:`forward`."""
-        inputs, state, ids, views = features[:, None], None, [], self.views(regions)
+    def greedy(self, features: Tensor, steps: int = 20, regions: Tensor | None = None, end: int | None = None) -> Tensor:
+        """The likeliest token at every step, B T. Other arguments as of :meth:`forward`.
+
+        Args:
+            steps: T, at most.
+            end: the token that ends a sentence; decoding stops once every sentence has one. None: T is ``steps``.
+        """
+        inputs, ids, entries = features, [], self._entries(regions)
+        zeros = features.new_zeros(len(features), self.lstm.hidden_size)
+        states = [(zeros, zeros)] * self.lstm.num_layers
         seen: Tensor | float = 0.0
+        running = torch.ones(len(features), dtype=torch.bool, device=features.device)
         for _ in range(steps):
-            hidden, state = self.lstm(inputs, state)
-            logits, seen = self._logits(hidden, inputs, views, seen)
+            hidden = self._step(inputs, states)
+            logits, seen = self._logits(hidden[:, None], inputs[:, None], entries, seen)
             ids.append(logits[:, 0].argmax(1))
-            inputs = self.embedding(ids[-1])[:, None]
+            running &= ids[-1] != end if end is not None else True
+            if not running.any():
+                break
+            inputs = self.embedding(ids[-1])
         return torch.stack(ids, dim=1)
 
 
@@ -177,6 +206,13 @@ class Captioner(nn.Module, Generic[Network]):
     @torch.no_grad()
     def sentences(self, images: Tensor, vocab, steps: int = 20) -> list[str]:
         """What the pictures B 3 S S show, in words of ``vocab``, up to the end token; special tokens are left out."""
-        regions, code = self.encoder(images)
-        ids = self.decoder.greedy(code, steps, regions)
-        return [" ".join(vocab.decode(row)) for row in ids.tolist()]
+        return self.describe([images], vocab, steps)[0]
+
+    @torch.no_grad()
+    def describe(self, pictures: Sequence[Tensor], vocab, steps: int = 20) -> list[list[str]]:
+        """:meth:`sentences` of several batches, B 3 S S of any S each, decoded together."""
+        encoded = [self.encoder(images) for images in pictures]
+        code = torch.cat([code for _, code in encoded])
+        regions = None if self.decoder.attention is None else torch.cat([regions for regions, _ in encoded])
+        ids = iter(self.decoder.greedy(code, steps, regions, vocab.end).tolist())
+        return [[" ".join(vocab.decode(next(ids))) for _ in images] for images in pictures]

@@ -94,3 +94,10 @@ def test_legend_marks_uniform_only_inside():
 
 def test_ink_is_readable():
     assert overlay.ink((255, 255, 255)) == "#000000" and overlay.ink((10, 10, 40)) == "#ffffff"
+
+
+def test_colours_do_not_change_when_a_drawn_map_is_written_to():
+    first = overlay.heat(np.zeros((2, 2)))
+    kept = first.copy()
+    first[:] = 0
+    assert np.array_equal(overlay.heat(np.zeros((2, 2))), kept)

@@ -85,7 +85,8 @@ def test_a_decoder_that_attends_sees_the_regions_at_every_word_and_knows_their_p
     views, where = decoder.attention.read(regions)
     assert views.shape == (2, VIEWS, 64) and where.shape == (2, VIEWS, 64)
     torch.testing.assert_close(where.sum(2), torch.ones(2, VIEWS))
-    scores, values = decoder.attention.scores(torch.randn(2, 6, 7 + 5), views)
+    keys, values = decoder.attention.entries(views)
+    scores = decoder.attention.scores(torch.randn(2, 6, 7 + 5), keys)
     assert scores.shape == (2, 2, 6, VIEWS) and values.shape == (2, 2, VIEWS, 64)
 
 
@@ -120,6 +121,34 @@ def test_sentences_stop_at_the_end_token():
     for word, sentence in (("red", "red red red"), ("<end>", "")):
         captioner.decoder.linear.bias.copy_(torch.eye(len(vocab))[vocab.ids[word]])
         assert captioner.sentences(torch.randn(1, 3, 64, 64), vocab, steps=3) == [sentence]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("heads", [0, 3])
+def test_pictures_of_several_sizes_are_described_together_as_apart(heads):
+    torch.manual_seed(0)
+    vocab = Vocabulary(["red", "bird", "wing", "blue"])
+    captioner = Captioner(SmallImageEncoder(2, 5), CaptionDecoder(len(vocab), 5, 16, heads=heads)).double().eval()
+    for layer in (captioner.decoder.linear, captioner.encoder.code):
+        layer.weight.mul_(100)  # sentences that differ, and end at different words
+    batches = [torch.randn(2, 3, side, side).double() for side in (64, 128, 64)]
+    together = captioner.describe(batches, vocab, steps=9)
+    assert together == [captioner.sentences(images, vocab, steps=9) for images in batches]
+    lengths = {len(sentence.split()) for said in together for sentence in said}
+    assert len(lengths) > 1, "sentences of one length do not show that each is read to its own end"
+
+
+@torch.no_grad()
+def test_decoding_stops_once_every_sentence_has_ended():
+    torch.manual_seed(0)
+    decoder = CaptionDecoder(6, 5, 4, heads=2)
+    features, regions = torch.randn(3, 5), torch.randn(3, 5, 8, 8)
+    whole = decoder.greedy(features, 12, regions)
+    for end in range(6):
+        ids = decoder.greedy(features, 12, regions, end)
+        ended = (ids == end).any(1)
+        assert torch.equal(ids, whole[:, : ids.shape[1]])
+        assert ids.shape[1] == 12 or (ended.all() and not (ids[:, :-1] == end).any(1).all())
 
 
 def test_variants_of_a_caption_share_their_picture():
