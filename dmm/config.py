@@ -146,7 +146,7 @@ class ModelConfig(Ranged):
     """The networks. What a checkpoint needs to be rebuilt."""
 
     system: str = _networks("dmmgan", "a name of `dmm list`")
-    widths: tuple[Width, ...] = _networks((64, 64, 64), "channels of the feature maps at 64, 128, 256 px; published: all GF_DIM")
+    widths: tuple[Width, ...] = _networks((64, 64, 64), "channels of the feature maps at 64, 128, 256 px; gan-int-cls reads the first")
     discriminator_width: Width = _networks(32, "channels after the first discriminator layer, DF_DIM")
     noise_dim: Width = _networks(100, "numbers in z")
     condition_dim: Width = _networks(100, "numbers in the conditioning code")
@@ -242,6 +242,7 @@ class TrainConfig(Ranged):
     )
     unconditional: Weight = _adversarial(1.0, "weight of the discriminators' terms without the text in StackGAN++")
     colour: Weight = _adversarial(0.0, "weight of the colour consistency between the pictures' sizes (StackGAN++); published for birds: 0")
+    interpolation: Weight = _adversarial(0.0, "weight of the generator's term for sentences between two (GAN-INT-CLS); published: 1")
     one_pass: bool = _adversarial(
         True, "discriminators without batch norm read all pictures in one pass, with fewer power iterations; published: no", ours=True
     )

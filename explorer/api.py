@@ -165,10 +165,12 @@ class Endpoints:
         return rows
 
     def _read_picture(self, model: str, picture: Image.Image) -> str:
+        from dmm.models.registry import picture_sizes
+
         pipe = self.session.pipeline(model)
         if pipe.captioner is None:
             raise Refusal("no captioner (STREAM) came with this model, so that nothing is read back")
-        side = 64 << (len(pipe.config.widths) - 1)
+        side = picture_sizes(pipe.config)[-1]
         pixels = np.array(picture.convert("RGB").resize((side, side), Image.Resampling.BICUBIC))
         with torch.no_grad():
             image = to_float(torch.from_numpy(pixels).permute(2, 0, 1)[None]).to(pipe.device)  # 1 3 S S

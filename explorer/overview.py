@@ -95,7 +95,7 @@ PIECES: dict[str, _Kind] = {
     "Concatenation": _Kind("response", "Eq. 6: what was read, concatenated with the image features", _nothing),
     "WordProjection": _Kind("word projection", "AttnGAN, Eq. 2: words in the image's space", _nothing),
     "SentenceAttention": _Kind("sentence attention", "by name (MirrorGAN): a softmax over the channels", _nothing),
-    "Joint": _Kind("joining", "by name (StackGAN++): the code is laid beside every place of the map", _nothing),
+    "Joint": _Kind("joining", "by name (StackGAN and StackGAN++): the code is laid beside every place of the map", _nothing),
 }
 ATTENTION = _Kind("word attention", "AttnGAN, Eq. 2: softmax over the words of projected word · r", _even)
 CONTEXT = _Kind("word context", "AttnGAN, Eq. 2: sum over the words of attention × projected word", _nothing)

@@ -70,7 +70,7 @@ EXPLORER = {
 }
 
 #: Each system on the shared blocks; none knows another.
-SYSTEMS = {"stackgan", "attngan", "mirrorgan", "dmgan", "dmmgan", "dfgan"}
+SYSTEMS = {"gan_int_cls", "stackgan_v1", "stackgan", "attngan", "mirrorgan", "dmgan", "dmmgan", "dfgan"}
 
 #: Not to be had, or not wanted, on a bare GPU machine.
 NOT_IN_DMM = ("matplotlib", "seaborn", "gradio", "ipywidgets", "IPython", "torchvision", "explorer")

@@ -30,6 +30,7 @@ def _systems() -> dict[str, dict]:
             with torch.device("meta"):
                 count = sum(p.numel() for p in create_model(recipe(published).model).parameters())
         about = {"paper": entry.paper, "adds": entry.adds, "parameters": count, "parameters_of": published}
+        about["reference"] = entry.reference
         found[entry.name] = about | {"losses": list(entry.losses), "recipes": recipes}
     return found
 
@@ -66,7 +67,7 @@ def list_all(
     settings: Annotated[bool, typer.Option("--settings", help="Name what --set can change instead: default, meaning, unit.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Name the systems (paper, what each adds, parameters, losses, recipes), all recipes and the shipped checkpoints.
+    """Name the systems (paper, what each adds, parameters, reference, losses, recipes), all recipes and the shipped checkpoints.
 
     Example: dmm list
 
@@ -92,6 +93,7 @@ def list_all(
         for label, text in (
             ("adds", about["adds"]),
             ("parameters", size),
+            ("reference", about["reference"]),
             ("losses", ", ".join(about["losses"])),
             ("recipes", ", ".join(about["recipes"])),
         ):

@@ -95,6 +95,7 @@ def _build(config: ModelConfig, residuals: int, one_head: bool) -> AttnGAN:
     "attngan",
     paper="Xu et al., AttnGAN, CVPR 2018",
     adds="to StackGAN++, attention to words and the text-image matching loss (DAMSM)",
+    reference="AttnGAN, commit 0d000e65",
     norm="batch",
     losses=("adversarial", "kl", "damsm"),
 )
@@ -107,6 +108,7 @@ def attngan(config: ModelConfig) -> AttnGAN:
     "attngan-dcgan",
     paper="Xu et al., AttnGAN, CVPR 2018, the published code's plain-DCGAN variant",
     adds="to a DCGAN, attention to words: no residual blocks, one picture, one discriminator",
+    reference="AttnGAN, commit 0d000e65",
     norm="batch",
     losses=("adversarial", "kl", "damsm"),
     objective="conditional",

@@ -161,6 +161,21 @@ class ConditioningAugmentation(nn.Module):
         return mean + eps * torch.exp(0.5 * logvar), mean, logvar
 
 
+class Joint(nn.Module):
+    """The code at every place, before the map's channels; 3x3 convolution, batch norm, GLU, back to the map's width."""
+
+    def __init__(self, condition_dim: int, width: int):
+        super().__init__()
+        self.conv = conv3x3(condition_dim + width, 2 * width)
+        self.norm = nn.BatchNorm2d(2 * width)
+        self.glu = GLU()
+
+    def forward(self, code: Tensor, features: Tensor) -> Tensor:
+        """Code B K, map B C H W -> B C H W."""
+        code = code[:, :, None, None].expand(-1, -1, *features.shape[2:])
+        return self.glu(self.norm(self.conv(torch.cat((code, features), dim=1))))
+
+
 class InitialStage(nn.Module):
     """Code and noise to the first feature map: linear to 16C x 4 x 4, then four up blocks to C x 64 x 64.
 
@@ -199,7 +214,7 @@ class ImageHead(nn.Module):
 def initialise(network: nn.Module) -> None:
     """The published initialisation: orthogonal weights, zero linear bias, batch-norm scale N(1, 0.02)."""
     for module in network.modules():
-        if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear, UpConv)):
+        if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Linear, UpConv)):
             nn.init.orthogonal_(module.weight)
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -303,6 +303,7 @@ def one_way_discriminators(config: ModelConfig) -> Modules[AnyDiscriminator]:
     "dfgan",
     paper="Tao et al., DF-GAN, CVPR 2022",
     adds="one stage with text fusion in every block; a one-way discriminator with a matching-aware gradient penalty",
+    reference="DF-GAN, commit 78f14fd7",
     norm="none",
     losses=("hinge", "magp"),
     objective="one way",

@@ -1,7 +1,8 @@
-"""Is it a real picture, and is it a picture of this sentence? One class by size, normalisation and heads.
+"""Is it a real picture, and is it a picture of this sentence? One class by size, normalisation, heads and how the text is joined.
 
 A trunk of 4x4 convolutions with stride 2 brings the picture to 4x4 places; above 64 px, 3x3 convolutions bring the channels back to 8
-times the first width. Two heads read the features: one alone, one joined with the sentence.
+times the first width. Two heads read the features: one alone, one joined with the sentence, as it is or compressed first (GAN-INT-CLS and
+StackGAN, where a 1x1 convolution joins it).
 """
 
 from __future__ import annotations
@@ -12,19 +13,22 @@ from torch import Tensor, nn
 from dmm.config import ModelConfig
 from dmm.errors import InputError
 from dmm.models.modules import AnyDiscriminator, Modules
-from dmm.models.registry import find_model
+from dmm.models.registry import find_model, picture_sizes
 from dmm.models.spectral import SpectralConv2d
 
 SIZES = (64, 128, 256)
 
 
 def conv_layer(inputs: int, outputs: int, kernel: int, stride: int, norm: str | None) -> nn.Sequential:
-    """Convolution (padding 1), normalisation, LeakyReLU 0.2. ``norm``: "spectral" (with bias), "batch" (no bias) or None (no bias)."""
+    """Convolution (padding 1, for 1x1 none), normalisation, LeakyReLU 0.2.
+
+    ``norm``: "spectral" (with bias), "batch" (no bias) or None (no bias).
+    """
     layers: list[nn.Module] = []
     if norm == "spectral":
-        layers.append(SpectralConv2d(inputs, outputs, kernel, stride, padding=1))
+        layers.append(SpectralConv2d(inputs, outputs, kernel, stride, padding=min(kernel // 2, 1)))
     else:
-        layers.append(conv := nn.Conv2d(inputs, outputs, kernel, stride, padding=1, bias=False))
+        layers.append(conv := nn.Conv2d(inputs, outputs, kernel, stride, padding=min(kernel // 2, 1), bias=False))
         nn.init.orthogonal_(conv.weight)
     if norm == "batch":
         layers.append(scale := nn.BatchNorm2d(outputs))
@@ -43,6 +47,8 @@ class Discriminator(AnyDiscriminator):
             convolutions but the first and the last).
         unconditional: have the head without the sentence.
         text_first: join concat(sentence, image) as StackGAN++ does, not concat(image, sentence).
+        compressed: numbers that a linear layer and LeakyReLU compress the sentence to, which a 1x1 convolution then joins; None: a 3x3
+            convolution joins the sentence itself.
 
     Raises:
         ValueError: another size or norm.
@@ -56,6 +62,7 @@ class Discriminator(AnyDiscriminator):
         norm: str = "spectral",
         unconditional: bool = True,
         text_first: bool = False,
+        compressed: int | None = None,
     ):
         super().__init__()
         if size not in SIZES:
@@ -71,7 +78,9 @@ class Discriminator(AnyDiscriminator):
             layers.append(conv_layer(top * width, top // 2 * width, 3, 1, norm))
             top //= 2
         self.trunk = nn.Sequential(*layers)
-        self.joint = conv_layer(8 * width + text_dim, 8 * width, 3, 1, norm)
+        self.compression = None if compressed is None else nn.Sequential(nn.Linear(text_dim, compressed), nn.LeakyReLU(0.2))
+        joined = text_dim if compressed is None else compressed
+        self.joint = conv_layer(8 * width + joined, 8 * width, 3 if compressed is None else 1, 1, norm)
         self.conditional_logit = nn.Conv2d(8 * width, 1, 4, stride=4)
         self.unconditional_logit = nn.Conv2d(8 * width, 1, 4, stride=4) if unconditional else None
         for head in (self.conditional_logit, self.unconditional_logit):
@@ -84,6 +93,7 @@ class Discriminator(AnyDiscriminator):
 
     def conditional(self, features: Tensor, sentence: Tensor) -> Tensor:
         """Features B 8width 4 4, sentence B D -> logits B."""
+        sentence = sentence if self.compression is None else self.compression(sentence)
         sentence = sentence[:, :, None, None].expand(-1, -1, *features.shape[2:])
         joined = (sentence, features) if self.text_first else (features, sentence)
         return self.conditional_logit(self.joint(torch.cat(joined, dim=1))).flatten()
@@ -106,11 +116,19 @@ class Discriminator(AnyDiscriminator):
 
 def create_discriminators(config: ModelConfig) -> Modules[AnyDiscriminator]:
     """The discriminators of ``config.system``, smallest picture first, built as the system's entry says."""
-    entry, sizes = find_model(config.system), SIZES[: len(config.widths)]
+    entry = find_model(config.system)
     if entry.discriminators is not None:
         return entry.discriminators(config)
     text_dim = config.text_dim if entry.condition == "sentence" else config.condition_dim
     return Modules(
-        Discriminator(size, config.discriminator_width, text_dim, entry.norm, entry.unconditional, entry.text_first)
-        for size in (sizes[-1:] if entry.discriminated == "last" else sizes)
+        Discriminator(
+            size,
+            config.discriminator_width,
+            text_dim,
+            entry.norm,
+            entry.unconditional,
+            entry.text_first,
+            config.condition_dim if entry.compressed else None,
+        )
+        for size in picture_sizes(config)
     )

@@ -104,6 +104,7 @@ class DMGAN(MultiStage):
     "dmgan",
     paper="Zhu et al., DM-GAN, CVPR 2019",
     adds="to AttnGAN, a memory that the words are written into, with a writing gate and a response gate",
+    reference="DM-GAN, commit d515995b",
     losses=("adversarial", "kl", "damsm"),
 )
 def dmgan(config: ModelConfig) -> DMGAN:

@@ -109,6 +109,7 @@ class DMMGAN(MultiStage):
     "dmmgan",
     paper="F. Lynggaard, DMM-GAN, master's thesis, 2020",
     adds="to DM-GAN, a global memory, a three-way response gate and redescription (STREAM)",
+    reference="DMM-GAN, commit 47cb5433",
     losses=("adversarial", "kl", "stream", "damsm"),
     convention="dmm",
 )

@@ -97,6 +97,7 @@ class MirrorGAN(MultiStage):
     "mirrorgan",
     paper="Qiao et al., MirrorGAN, CVPR 2019",
     adds="to AttnGAN, attention to the sentence, and redescription (STREAM) in place of DAMSM",
+    reference="MirrorGAN, commit deb220fd",
     norm="batch",
     losses=("adversarial", "kl", "stream"),
 )

@@ -1,7 +1,8 @@
 """Coarse to fine: conditioning, a first map at 64x64, then refinement stages, each followed by a picture.
 
 Every multi-stage system is this one skeleton with other refinement stages, which are passed in. A refinement stage is a module called
-with the map so far and a :class:`Conditions`; it returns a :class:`dmm.trace.StageTrace` whose ``hidden`` is the finer map.
+with the map, or the picture, so far and a :class:`Conditions`; it returns a :class:`dmm.trace.StageTrace` whose ``hidden`` is the finer
+map.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from dmm.errors import InputError
-from dmm.models.blocks import ConditioningAugmentation, ImageHead, InitialStage, ResidualBlocks, UpBlock, initialise
+from dmm.models.blocks import ConditioningAugmentation, ImageHead, InitialStage, ResidualBlocks, initialise
 from dmm.models.modules import Modules
 from dmm.trace import StageTrace, Trace
 
@@ -31,15 +32,16 @@ class Refinement(nn.Module):
     """A refinement stage of any system: it reads the text in its own way, then come residual blocks and an up block."""
 
     residuals: ResidualBlocks
-    up: UpBlock
+    up: nn.Module
+    reads_picture = False  # True: it is called with the picture so far, B 3 S S, and not with the map
 
     def forward(self, features: Tensor, conditions: Conditions) -> StageTrace:
-        """Map B C H W -> the trace of this stage, with ``hidden`` B outputs 2H 2W."""
+        """Map B C H W -> the trace of this stage, with ``hidden``, a finer map."""
         raise NotImplementedError
 
 
 class MultiStage(nn.Module):
-    """A generator of 64, 128 and 256 px pictures.
+    """A generator of pictures of several sizes: 64 px, then one for each refinement stage.
 
     Args:
         text_dim: word and sentence features, channels.
@@ -91,7 +93,8 @@ class MultiStage(nn.Module):
         trace = Trace(code=code, mean=mean, logvar=logvar, mask=mask)
         for index, head in list(enumerate(self._heads()))[:stages]:
             if index:
-                record = self.refinements[index - 1](record.hidden, conditions)
+                stage = self.refinements[index - 1]
+                record = stage(record.image if stage.reads_picture else record.hidden, conditions)
             record.image = None if head is None else head(record.hidden)
             trace.stages.append(record)
         return trace

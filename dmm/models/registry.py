@@ -18,7 +18,7 @@ from dmm.errors import InputError
 from dmm.models.modules import AnyDiscriminator, Modules
 
 #: Modules of dmm.models that register systems, in the order of their papers.
-SYSTEM_MODULES = ("stackgan", "attngan", "mirrorgan", "dmgan", "dmmgan", "dfgan")
+SYSTEM_MODULES = ("gan_int_cls", "stackgan_v1", "stackgan", "attngan", "mirrorgan", "dmgan", "dmmgan", "dfgan")
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,12 @@ class ModelEntry:
     adds: str  # what it adds to its parent, one phrase
     build: Callable[[ModelConfig], nn.Module]
     norm: str = "spectral"  # normalisation of its discriminators, "spectral" or "batch"
-    losses: tuple[str, ...] = ()  # its terms: adversarial, colour, hinge, magp, kl, damsm, stream
+    reference: str = "none: built from its description"  # the code that its numbers were compared with
+    sizes: tuple[int, ...] = tuple(64 << k for k in range(8))  # px of its pictures, the first `len(widths)` of them; see picture_sizes
+    losses: tuple[str, ...] = ()  # its terms: adversarial, colour, hinge, magp, kl, damsm, stream, interpolation
     unconditional: bool = True  # discriminators have a head without the sentence
     text_first: bool = False  # they join concat(text, picture), not concat(picture, text)
+    compressed: bool = False  # they compress the text to `condition_dim` numbers first, and join it by a 1x1 convolution
     condition: str = "sentence"  # the text they join: the "sentence" feature, or the "mean" of the conditioning code
     objective: str = "pairs"  # of discriminators and generator, a name of dmm.training.objectives.OBJECTIVES
     discriminated: str = "all"  # pictures with a discriminator: of "all" stages, or of the "last"
@@ -82,6 +85,13 @@ def find_model(name: str) -> ModelEntry:
         near = difflib.get_close_matches(name, models, n=1)
         raise InputError(f"no system {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(models))}"))
     return models[name]
+
+
+def picture_sizes(config: ModelConfig) -> tuple[int, ...]:
+    """Sides of the pictures that ``config.system`` generates, px, smallest first."""
+    entry = find_model(config.system)
+    sizes = entry.sizes[: len(config.widths)]
+    return sizes[-1:] if entry.discriminated == "last" else sizes
 
 
 def create_model(config: ModelConfig) -> nn.Module:

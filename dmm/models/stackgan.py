@@ -16,29 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dmm.config import ModelConfig
-from dmm.models.blocks import GLU, ResidualBlocks, UpBlock, conv3x3
+from dmm.models.blocks import Joint, ResidualBlocks, UpBlock
 from dmm.models.multistage import Conditions, MultiStage, Refinement
 from dmm.models.registry import register_model
 from dmm.trace import StageTrace
-
-
-class Joint(nn.Module):
-    """The code at every place, before the map's channels; 3x3 convolution, batch norm, GLU, back to the map's width."""
-
-    def __init__(self, condition_dim: int, width: int):
-        super().__init__()
-        self.conv = conv3x3(condition_dim + width, 2 * width)
-        self.norm = nn.BatchNorm2d(2 * width)
-        self.glu = GLU()
-
-    def forward(self, code: Tensor, features: Tensor) -> Tensor:
-        """Code B K, map B C H W -> B C H W."""
-        code = code[:, :, None, None].expand(-1, -1, *features.shape[2:])
-        return self.glu(self.norm(self.conv(torch.cat((code, features), dim=1))))
 
 
 class JoiningStage(Refinement):
@@ -89,6 +73,7 @@ class StackGAN(MultiStage):
     "stackgan",
     paper="Zhang et al., StackGAN++, TPAMI 2018",
     adds="to a conditional GAN, three sizes from coarse to fine, each with a discriminator, and conditioning augmentation",
+    reference="StackGAN-v2, commit 6228e347",
     norm="batch",
     losses=("adversarial", "kl", "colour"),
     text_first=True,

@@ -16,7 +16,7 @@ from importlib import resources
 import torch
 
 from dmm.metrics.pathways import pathways, word_stages
-from dmm.models.registry import SYSTEM_MODULES, create_model, list_models
+from dmm.models.registry import SYSTEM_MODULES, create_model, list_models, picture_sizes
 from dmm.recipes import names
 from dmm.recipes import recipe as recipe_of
 from dmm.report.records import Figure, Measure, Results, figure
@@ -142,17 +142,30 @@ def systems() -> dict[str, str]:
 
 @cache
 def applies(measure: Measure, recipe: str) -> bool:
-    """Whether a recipe's system has what a measure measures: pictures before the last, words that refinements read, a global memory."""
+    """Whether a recipe's system has what a measure measures: a picture of that size, words that refinements read, a global memory."""
     config = recipe_of(recipe).model
+    if _size(measure) not in (None, *picture_sizes(config)):
+        return False
     with torch.device("meta"):
         generator = create_model(config)
-    if measure in STAGES:
-        return len(getattr(generator, "heads", ())) > 1
     return (
         measure not in MEMORY
         or measure.keys[-1] in pathways(generator)
         or (measure.keys[0] != "success" and len(word_stages(generator)) > 0)
     )
+
+
+def _size(measure: Measure) -> int | None:
+    """The side of the picture that a measure is of, px; None for one of a system's last picture, whatever its side."""
+    if measure == AGREEMENT:
+        return 256
+    return next((int(key) for key in measure.keys if key in ("64", "128", "256") and measure.keys[0] != "maps"), None)
+
+
+def located(measure: Measure, recipe: str) -> Measure:
+    """The measure where a record of a recipe's model has it: records keep the attributes of the last picture apart from smaller ones."""
+    last = picture_sizes(recipe_of(recipe).model)[-1]
+    return replace(measure, keys=measure.keys[2:]) if measure in STAGES and _size(measure) == last else measure
 
 
 def published() -> dict:
@@ -168,7 +181,7 @@ def measured(
     Cells follow for the ``bounds``, which any record of the subjects holds: "ceiling_rendered", "floor_shuffled".
     """
     subjects = [subject if subject and applies(measure, subject) else None for subject in subjects]
-    figures = [figure(results, subject, measure) if subject else None for subject in subjects]
+    figures = [figure(results, subject, located(measure, subject)) if subject else None for subject in subjects]
     counts = Counter(found.protocol for found in figures if found)
     usual = counts.most_common(1)[0][0] if counts else None
     cells = [_cell(found, measure, usual, protocols, subject) for found, subject in zip(figures, subjects, strict=True)]
@@ -378,9 +391,10 @@ def _protocol_table(protocols: Protocols, results: Results) -> Table:
 def summary(results: Results) -> list[str]:
     """What the tables say, in sentences made from the figures."""
     own = systems()
-    found = {label: one for label, recipe in own.items() if (one := figure(results, recipe, AGREEMENT))}
+    finest = {label: recipe for label, recipe in own.items() if applies(AGREEMENT, recipe)}
+    found = {label: one for label, recipe in finest.items() if (one := figure(results, recipe, AGREEMENT))}
     have = sorted(found, key=lambda label: -found[label].value)
-    lack = [label for label in own if label not in found]
+    lack = [label for label in finest if label not in found]
     lines = ["Share of captioned colours read back from the 256 px picture, the best first: " + _listing(have, found) + "."] if have else []
     lines += [f"Not measured: {', '.join(lack)}."] if lack else []
     lines += [_difference("a memory (DM-GAN) against attention (AttnGAN)", found.get("DM-GAN"), found.get("AttnGAN"))]

@@ -180,12 +180,13 @@ class GanStep:
                 part.requires_grad_(0 in stages).train(0 in stages)  # a frozen stage keeps its statistics too
         return stages
 
-    def _generate_share(self, micro_batch: MicroBatch) -> Trace:
-        """From the sentences that the generator reads, corrupted or not, and the words as they are."""
+    def _generate_share(self, micro_batch: MicroBatch, read: Tensor | None = None) -> Trace:
+        """From the sentences B D that the generator reads, by default the captions' own, corrupted or not, and the words as they are."""
         share = micro_batch.share
         words, sentence, mask = micro_batch.text.rows(share)
-        if micro_batch.read_sentence is not None:
-            sentence = micro_batch.read_sentence[share]
+        read = micro_batch.read_sentence if read is None else read
+        if read is not None:
+            sentence = read[share]
         limit = self.schedule.limit(self.trained)
         return self.generator(sentence, words, mask, micro_batch.noise[share], micro_batch.eps[share], stages=limit)
 
@@ -266,6 +267,8 @@ class GanStep:
             fake, condition = generated[stage], self.fake_condition(micro_batch, stage)
             size, network = self.discriminators[stage].size, self._discriminator(stage)
             terms[f"g{size}"] = self.objective.generator_loss(network, fake, condition, settings)["total"]
+        if settings.interpolation and self.schedule.adversarial(index):
+            terms["interpolation"] = settings.interpolation * self._interpolation_loss(micro_batch, stages)
         if self.paired:
             terms["paired"] = settings.paired * self._paired_loss(self.paired, micro_batch, generated)
         if settings.consistency and max(stages):
@@ -279,6 +282,14 @@ class GanStep:
         read = [generated[stage] for stage in (stages if settings.text_losses_on == "all" else stages[-1:])]
         batch = to_device(micro_batch.batch, self.ranks.device)
         return terms | self.text_guidance(read, batch, micro_batch.text.words, micro_batch.text.sentence, index)
+
+    def _interpolation_loss(self, micro_batch: MicroBatch, stages: list[int]) -> Tensor:
+        """What discriminators ask of pictures of sentences halfway between two of the batch (Reed et al., Eq. 5 with beta = 0.5)."""
+        sentence = micro_batch.text.sentence
+        between = (sentence + sentence.roll(1, 0)) / 2
+        generated = self._generated(self._generate_share(micro_batch, between))
+        condition, settings = between if self.objective.gathers else between[micro_batch.share], self.config.train
+        return total(self.objective.generator_loss(self._discriminator(k), generated[k], condition, settings)["total"] for k in stages)
 
     def _paired_loss(self, paired: Paired, micro_batch: MicroBatch, generated: list[Tensor]) -> Tensor:
         assert micro_batch.corrupted is not None, "a paired run notes which sentences it corrupts"

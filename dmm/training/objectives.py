@@ -4,7 +4,7 @@
 objective           discriminator                                                       systems
 =============  ==================================================================  ==============================================
 pairs          (real + cond_real) / 2 + (fake + cond_fake + cond_wrong) / 3        AttnGAN, MirrorGAN, DM-GAN, DMM-GAN
-conditional    cond_real + (cond_fake + cond_wrong) / 2                            AttnGAN's plain-DCGAN variant
+conditional    cond_real + (cond_fake + cond_wrong) / 2                            GAN-INT-CLS, StackGAN, AttnGAN's plain-DCGAN variant
 six terms      real, wrong and generated pictures, with and without the text         StackGAN++
 one way        real + (fake + wrong) / 2 + gradient penalty, hinge                 DF-GAN
 =============  ==================================================================  ==============================================
@@ -105,6 +105,8 @@ def objective_of(entry: ModelEntry, settings: TrainConfig) -> Objective:
         raise ConfigError(f"train.corrupt_sentence: expected train.paired and a system whose refinements read words, found {entry.name}")
     if settings.kl and "kl" not in entry.losses:
         raise ConfigError(f"train.kl: {entry.name} has no conditioning code to keep near a normal; set it to 0")
+    if settings.interpolation and "interpolation" not in entry.losses:
+        raise ConfigError(f"train.interpolation: {entry.name} is not trained on sentences between two; set it to 0")
     return objective
 
 

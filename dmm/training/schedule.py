@@ -14,7 +14,7 @@ from torch import nn
 from dmm.config import ConfigError, ModelConfig, TrainConfig
 from dmm.models.memory_stage import MemoryStage
 from dmm.models.multistage import MultiStage, as_multi_stage
-from dmm.models.registry import ModelEntry
+from dmm.models.registry import ModelEntry, picture_sizes
 
 
 def memory_stages(generator: nn.Module) -> list[MemoryStage]:
@@ -52,7 +52,10 @@ class Schedule:
         for name, there in needs.items():
             if getattr(settings, name) and not there:
                 raise ConfigError(f"train.{name}: {entry.name} has no such parts; set it to 0")
-        return cls(settings, len(model.widths) if every else 1, staged)
+        count = len(picture_sizes(model))
+        if settings.initial_steps and settings.initial_stages > count:
+            raise ConfigError(f"train.initial_stages: {entry.name} generates {count} pictures, found {settings.initial_stages}")
+        return cls(settings, count, staged)
 
     def stages(self, index: int) -> list[int]:
         """Those that step ``index`` trains."""

@@ -225,7 +225,7 @@ def test_the_last_word_cannot_be_muted(pipe):
 # --- every system -----------------------------------------------------------------------------------------------------------
 
 READ_WORDS = ("dmmgan", "dmgan", "attngan", "attngan-dcgan", "mirrorgan")
-READ_CODE = ("dmmgan", "mirrorgan", "stackgan")
+READ_CODE = ("dmmgan", "mirrorgan", "stackgan", "stackgan-v1")
 
 
 @pytest.mark.parametrize("system", [entry.name for entry in list_models()])
@@ -237,7 +237,7 @@ def test_a_system_applies_what_it_has_and_says_what_it_lacks(system):
     assert ("exchange:global" in missing) == (system not in READ_CODE)
     assert ("writing_gate" in missing) == (system not in ("dmmgan", "dmgan"))
     assert ("drop_global" in missing) == (system != "dmmgan")
-    assert ("freeze_noise:eps" in missing) == (system == "dfgan")
+    assert ("freeze_noise:eps" in missing) == (system in ("dfgan", "gan-int-cls"))
     assert not {"mute:caption", "exchange:caption", "mute:code", "exchange:initial", "freeze_noise:z"} & missing.keys()
     assert all(reason.startswith(("this system", "the refinement stages of this system")) for reason in missing.values())
     tries = {f"exchange:{where}": Exchange("red", "blue", where) for where in e.PATHWAYS} | {"mute:memory": Mute("red")}

@@ -15,6 +15,8 @@ BOXES = {
     "attngan": ["Text encoder", "Sentence code", "Picture 64", "Attention 128", "Attention 256"],
     "mirrorgan": ["Text encoder", "Sentence code", "Picture 64", "Attention 128", "Attention 256"],
     "stackgan": ["Text encoder", "Sentence code", "Picture 64", "Joining 128", "Joining 256"],
+    "stackgan-v1": ["Text encoder", "Sentence code", "Picture 64", "Joining 256"],
+    "gan-int-cls": ["Text encoder", "Picture 64"],
     "dfgan": ["Text encoder", "Picture 256"],
 }
 EQUATIONS = {
@@ -22,7 +24,8 @@ EQUATIONS = {
     "dmgan": ["Eq. 7", "Eq. 8", "Eq. 4", "Eq. 5", "Eq. 9"],
     "attngan": ["AttnGAN, Eq. 2", "AttnGAN, Eq. 2", "AttnGAN, Eq. 2"],
     "mirrorgan": ["AttnGAN, Eq. 2", "AttnGAN, Eq. 2", "AttnGAN, Eq. 2", "by name (MirrorGAN)"],
-    "stackgan": ["by name (StackGAN++)"],
+    "stackgan": ["by name (StackGAN and StackGAN++)"],
+    "stackgan-v1": ["by name (StackGAN and StackGAN++)"],
 }
 
 

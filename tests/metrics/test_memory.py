@@ -154,6 +154,8 @@ PATHWAYS = {
     "attngan": {"total", "initial", "memory_128", "memory_256", "memory"},
     "mirrorgan": {"total", "initial", "memory_128", "memory_256", "memory", "sentence_attention", "sentence"},
     "stackgan": {"total", "initial", "joining", "sentence"},
+    "stackgan-v1": {"total", "initial", "joining", "sentence"},
+    "gan-int-cls": {"total"},
     "dfgan": {"total"},
 }
 

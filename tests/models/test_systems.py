@@ -13,7 +13,8 @@ from dmm.models.discriminators import create_discriminators
 from dmm.models.dmgan import DMGAN
 from dmm.models.memory_stage import MemoryStage
 from dmm.models.mirrorgan import MirrorGAN
-from dmm.models.registry import create_model, find_model, list_models
+from dmm.models.multistage import Conditions
+from dmm.models.registry import create_model, find_model, list_models, picture_sizes
 from dmm.models.stackgan import StackGAN
 from dmm.training.objectives import OBJECTIVES
 
@@ -149,6 +150,61 @@ def test_stackgan_reads_no_words():
     assert [stage.hidden.shape[1] for stage in without.stages] == [8, 4, 2]
 
 
+# --- the two systems of before StackGAN++ -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("system", "sizes"), [("gan-int-cls", (64,)), ("stackgan-v1", (64, 256))])
+def test_the_pictures_of_the_first_systems_need_no_words(system, sizes):
+    model, batch = build(system), inputs([5, 3])
+    trace = model(**batch | {"words": None})
+    assert tuple(image.shape[-1] for image in trace.images) == sizes == picture_sizes(dataclasses.replace(CONFIG, system=system))
+    assert [(stage.hidden.shape[-1], fields(stage)) for stage in trace.stages] == [(size, set()) for size in sizes]
+    assert (trace.code is None) == (system == "gan-int-cls")
+    sum(image.square().sum() for image in trace.images).backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+
+
+@torch.no_grad()
+def test_gan_int_cls_by_hand():
+    """The compressed sentence beside z, a transposed convolution for each doubling; the discriminator compresses too."""
+    model, batch = build("gan-int-cls").eval(), inputs([5, 3])
+    compressed = torch.nn.functional.leaky_relu(batch["sentence"] @ model.compression.linear.weight.T, 0.2)
+    seed = torch.cat((compressed, batch["noise"]), 1) @ model.stack.linear.weight.T * model.stack.norm.weight / (1 + 1e-5) ** 0.5
+    first = torch.relu(seed).view(2, 64, 4, 4)
+    seen = []
+    hook = model.stack.deconvolutions.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    hidden = model(**batch).stages[0].hidden
+    hook.remove()
+    torch.testing.assert_close(seen[0], first)
+    assert hidden.shape == (2, 4, 64, 64) and hidden.min() >= 0
+    (critic,) = create_discriminators(dataclasses.replace(CONFIG, system="gan-int-cls"))
+    assert critic.compression[0].weight.shape == (CONDITION, TEXT) and critic.joint[0].weight.shape == (16, 16 + CONDITION, 1, 1)
+    features = critic.features(torch.rand(2, 3, 64, 64))
+    assert critic.conditional(features, batch["sentence"]).shape == (2,) and features.shape[-1] == 4
+
+
+@torch.no_grad()
+def test_stage_two_of_stackgan_reads_the_picture_and_the_code():
+    model, batch = build("stackgan-v1").eval(), inputs([5, 3])
+    trace, (stage,) = model(**batch), model.refinements
+    seen = []
+    hook = stage.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    model(**batch)
+    hook.remove()
+    assert torch.equal(seen[0], trace.images[0])
+    assert stage.encoder(trace.images[0]).shape == (2, 32, 16, 16)
+    other = stage(trace.images[0], dataclasses.replace(conditions(trace), code=trace.code + 1)).hidden
+    torch.testing.assert_close(stage(trace.images[0], conditions(trace)).hidden, trace.stages[1].hidden)
+    assert not torch.equal(other, trace.stages[1].hidden)
+    assert [net.size for net in create_discriminators(dataclasses.replace(CONFIG, system="stackgan-v1"))] == [64, 256]
+    with pytest.raises(ValueError, match="expected three widths, found \\(4, 4\\)"):
+        build("stackgan-v1", widths=(4, 4))
+
+
+def conditions(trace) -> Conditions:
+    return Conditions(trace.code, None, None, trace.code)
+
+
 # --- DM-GAN's ablations -----------------------------------------------------------------------------------------------
 
 
@@ -192,7 +248,8 @@ def test_gates_without_their_memory_are_refused():
 @pytest.mark.parametrize("entry", list_models(), ids=lambda entry: entry.name)
 def test_an_entry_says_what_training_must_know(entry):
     assert entry.losses
-    assert set(entry.losses) <= {"adversarial", "colour", "hinge", "magp", "kl", "damsm", "stream"}
+    assert set(entry.losses) <= {"adversarial", "colour", "hinge", "magp", "kl", "damsm", "stream", "interpolation"}
+    assert entry.reference.startswith("none: ") or "commit " in entry.reference
     assert entry.condition in ("sentence", "mean") and entry.objective in OBJECTIVES and entry.discriminated in ("all", "last")
 
 

@@ -94,10 +94,26 @@ def test_the_record_of_most_captions_counts_and_mixed_weights_are_said(results):
 def test_what_does_not_apply_is_not_called_unmeasured(results):
     found = results(a=record())
     assert cells(found, "stages", "64 px")["DF-GAN"] == "–" and cells(found, "stages", "256 px")["DF-GAN"] == MISSING
+    assert cells(found, "stages", "64 px")["GAN-INT-CLS"] == MISSING and cells(found, "stages", "128 px")["StackGAN"] == "–"
+    assert cells(found, "stages", "256 px")["GAN-INT-CLS"] == "–" and cells(found, "stages", "256 px")["StackGAN"] == MISSING
     memory = cells(found, "memory", "in the global memory only")
     assert memory["DMM-GAN"] == MISSING and {memory[name] for name in systems() if name != "DMM-GAN"} == {"–"}
     words = cells(found, "memory", "in the words that refinements read")
-    assert {name for name, text in words.items() if text == "–"} == {"StackGAN++", "DF-GAN"}
+    assert {name for name, text in words.items() if text == "–"} == {"GAN-INT-CLS", "StackGAN", "StackGAN++", "DF-GAN"}
+
+
+def test_a_system_of_64_px_has_its_figures_in_the_column_of_64_px(results):
+    """A record keeps the figure of the last picture apart; that of a small picture never stands among those of 256 px."""
+    small = agreement(0.4, protocol="64 px") | {"by_size": {}}
+    others = agreement(0.5) | {"by_size": {"64": agreement(0.3)}}
+    found = results(
+        a=record("gan-int-cls-aviary", attributes=small), b=record(attributes=others), c=record("dmgan-aviary", attributes=others)
+    )
+    column = cells(found, "stages", "64 px")
+    assert column["AttnGAN"] == "0.300" and re.fullmatch(r"0.400 \(P\d+\)", column["GAN-INT-CLS"])
+    assert cells(found, "stages", "256 px")["GAN-INT-CLS"] == "–" and "GAN-INT-CLS" not in document(found, "dmm report").summary[0]
+    assert cells(found, "dmgan_table1", "Aviary")["GAN-INT-CLS"] == cells(found, "dmgan_table1", "Aviary")["StackGAN"] == MISSING
+    assert cells(found, "dmgan_table1", "CUB")["GAN-INT-CLS"] == "2.88±0.04"
 
 
 def test_published_figures_are_carried_over_and_kept_apart(results):

@@ -13,7 +13,7 @@ from dmm.losses.damsm import damsm_loss
 from dmm.losses.kl import kl_loss
 from dmm.losses.stream import stream_loss
 from dmm.models.inception import InceptionEncoder
-from dmm.models.registry import find_model, list_models
+from dmm.models.registry import find_model, list_models, picture_sizes
 from dmm.recipes import names, recipe
 from dmm.trace import Trace
 from dmm.training import steps
@@ -36,7 +36,7 @@ def shrunk(name, cache, **changes):
 
 def of_system(entry, cache, **changes):
     """A toy config for a system, with every loss that its entry names."""
-    weights = {name: float(name in entry.losses) for name in ("kl", "damsm", "stream", "colour")}
+    weights = {name: float(name in entry.losses) for name in ("kl", "damsm", "stream", "colour", "interpolation")}
     plain = {"cloze": 0, "hard_wrong": False, "calibrate": False, "adversarial": "hinge" if "hinge" in entry.losses else "bce"}
     config = override(recipe("dmmgan-aviary", "gan"), {**AIDS, **TOY, **SMALL, "cache": str(cache), "system": entry.name})
     return override(config, {k: str(v) for k, v in (weights | plain | changes).items()})
@@ -61,9 +61,9 @@ def train_two_steps(config, earlier_runs):
 def test_every_system_trains(entry, toy_cache, earlier_runs):
     step, values, still = train_two_steps(of_system(entry, toy_cache), earlier_runs)
     assert still == set()
-    assert {name for name in ("kl", "damsm", "stream") if name in entry.losses} <= values.keys()
+    assert {name for name in ("kl", "damsm", "stream", "interpolation") if name in entry.losses} <= values.keys()
     assert ("colour" in values) == ("colour" in entry.losses)
-    discriminated = ["64", "128", "256"] if entry.discriminated == "all" else ["256"]
+    discriminated = picture_sizes(step.config.model)
     assert {n for n in values if n[0] in "dg" and n[1:].isdigit()} == {f"{side}{size}" for side in "dg" for size in discriminated}
 
 
@@ -126,7 +126,7 @@ def test_a_step_is_the_reference_step(name, toy_cache, earlier_runs):
         torch.testing.assert_close(p, 0.999 * average[key] + 0.001 * generator.get_parameter(key), rtol=1e-5, atol=1e-6, msg=key)
 
 
-@pytest.mark.parametrize("system", ["dfgan", "attngan-dcgan"])
+@pytest.mark.parametrize("system", ["dfgan", "attngan-dcgan", "gan-int-cls"])
 @pytest.mark.parametrize("name", ["initial_steps", "frozen_steps", "consistency", "key_spread"])
 def test_one_picture_has_no_schedule(system, name, toy_cache, earlier_runs):
     with pytest.raises(ConfigError, match=f"train.{name}: {system} has no such parts"):
@@ -139,6 +139,9 @@ def test_one_picture_has_no_schedule(system, name, toy_cache, earlier_runs):
         ("dfgan", {"kl": 1}, "train.kl"),
         ("dfgan", {"adversarial": "bce"}, "train.adversarial: dfgan is trained with hinge"),
         ("stackgan", {"hard_wrong": True}, "train.hard_wrong"),
+        ("gan-int-cls", {"kl": 1}, "train.kl"),
+        ("stackgan-v1", {"interpolation": 1}, "train.interpolation: stackgan-v1 is not trained on sentences between two"),
+        ("stackgan-v1", {"initial_steps": 1, "initial_stages": 3}, "train.initial_stages: stackgan-v1 generates 2 pictures, found 3"),
         ("dmgan", {"accumulate": 3}, "cannot be split into 3 equal micro-batches"),
         ("dmgan", {"device": "tpu"}, "train.device"),
         ("dmgan", {"precision": "fp16", "device": "cpu"}, "fp16 needs a GPU"),
@@ -147,6 +150,36 @@ def test_one_picture_has_no_schedule(system, name, toy_cache, earlier_runs):
 def test_settings_that_do_not_fit_are_refused(system, changes, said, toy_cache, earlier_runs):
     with pytest.raises(ConfigError, match=said):
         GanStep(of_system(find_model(system), toy_cache, **changes), *earlier_runs).update(0)
+
+
+def test_the_generator_answers_for_sentences_between_two(toy_cache, earlier_runs):
+    """GAN-INT's term, written out: a picture of the mean of two sentences, joined with that mean (Reed et al., Eq. 5)."""
+    step = GanStep(of_system(find_model("gan-int-cls"), toy_cache, precision="fp32"), *earlier_runs)
+    (micro_batch,) = step.read(0)
+    sentence = micro_batch.text.sentence
+    between = torch.stack([(sentence[i] + sentence[i - 1]) / 2 for i in range(len(sentence))])
+    generator, (critic,) = copy.deepcopy(step.generator), copy.deepcopy(step.discriminators)
+    image = generator(between, None, None, micro_batch.noise).images[0]
+    wanted = torch.nn.functional.softplus(-critic.conditional(critic.features(image), between)).mean()
+    torch.testing.assert_close(step._interpolation_loss(micro_batch, [0]), wanted)
+
+
+def test_stage_one_is_trained_alone_and_then_held(toy_cache, earlier_runs):
+    """StackGAN's schedule: 64 px alone, then 256 px from the pictures of a first stage that no longer changes."""
+    step = GanStep(of_system(find_model("stackgan-v1"), toy_cache, initial_steps=1, frozen_steps=1, ema_decay=0), *earlier_runs)
+
+    def state(*parts):
+        return {k: v.detach().clone() for k, v in step.generator.named_parameters() if k.startswith(parts)}
+
+    second, first = ("refinements", "heads.1"), ("conditioning", "initial", "heads.0")
+    before = state(*second)
+    assert {"d64", "g64"} <= step.update(0).keys() and all(torch.equal(v, before[k]) for k, v in state(*second).items())
+    held, before = state(*first), state(*second)
+    values = step.update(1)
+    assert {"d256", "g256"} <= values.keys() and not {"d64", "g64", "kl"} & values.keys()
+    assert all(torch.equal(v, held[k]) for k, v in state(*first).items())
+    assert any(not torch.equal(v, before[k]) for k, v in state(*second).items())
+    assert {"d64", "d256", "kl"} <= step.update(2).keys()
 
 
 def test_without_redescription_no_captioner_is_needed(toy_cache, earlier_runs, tmp_path):

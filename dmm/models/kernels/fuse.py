@@ -156,7 +156,8 @@ def _fuse(parent: nn.Module, name: str, norm: _BatchNorm) -> None:
     layer = getattr(parent, feeding[0])
     scale = (norm.running_var + norm.eps).rsqrt() * (1 if norm.weight is None else norm.weight)  # O
     shift = -norm.running_mean * scale + (0 if norm.bias is None else norm.bias)
-    weight = layer.weight * scale.view(-1, *[1] * (layer.weight.ndim - 1))
+    outputs = 1 if isinstance(layer, nn.ConvTranspose2d) else 0  # axis of the weight
+    weight = layer.weight * scale.view(*[1] * outputs, -1, *[1] * (layer.weight.ndim - 1 - outputs))
     bias = shift if getattr(layer, "bias", None) is None else shift + layer.bias * scale
     if isinstance(layer, UpConv):
         setattr(parent, feeding[0], _moved_hooks(layer, FusedUpConv(weight, bias, layer.sums)))
@@ -165,7 +166,7 @@ def _fuse(parent: nn.Module, name: str, norm: _BatchNorm) -> None:
     setattr(parent, name, _moved_hooks(norm, nn.Identity()))
 
 
-_PLAIN = (nn.Linear, nn.Conv1d, nn.Conv2d)
+_PLAIN = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d)
 
 
 def _moved_hooks(old: nn.Module, new: nn.Module) -> nn.Module:
