@@ -24,6 +24,7 @@ Minutes = Annotated[float | None, typer.Option(min=0, help="Stop, with a usable 
 def read_config(recipe: str, step: str, overrides: list[str] | None, strict: bool = True):
     """The config of one step; ``strict``: settings that the step does not read are refused."""
     from dmm.config import RENAMED_KEYS, ConfigError, override, require_read, require_source
+    from dmm.recipes import other_data
     from dmm.recipes import recipe as read
 
     pairs = {}
@@ -40,11 +41,13 @@ def read_config(recipe: str, step: str, overrides: list[str] | None, strict: boo
     for key in pairs if strict else ():
         require_read(key, step)
     require_source(config)
-    asked = pairs.keys() & {"part_colours", "train.part_colours"}
-    if config.train.part_colours and config.data.source != "aviary" and not asked:
-        typer.echo("note: train.part_colours of the recipe is left out: only Aviary knows the true colour of each part", err=True)
-        config = override(config, {"part_colours": "0"})
-    return config
+    if config.data.source == "aviary":
+        return config
+    instead = {key: value for key, value in other_data(recipe, step).items() if not pairs.keys() & {key, f"train.{key}", f"{step}.{key}"}}
+    changed = [f"{key}={value:g}" for key, value in instead.items() if getattr(config.train, key) != value]
+    if changed:
+        typer.echo(f"note: only Aviary knows how its pictures were made; for other data the recipe has {', '.join(changed)}", err=True)
+    return override(config, {f"train.{key}": value for key, value in instead.items()})
 
 
 def command_line() -> str:

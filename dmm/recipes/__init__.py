@@ -1,9 +1,10 @@
 """Named settings: one small YAML file each, overriding the defaults of :mod:`dmm.config`.
 
 A recipe has the sections ``model``, ``data`` and ``train``, ``steps`` with further settings of one step each ("match", "caption", "gan";
-keys of ``train``, or of another section with its name before a dot), ``base``, the recipe that it goes on from, and ``encoders``, the
-recipe whose matching and captioning runs its generator is trained on, if they are not its own. It is laid over its base key by key, at
-every depth: what it does not name stays as the base has it.
+keys of ``train``, or of another section with its name before a dot), ``base``, the recipe that it goes on from, ``encoders``, the
+recipe whose matching and captioning runs its generator is trained on, if they are not its own, and ``other_data``, as ``steps``: settings
+that take the place of those for data that do not know what Aviary knows of its birds. It is laid over its base key by key, at every depth:
+what it does not name stays as the base has it.
 """
 
 from __future__ import annotations
@@ -44,10 +45,12 @@ def recipe(name: str, step: str | None = None) -> Config:
     """
     values = _values(name)
     steps = values.pop("steps", {})
-    values.pop("encoders", None)
+    for section in ("encoders", "other_data"):
+        values.pop(section, None)
     unknown = set(values) - {"model", "data", "train"}
     if unknown:
-        raise ConfigError(f"recipe {name}: unknown section {sorted(unknown)[0]!r}; expected model, data, train, steps, base, encoders")
+        expected = "model, data, train, steps, base, encoders, other_data"
+        raise ConfigError(f"recipe {name}: unknown section {sorted(unknown)[0]!r}; expected {expected}")
     config = from_dict(Config, merged(to_dict(Config()), values), f"recipe {name}")
     if step is None:
         return config
@@ -56,6 +59,11 @@ def recipe(name: str, step: str | None = None) -> Config:
         return override(config, own | {"train.step": step})
     except ConfigError as error:
         raise ConfigError(f"recipe {name}, steps.{step}: {error}") from error
+
+
+def other_data(name: str, step: str) -> dict[str, object]:
+    """Settings of ``train`` that a step of recipe ``name`` has for data other than Aviary's, by key."""
+    return dict(_values(name).get("other_data", {}).get(step) or {})
 
 
 def encoders(name: str) -> str:

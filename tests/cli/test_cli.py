@@ -14,7 +14,9 @@ from dmm.cli import app
 from dmm.cli.options import read_config
 from dmm.config import DataConfig, ModelConfig, TrainConfig, to_dict
 from dmm.data.vocab import Vocabulary
+from dmm.models.registry import find_model
 from dmm.recipes import names, recipe
+from dmm.training.objectives import objective_of
 from tests.explorer.toy import toy_pipeline
 
 
@@ -84,11 +86,21 @@ def test_recipes_differ_in_what_the_paper_says(cli):
     assert wrong.exit_code == 2 and "expected match, caption or gan, found 'gam'" in wrong.output
 
 
+@pytest.mark.parametrize("name", [name for name in names() if name.endswith("-aviary")])
+def test_a_generator_of_other_data_is_trained_with_what_they_can_give(name, capsys):
+    config = read_config(name, "gan", ["source=cats"])
+    assert config.train.paired == config.train.corrupt_sentence == 0 and "paired=0" in capsys.readouterr().err
+    assert config.train.adversarial_start == 0 and config.train.damsm > 0, "something has to say what a picture should be like"
+    assert bool(config.train.kl) == bool(read_config(name, "gan", None).train.kl)
+    objective_of(find_model(config.model.system), config.train)
+    assert read_config(name, "gan", ["source=cats", "paired=2"]).train.paired == 2  # refused later, by name
+
+
 @pytest.mark.parametrize("step", ["match", "caption"])
 def test_an_aid_that_only_aviary_can_give_is_left_out_of_other_data_unless_asked_for(step, capsys):
     assert read_config("aviary", step, None).train.part_colours > 0 and not capsys.readouterr().err
     assert read_config("aviary", step, ["source=cats"]).train.part_colours == 0
-    assert "note: train.part_colours" in capsys.readouterr().err
+    assert "for other data the recipe has part_colours=0" in capsys.readouterr().err
     assert read_config("aviary", step, ["source=cats", "part_colours=2"]).train.part_colours == 2  # refused later, by name
     assert not capsys.readouterr().err
 
