@@ -17,6 +17,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from torch import Tensor, from_numpy
@@ -28,8 +29,10 @@ from dmm.trace_check import check_trace
 
 
 class TraceError(InputError):
-    """A trace file that cannot be read: which file, what was found."""
+    """A trace file that cannot be read (which file, what was found), or a trace that lacks what is asked of it."""
 
+
+Item = TypeVar("Item")
 
 #: What files raise that are not what they should be.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, MemoryError)
@@ -66,6 +69,17 @@ class StageTrace:
         """Side of the picture in pixels."""
         return None if self.image is None else self.image.shape[-1]
 
+    def quantity(self, name: str) -> Tensor:
+        """A field by name, where the stage must have it.
+
+        Raises:
+            TraceError: this system does not have the quantity.
+        """
+        value = getattr(self, name)
+        if not isinstance(value, Tensor):
+            raise TraceError(f"this stage has no {name.replace('_', ' ')}")
+        return value
+
 
 @dataclass
 class Trace:
@@ -85,6 +99,24 @@ class Trace:
     def images(self) -> list[Tensor]:
         """The pictures, smallest first."""
         return [stage.image for stage in self.stages if stage.image is not None]
+
+    def caption(self, sample: int = 0) -> str:
+        """The sentence of one sample, as given. Raises TraceError: none was recorded, as in a trace that no pipeline made."""
+        return self._recorded("captions", self.captions)[sample]
+
+    def tokens(self, sample: int = 0) -> list[str]:
+        """The T words of one sample, aligned with the T axis of every field. Raises as :meth:`caption`."""
+        return self._recorded("words", self.words)[sample]
+
+    def seed(self, sample: int = 0) -> int:
+        """The noise seed of one sample. Raises as :meth:`caption`."""
+        return self._recorded("seeds", self.seeds)[sample]
+
+    @staticmethod
+    def _recorded(name: str, values: list[Item] | None) -> list[Item]:
+        if values is None:
+            raise TraceError(f"this trace has no {name}: expected one that a pipeline made (dmm.load), which records them")
+        return values
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Trace:
         """A new trace with ``function`` applied to every tensor, those in lists included."""

@@ -100,7 +100,7 @@ class Endpoints:
         for stage in range(len(trace.stages)):
             for name in [by] if by else list(statistics.QUANTITIES):
                 if statistics.has(trace, stage, name):
-                    ranked = statistics.top_words(trace, stage, name, len(trace.words[0]), _region(region))
+                    ranked = statistics.top_words(trace, stage, name, len(trace.tokens()), _region(region))
                     ranked = [chip for chip in ranked if stop_words or chip.word not in statistics.SMALL_WORDS][:k]
                     size = trace.stages[stage].size or 64 << stage
                     found += [{"stage_px": size, "by": name, "word": c.word, "position": c.index, "value": c.value} for c in ranked]
@@ -317,7 +317,7 @@ def _word(word: str) -> str | int:
 
 def _knows(trace: Trace, word: str) -> bool:
     """Whether a word that is not a position is among those that were read."""
-    return not isinstance(_word(word), str) or word.lower() in {trace.words[0][i] for i in statistics.word_indices(trace)}
+    return not isinstance(_word(word), str) or word.lower() in {trace.tokens()[i] for i in statistics.word_indices(trace)}
 
 
 def _position(trace: Trace, word: str) -> int:
@@ -326,7 +326,7 @@ def _position(trace: Trace, word: str) -> int:
     Raises:
         Refusal: it is not among the words that were read.
     """
-    wanted, known = _word(word), {i: trace.words[0][i] for i in statistics.word_indices(trace)}
+    wanted, known = _word(word), {i: trace.tokens()[i] for i in statistics.word_indices(trace)}
     found = [i for i, name in known.items() if wanted == i or (isinstance(wanted, str) and wanted.lower() == name)]
     if not found:
         raise Refusal(f"{word[:40]!r} is not among the words that were read: {', '.join(dict.fromkeys(known.values()))}")

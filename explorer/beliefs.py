@@ -60,8 +60,9 @@ def find_record(weights: str, folder: Path) -> dict | None:
 
 def beliefs(record: Mapping | None) -> dict[int, Belief]:
     """Size of a stage's picture, px -> what the record says of the maps that it reads; empty for no record, or one without maps."""
-    memory = {} if record is None else record["metrics"]["memory"]
-    found = {}
+    if record is None:
+        return {}
+    memory, found = record["metrics"]["memory"], {}
     for side, maps in (memory.get("maps") or {}).items():
         size = 2 * int(side)  # a stage reads a map of half its picture's side
         share = (memory.get("memory_share") or {}).get(str(size)) or {}

@@ -65,7 +65,7 @@ def word_row(trace: Trace, stage: int, index: int, quantity: str = "addressing",
     values = statistics.word_map(trace, stage, index, quantity)
     even, image = statistics.uniform(trace), trace.stages[stage].image
     limits = overlay.limits(values, uniform=even)
-    about, name = statistics.QUANTITIES[quantity], trace.words[0][index]
+    about, name = statistics.QUANTITIES[quantity], trace.tokens()[index]
     size = trace.stages[stage].size or 2 * values.shape[-1]
     pictures = {f"{size} px": overlay.picture(image)} if image is not None else {}
     over = overlay.heat(values, limits) if image is None else overlay.overlay(image, values, limits, strength)

@@ -124,7 +124,7 @@ def _command(figure: Figure):
         common = {name: given.pop(name) for name, *_ in COMMON}
         names = [figure.name, *(common["further"] or ())]
         if len(names) > 1:  # the first figure's own defaults are not the others'
-            given = {n: v for n, v in given.items() if context.get_parameter_source(n).name != "DEFAULT"}
+            given = {n: v for n, v in given.items() if (source := context.get_parameter_source(n)) and source.name != "DEFAULT"}
         _run(names, given, common)
 
     parameters = [
@@ -132,7 +132,7 @@ def _command(figure: Figure):
         for name, kind, default, declared in COMMON
     ] + [controls.flag(option) for option in figure.options]
     first = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-    command.__signature__ = inspect.Signature([first, *parameters])
+    command.__signature__ = inspect.Signature([first, *parameters])  # type: ignore[attr-defined]  # which inspect reads of any callable
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in [first, *parameters]}
     return command
 

@@ -14,19 +14,18 @@ import typer
 
 from explorer.figures.registry import Option
 
-PYTHON_TYPES = {"int": int, "float": float, "bool": bool, "text": str, "captions": list[str]}
+PYTHON_TYPES: dict[str, type] = {"int": int, "float": float, "bool": bool, "text": str, "captions": list[str]}
 
 
 def flag(option: Option) -> inspect.Parameter:
     """A keyword-only parameter that Typer reads as ``--name``; captions are given once for each sentence."""
-    limits = {"min": option.low, "max": option.high} if option.kind in ("int", "float") else {}
     if option.kind == "captions":
         declared = typer.Option(f"--{_dashed(option.name.removesuffix('s'))}", help=f"{option.help}; repeat the flag", show_default=False)
-        kind, default = list[str], list(option.default)
     else:
-        declared = typer.Option(help=option.help, **limits)
-        kind = Literal[option.choices] if option.kind == "choice" else PYTHON_TYPES[option.kind]
-        default = option.default
+        low, high = (option.low, option.high) if option.kind in ("int", "float") else (None, None)
+        declared = typer.Option(help=option.help, min=low, max=high)
+    kind = Literal[option.choices] if option.kind == "choice" else PYTHON_TYPES[option.kind]
+    default = list(option.default) if option.kind == "captions" else option.default
     return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, declared])
 
 
@@ -45,29 +44,31 @@ def widget(option: Option):
     if option.kind == "captions":
         return ipywidgets.Textarea(value="\n".join(option.default), rows=len(option.default) + 1, layout=wide, **common)
     if option.kind == "int":
-        if _slides(option):
-            return ipywidgets.IntSlider(option.default, min=option.low, max=option.high, **common)
-        return ipywidgets.BoundedIntText(option.default, min=option.low, max=option.high, **common)
-    return ipywidgets.FloatSlider(option.default, min=option.low, max=option.high, step=_step(option), **common)
+        kind = ipywidgets.BoundedIntText if _slides(option) is None else ipywidgets.IntSlider
+        return kind(option.default, min=option.low, max=option.high, **common)
+    if (ends := _slides(option)) is None:
+        return ipywidgets.FloatText(option.default, **common)
+    return ipywidgets.FloatSlider(option.default, min=option.low, max=option.high, step=_step(*ends), **common)
 
 
 def component(option: Option):
     """A Gradio component whose value is the option's raw value."""
     import gradio  # heavy: only the page needs it
 
-    common = {"label": _label(option), "info": option.help}
+    label, info = _label(option), option.help
     if option.kind == "bool":
-        return gradio.Checkbox(option.default, **common)
+        return gradio.Checkbox(option.default, label=label, info=info)
     if option.kind == "choice":
-        return gradio.Dropdown(list(option.choices), value=option.default, **common)
+        return gradio.Dropdown(list(option.choices), value=option.default, label=label, info=info)
     if option.kind == "text":
-        return gradio.Textbox(option.default, lines=1, **common)
+        return gradio.Textbox(option.default, lines=1, label=label, info=info)
     if option.kind == "captions":
-        return gradio.Textbox("\n".join(option.default), lines=len(option.default), **common)
-    if _slides(option):
-        step = 1 if option.kind == "int" else _step(option)
-        return gradio.Slider(option.low, option.high, value=option.default, step=step, **common)
-    return gradio.Number(option.default, minimum=option.low, maximum=option.high, precision=0 if option.kind == "int" else None, **common)
+        return gradio.Textbox("\n".join(option.default), lines=len(option.default), label=label, info=info)
+    if (ends := _slides(option)) is not None:
+        step = 1 if option.kind == "int" else _step(*ends)
+        return gradio.Slider(*ends, value=option.default, step=step, label=label, info=info)
+    low, high, precision = option.low, option.high, 0 if option.kind == "int" else None
+    return gradio.Number(option.default, minimum=low, maximum=high, precision=precision, label=label, info=info)
 
 
 def named(options: Sequence[Option], values: Sequence[Any]) -> dict[str, Any]:
@@ -83,10 +84,12 @@ def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
 
-def _slides(option: Option) -> bool:
-    """A slider fits a range of up to a hundred steps; a seed is typed."""
-    return option.low is not None and option.high is not None and (option.kind == "float" or option.high - option.low <= 100)
+def _slides(option: Option) -> tuple[float, float] | None:
+    """The ends of a slider, which fits a range of up to a hundred steps; None for a number that is typed, such as a seed."""
+    if option.low is None or option.high is None or (option.kind != "float" and option.high - option.low > 100):
+        return None
+    return option.low, option.high
 
 
-def _step(option: Option) -> float:
-    return (option.high - option.low) / 20
+def _step(low: float, high: float) -> float:
+    return (high - low) / 20

@@ -19,12 +19,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from typing import overload
 
 import torch
 from torch import Tensor, nn
 
 from dmm.data.vocab import tokenise
 from dmm.metrics.pathways import CODE_READERS
+from dmm.models.memory import KeyAddressing
 from dmm.models.multistage import Conditions
 from explorer.statistics import Region, cells
 
@@ -125,7 +127,8 @@ class ClampResponseGate:
         """
         if path not in PATHS:
             raise EditError(f"a path of the response gate is one of {', '.join(PATHS)}; found {path!r}")
-        return cls(*(float(path == name) for name in PATHS), region, stages)
+        image, words, global_ = (float(path == name) for name in PATHS)
+        return cls(image, words, global_, region, stages)
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,16 @@ Edit = Mute | Exchange | ClampWritingGate | ClampResponseGate | DropGlobal | Uni
 # --- applying them -----------------------------------------------------------------------------------------------------------
 
 
+@overload
+@contextmanager
+def attached(pipe, *edits: Edit, caption: str) -> Iterator[str]: ...
+
+
+@overload
+@contextmanager
+def attached(pipe, *edits: Edit, caption: None = None) -> Iterator[None]: ...
+
+
 @contextmanager
 def attached(pipe, *edits: Edit, caption: str | None = None) -> Iterator[str | None]:
     """Apply edits, in order, to every picture generated inside the ``with`` block.
@@ -191,7 +204,7 @@ def attached(pipe, *edits: Edit, caption: str | None = None) -> Iterator[str | N
         for edit in edits:
             for handle in _HOOKS[type(edit)](edit, pipe, sentence):
                 stack.callback(handle.remove)
-        reads = [edit for edit in edits if is_read(edit)]
+        reads = [edit for edit in edits if isinstance(edit, (Mute, Exchange)) and is_read(edit)]
         for handle in _other_reads(reads, pipe, sentence):
             stack.callback(handle.remove)
         yield caption if sentence is None or not sentence.changed else sentence.text
@@ -348,6 +361,8 @@ def _drop_global(edit: DropGlobal, pipe, _sentence: Sentence | None) -> list:
 
 def _uniform_addressing(edit: UniformAddressing, pipe, _sentence: Sentence | None) -> list:
     def even(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
+        if not isinstance(module, KeyAddressing):
+            raise EditError(f"expected key addressing, found {type(module).__name__}")
         _image, _key, mask = inputs
         height, width = output.shape[2:]
         read = (~module.pair(mask, height * width)).to(output.dtype)  # B T 1, or B T Q
@@ -403,13 +418,14 @@ def _other_reads(edits: Sequence[Mute | Exchange], pipe, sentence: Sentence | No
     if not edits:
         return []
     count = len(_refinements(pipe))
+    sentence = _needed(sentence, edits[0].word)
     first, words, codes = sentence, [sentence] * count, [sentence] * count
     for edit in edits:
         if edit.where in ("code", "initial"):
-            first = _needed(first, edit.word).edited(edit)
+            first = first.edited(edit)
         for k in _readers(edit, pipe):
             chosen = words if edit.where == "memory" else codes
-            chosen[k - 1] = _needed(chosen[k - 1], edit.word).edited(edit)
+            chosen[k - 1] = chosen[k - 1].edited(edit)
     read = _Reader(pipe)
     given = {}  # what the generator was called with
 
@@ -453,10 +469,12 @@ class _Reader:
 
     def words(self, sentence: Sentence, conditions: Conditions) -> Tensor:
         """B D T, for a sentence of as many words as the conditions have."""
-        words = self._read(sentence)[0]
-        if words.shape[2] != conditions.words.shape[2]:
-            raise EditError(f"the edits are of a caption of {words.shape[2]} tokens, found one of {conditions.words.shape[2]}")
-        return words.expand_as(conditions.words)
+        words, given = self._read(sentence)[0], conditions.words
+        if given is None:
+            raise EditError("this system reads no words")
+        if words.shape[2] != given.shape[2]:
+            raise EditError(f"the edits are of a caption of {words.shape[2]} tokens, found one of {given.shape[2]}")
+        return words.expand_as(given)
 
 
 def _readers(edit: Mute | Exchange, pipe) -> list[int]:
@@ -469,10 +487,10 @@ def _readers(edit: Mute | Exchange, pipe) -> list[int]:
         return []
     every = _refinements(pipe)
     if edit.where == "memory":
-        chosen = _stages(pipe, edit.stages)
-        for stage in chosen:
+        stages = _stages(pipe, edit.stages)
+        for stage in stages:
             _module(stage, "addressing")
-        return [k for k, stage in enumerate(every, 1) if stage in chosen]
+        return [k for k, stage in enumerate(every, 1) if stage in stages]
     reads = [k for k, stage in enumerate(every, 1) if any(getattr(stage, name, None) is not None for name in CODE_READERS)]
     if edit.where == "code":
         return reads

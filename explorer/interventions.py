@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from explorer import edits
 from explorer.edits import Edit, EditError, attached
@@ -94,11 +95,8 @@ def lacks(pipe) -> dict[str, str]:
     """Edits that a system does not allow -> the reason. Keys are names of :data:`KINDS`; pathways of words as ``mute:memory``."""
     words = [word for word in pipe.vocab.words if len(word) <= edits.LONGEST_WORD][:2]
     caption = " ".join(words)
-    tries: dict[str, Callable[[], Edit]] = {
-        f"{name}:{where}": lambda kind=kind, where=where: kind(words[0], where=where)
-        for name, kind in (("mute", edits.Mute), ("exchange", lambda word, where: edits.Exchange(word, words[-1], where)))
-        for where in edits.PATHWAYS
-    }
+    tries: dict[str, Callable[[], Edit]] = {f"mute:{where}": partial(edits.Mute, words[0], where) for where in edits.PATHWAYS}
+    tries |= {f"exchange:{where}": partial(edits.Exchange, words[0], words[-1], where) for where in edits.PATHWAYS}
     tries |= {
         "writing_gate": lambda: edits.ClampWritingGate(0.5),
         "response_gate": lambda: edits.ClampResponseGate(1.0, 0.0),

@@ -188,7 +188,7 @@ class View:
             note = statistics.QUANTITIES[quantity].note
         if not rows:
             raise statistics.MissingQuantity(f"no stage of {self.model} has {by or 'a number for each word'}")
-        return Shown(f"Words of “{self.trace.captions[0]}”", rows, "".join(shown) + cells.paragraph(note))
+        return Shown(f"Words of “{self.trace.caption()}”", rows, "".join(shown) + cells.paragraph(note))
 
     def show(self, word: str | int, stage: int | None = None) -> Shown:
         """Where a word is read: its map over the pictures.
@@ -208,7 +208,7 @@ class View:
             raise statistics.MissingQuantity(f"{self.model} reads words at stages {reading or 'none'}, found {stages}")
         rows, html = [], ""
         for k in stages:
-            quantity = statistics.maps_of(self.trace, k)
+            quantity = statistics.required_maps(self.trace, k)
             values = statistics.word_map(self.trace, k, index, quantity)
             rows.append({"stage": f"{self._size(k)} px", "mean": float(values.mean()), "max": float(values.max())})
             html += cells.word_row(self.trace, k, index, quantity)
@@ -216,7 +216,7 @@ class View:
         measured = self.explorer.session.beliefs(self.model)
         for size in dict.fromkeys(self._size(k) for k in stages):
             note += f" In this model, at {size} px, {measured[size].verdict} (lift {measured[size].lift:.1f})." if size in measured else ""
-        return Shown(f"Where “{self.trace.words[0][index]}” is read", rows, html + cells.paragraph(note))
+        return Shown(f"Where “{self.trace.tokens()[index]}” is read", rows, html + cells.paragraph(note))
 
     def region(self, region: statistics.Region, stage: int = -1, k: int = 5) -> Shown:
         """Which words a region reads most, and who answers there.
@@ -233,7 +233,7 @@ class View:
         read = read_region(self.trace, stage % len(self.trace.stages), region)
         rows = [{"word": w.word, "read here": w.inside, "everywhere": w.everywhere, "times": w.lift} for w in read.words[:k]]
         html = cells.table(rows, f"{statistics.QUANTITIES[read.quantity].label} in the region, {self._size(stage)} px")
-        if read.inside is None:
+        if read.inside is None or read.everywhere is None:
             html += cells.paragraph("This system has no response gate.")
         else:
             answers = [{"answered by": p, "here": share, "everywhere": read.everywhere[p]} for p, share in read.inside.items()]
@@ -289,7 +289,7 @@ class View:
         rows, html = [], ""
         for stage in self.trace.stages:
             for sentence in stage.redescription or []:
-                found = slots.compare(self.trace.captions[0], sentence)
+                found = slots.compare(self.trace.caption(), sentence)
                 mine = [
                     {"attribute": slot.name, "said": ", ".join(slot.said), "read back": ", ".join(slot.read), "verdict": slot.verdict}
                     for slot in found
@@ -321,7 +321,7 @@ class View:
 
     def _repr_html_(self) -> str:
         pictures = {f"{stage.size} × {stage.size}": overlay.picture(stage.image) for stage in self.trace.stages if stage.image is not None}
-        html = cells.paragraph(f"{self.trace.captions[0]} · {self.model} · seed {self.seed}") + cells.row(pictures)
+        html = cells.paragraph(f"{self.trace.caption()} · {self.model} · seed {self.seed}") + cells.row(pictures)
         if self.unknown:
             html += cells.paragraph(f"Not in this model's vocabulary, left out: {', '.join(self.unknown)}.")
         if self.edits:
@@ -333,13 +333,13 @@ class View:
 
     def __repr__(self) -> str:
         left = f", left out: {', '.join(self.unknown)}" if self.unknown else ""
-        return f"View({self.trace.captions[0]!r}, seed={self.seed}, model={self.model!r}, {self.title}{left})"
+        return f"View({self.trace.caption()!r}, seed={self.seed}, model={self.model!r}, {self.title}{left})"
 
     def _index(self, word: str | int) -> int:
         indices = statistics.word_indices(self.trace)
-        found = [i for i in indices if (i == word if isinstance(word, int) else self.trace.words[0][i] == word.lower())]
+        found = [i for i in indices if (i == word if isinstance(word, int) else self.trace.tokens()[i] == word.lower())]
         if not found:
-            known = ", ".join(dict.fromkeys(self.trace.words[0][i] for i in indices))
+            known = ", ".join(dict.fromkeys(self.trace.tokens()[i] for i in indices))
             raise EditError(f"{word!r} is not among the words that were read: {known}")
         return found[0]
 

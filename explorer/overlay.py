@@ -100,7 +100,7 @@ def overlay(image: Tensor, values, limits: Limits = (0.0, 1.0), strength: float 
     if image.ndim == 4:
         image = image[0]
     grey = desaturate(image)[..., None]
-    colour = heat(resize(values, tuple(image.shape[-2:])), limits, cmap).astype(np.float32)
+    colour = heat(resize(values, (image.shape[-2], image.shape[-1])), limits, cmap).astype(np.float32)
     return np.rint(np.clip((1 - strength) * grey + strength * colour, 0, 255)).astype(np.uint8)
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from dmm.trace import StageTrace, Trace
 from explorer import slots
 from explorer.page_html import text
-from explorer.statistics import chips, evenness, has, maps_of, response_shares, short, word_indices
+from explorer.statistics import chips, evenness, has, maps_of, required_maps, response_shares, short, word_indices
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ def _slots(trace: Trace, stage: int) -> str:
 
 
 def _even(trace: Trace, stage: int) -> str:
-    quantity = maps_of(trace, stage)
-    height, width = getattr(trace.stages[stage], quantity).shape[-2:]
+    quantity = required_maps(trace, stage)
+    height, width = trace.stages[stage].quantity(quantity).shape[-2:]
     even = evenness(trace, stage, quantity)
     return f"{height} × {width} places, " + (f"evenness {short(even)}" if even == even else "one word")
 
@@ -71,7 +71,7 @@ def _answers(trace: Trace, stage: int) -> str:
 def _global(trace: Trace, stage: int) -> str:
     record = trace.stages[stage]
     gate = "" if record.global_gate is None else f"writing gate {short(float(record.global_gate.mean()))}"
-    return gate or f"{record.global_weights.shape[1]} channels"
+    return gate or f"{record.quantity('global_weights').shape[1]} channels"
 
 
 def _affine(trace: Trace, stage: int) -> str:
@@ -114,7 +114,7 @@ def parts(pipe, trace: Trace) -> list[Part]:
     found = [
         Part("text", "Text encoder", f"{len(words)} words", (Piece("word features", f"Eq. 1: {channels} numbers each", ""),), ".ex-caption")
     ]
-    if getattr(generator, "conditioning", None) is not None:
+    if trace.code is not None and trace.logvar is not None:
         spread = float(trace.logvar.exp().sqrt().mean())
         code = Piece("conditioning augmentation", "Eq. 13 is its loss: c = mu + sigma eps", f"mean sigma {short(spread)}")
         found.append(Part("code", "Sentence code", f"{trace.code.shape[1]} numbers", (code,), ".ex-caption"))
@@ -129,6 +129,7 @@ def parts(pipe, trace: Trace) -> list[Part]:
 def _first(generator: nn.Module, trace: Trace) -> Part:
     """The stage that generates from sentence and noise alone."""
     stage = trace.stages[0]
+    pieces: tuple[Piece, ...]
     blocks = len(getattr(generator, "blocks", ()))
     if stage.affines is not None:
         conditional = Piece("conditional affine layers", "by name (DF-GAN): scale and shift from noise and sentence", _affine(trace, 0))
@@ -140,7 +141,7 @@ def _first(generator: nn.Module, trace: Trace) -> Part:
 
 def _named(stage: StageTrace, role: str = "Picture") -> str:
     """A stage by what it gives: a picture, or a map for the next stage alone."""
-    return f"{role if stage.image is not None or role != 'Picture' else 'Map'} {stage.size or stage.hidden.shape[-1]}"
+    return f"{role if stage.image is not None or role != 'Picture' else 'Map'} {stage.size or stage.quantity('hidden').shape[-1]}"
 
 
 def _panel(stage: StageTrace, number: int) -> str:
@@ -176,7 +177,7 @@ def _headline(trace: Trace, number: int) -> str:
 def _captioner(trace: Trace) -> Part:
     """STREAM, with what it reads back from the last picture."""
     sentence = (trace.stages[-1].redescription or [""])[0]
-    rows = slots.compare(trace.captions[0], sentence)
+    rows = slots.compare(trace.caption(), sentence)
     piece = Piece("redescription", "by name (STREAM)", f"“{sentence}”")
     agreeing, named = sum(row.verdict == slots.AGREES for row in rows), sum(row.verdict != slots.ADDED for row in rows)
     said = f"{agreeing} of {named} attributes as said" if named else "no attribute is named"

@@ -14,6 +14,7 @@ import html
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeGuard
 
 import numpy as np
 from PIL import Image
@@ -33,6 +34,7 @@ from explorer.statistics import (
     has,
     maps_of,
     most_placed,
+    required_maps,
     response_maps,
     response_shares,
     short,
@@ -81,12 +83,10 @@ def render(
         measured: size of a stage's picture, px -> how far its maps can be believed.
         extra: HTML below the stages, e.g. the edits of :mod:`explorer.panels`.
     """
-    caption, seed = trace.captions[0], trace.seeds[0]
+    caption, seed = trace.caption(), trace.seed()
     generated = [index for index, stage in enumerate(trace.stages) if stage.image is not None]  # some systems generate once, at the end
-    columns = "".join(
-        _stage(trace, index, spoken, (peaks or {}).get(index, 0.0), _believed(model, (measured or {}).get(trace.stages[index].size)))
-        for index in generated
-    )
+    found = {index: (measured or {}).get(trace.stages[index].quantity("image").shape[-1]) for index in generated}
+    columns = "".join(_stage(trace, index, spoken, (peaks or {}).get(index, 0.0), _believed(model, found[index])) for index in generated)
     table = base64.b64encode(overlay.legend("", (0, 1)).strip.tobytes()).decode()
     at = "" if step is None else f' data-step="{text(step)}"'
     at += f' data-edits="{text(json.dumps(trace.edits, separators=(",", ":")))}"' if trace.edits else ""
@@ -192,8 +192,9 @@ def _tiles(trace: Trace, index: int, maps: str, peak: float) -> tuple[list[np.nd
 
 def _picture(trace: Trace, index: int, maps: str | None, peak: float) -> str:
     stage = trace.stages[index]
-    alt = text(f"Generated at {stage.size} pixels from: {trace.captions[0]}")
-    image = f'<img class="ex-image" src="{data_uri(to_pil(stage.image[0]))}" width="{stage.size}" height="{stage.size}" alt="{alt}">'
+    alt = text(f"Generated at {stage.size} pixels from: {trace.caption()}")
+    source = data_uri(to_pil(stage.quantity("image")[0]))
+    image = f'<img class="ex-image" src="{source}" width="{stage.size}" height="{stage.size}" alt="{alt}">'
     if maps is None:
         return f'<div class="ex-picture">{image}</div>'
     tiles, limits = _tiles(trace, index, maps, peak)
@@ -216,7 +217,7 @@ def _stream(trace: Trace, index: int) -> str:
         return '<p class="ex-stream ex-lacks">No captioner (STREAM) came with this model, so the picture is not read back.</p>'
     words = " ".join(f'<span data-word="{text(word)}">{text(word)}</span>' for word in sentences[0].split()) or "<em>nothing</em>"
     label = '<span class="ex-label">The captioner (STREAM) reads back</span>'
-    return f'<div class="ex-stream"><p>{label} {words}</p>{_attributes(slots.compare(trace.captions[0], sentences[0]))}</div>'
+    return f'<div class="ex-stream"><p>{label} {words}</p>{_attributes(slots.compare(trace.caption(), sentences[0]))}</div>'
 
 
 def _attributes(rows: Sequence[slots.Slot]) -> str:
@@ -298,7 +299,7 @@ def _believed(model: str, found: Belief | None) -> str:
     lines = [
         f"The map of {found.kind} is {found.lift:.1f} times as strong {found.where} as everywhere{parts}; that of another word "
         f"{found.control:.1f} times (chance 1).",
-        *([] if found.share is None else [_shared(found)]),
+        *([] if found.share is None else [_shared(found.share, found.interval)]),
         f"Measured on {found.captions} captions:",
     ]
     return (
@@ -308,9 +309,9 @@ def _believed(model: str, found: Belief | None) -> str:
     )
 
 
-def _shared(found: Belief) -> str:
-    between = "" if found.interval is None else f" (95 %: {' to '.join(map(short, found.interval))})"
-    return f"Of the change of this picture when a colour is exchanged, {short(found.share)}{between} passes through the word memories."
+def _shared(share: float, interval: tuple[float, float] | None) -> str:
+    between = "" if interval is None else f" (95 %: {' to '.join(map(short, interval))})"
+    return f"Of the change of this picture when a colour is exchanged, {short(share)}{between} passes through the word memories."
 
 
 def _memory(trace: Trace, index: int, maps: str, spoken: Sequence[Spoken]) -> str:
@@ -380,6 +381,7 @@ def _path(name: str, values: np.ndarray, share: float) -> str:
 
 # --- a training run: what its traces say, step by step ------------------------------------------------------------------------
 
+Curve = tuple[Sequence[float | None], float | None]  # a number at each step, and now; None or not a number where there is none
 CHART = (300, 96)  # user units of a chart, stretched over its column
 HOW = "The page below shows it with all its maps. Choose a word there, then move the slider, to see where it comes to be read."
 
@@ -398,11 +400,11 @@ def learning(trace: Trace, steps: Sequence[int], course: Sequence[Sequence[Numbe
     if not reading:
         return notice("No stage of this system reads single words; the slider shows its pictures.")
     at = course[list(steps).index(now)]
-    lines = {f"for {trace.stages[i].size}": ([row[i].evenness for row in course], at[i].evenness) for i in reading}
-    maps = QUANTITIES[maps_of(trace, reading[0])].label
+    lines: dict[str, Curve] = {f"for {trace.stages[i].size}": ([row[i].evenness for row in course], at[i].evenness) for i in reading}
+    maps = QUANTITIES[required_maps(trace, reading[0])].label
     even = _chart("How evenly words are read", f"entropy of {maps} over log T; 1 = nothing chosen", lines, steps, now, begins)
     columns = [f'<div class="ex-course">{even}{_at_step(trace, now, begins)}{_note([HOW])}</div>']
-    gates = np.array([gate for row in course for stage in row for gate in (stage.gates or {}).values()] or [0.0])
+    gates = np.array([gate for row in course for stage in row for gate in stage.gates.values()] or [0.0])
     low, high = np.floor(gates.min() * 10) / 10, np.ceil(gates.max() * 10) / 10
     for index in reading:
         size, cells = trace.stages[index].size, ""
@@ -418,8 +420,10 @@ def learning(trace: Trace, steps: Sequence[int], course: Sequence[Sequence[Numbe
 def _at_step(trace: Trace, now: int, begins: int) -> str:
     """The largest picture that was trained at the marked step, so that it changes beside the slider."""
     stage = [stage for stage in trace.stages if stage.image is not None][0 if now <= begins else -1]
-    alt = text(f"Generated at step {now:,} at {stage.size} pixels from: {trace.captions[0]}")
-    image = f'<img class="ex-now" src="{data_uri(to_pil(stage.image[0]))}" width="{stage.size}" height="{stage.size}" alt="{alt}">'
+    alt = text(f"Generated at step {now:,} at {stage.size} pixels from: {trace.caption()}")
+    image = (
+        f'<img class="ex-now" src="{data_uri(to_pil(stage.quantity("image")[0]))}" width="{stage.size}" height="{stage.size}" alt="{alt}">'
+    )
     return f"<h3>Generated at step {now:,} <span>{stage.size} × {stage.size}</span></h3>{image}"
 
 
@@ -428,14 +432,16 @@ def _along(step: int, steps: Sequence[int]) -> float:
     return (step - steps[0]) / (steps[-1] - steps[0])
 
 
-def _chart(title: str, unit: str, lines: dict[str, tuple[list[float], float]], steps: Sequence[int], now: int, begins: int) -> str:
+def _chart(title: str, unit: str, lines: Mapping[str, Curve], steps: Sequence[int], now: int, begins: int) -> str:
     """Curves from 0 to 1 over the steps; below, each with its number now."""
     width, height = CHART
     shade = min(max(_along(begins, steps), 0.0), 1.0) * width
     curves, keys = "", ""
     for place, (name, (values, value)) in enumerate(lines.items()):
         kind = f"ex-line-{name}" if name in ("image", "words", "global") else f"ex-line-{place}"
-        points = " ".join(f"{_along(s, steps) * width:.1f},{(1 - v) * height:.1f}" for s, v in zip(steps, values, strict=True) if v == v)
+        points = " ".join(
+            f"{_along(s, steps) * width:.1f},{(1 - v) * height:.1f}" for s, v in zip(steps, values, strict=True) if _is_number(v)
+        )
         curves += f'<polyline class="{kind}" points="{points}"/>'
         swatch = f'<svg viewBox="0 0 24 8" aria-hidden="true"><line class="{kind}" x1="0" y1="4" x2="24" y2="4"/></svg>'
         keys += f"<span>{swatch}{text(name)} <b>{_told(value)}</b></span>"
@@ -451,16 +457,20 @@ def _chart(title: str, unit: str, lines: dict[str, tuple[list[float], float]], s
     )
 
 
-def _told(value: float) -> str:
+def _told(value: float | None) -> str:
     """A number, or a dash for one that is none: a caption of one word is read neither evenly nor unevenly."""
-    return short(value) if value == value else "–"
+    return short(value) if _is_number(value) else "–"
+
+
+def _is_number(value: float | None) -> TypeGuard[float]:
+    return value is not None and value == value
 
 
 def _gates(trace: Trace, index: int, steps: Sequence[int], course: Sequence[Sequence[Numbers]], now: int, limits: overlay.Limits) -> str:
     """The writing gate of each word over the steps, a row a word; each cell is one step."""
     values = np.array([[row[index].gates[i] for row in course] for i in word_indices(trace)])  # words steps
     place = list(steps).index(now)
-    names = "".join(f"<span>{text(trace.words[0][i])}</span>" for i in word_indices(trace))
+    names = "".join(f"<span>{text(trace.tokens()[i])}</span>" for i in word_indices(trace))
     shown = "".join(f"<span>{short(value)}</span>" for value in values[:, place])
     legend = _legend(overlay.legend(QUANTITIES[GATE].label, limits, QUANTITIES[GATE].unit))
     return (

@@ -56,7 +56,7 @@ def intervene(trace: Trace, original: Trace | None, edits: Sequence[Edit], lacks
 
 def _questions(trace: Trace) -> str:
     """What can be asked of the picture that is shown; the answer comes below."""
-    other = text(trace.captions[0])
+    other = text(trace.caption())
     forms = [
         _form("why", "Ask", "how each word reached the picture"),
         _form("compare", "Compare", f"all open models and {_select('seeds', SEEDS)}, the map of the chosen word below each"),
@@ -64,7 +64,7 @@ def _questions(trace: Trace) -> str:
             "walk",
             "Walk",
             f'to <input name="other" size="28" maxlength="600" aria-label="words at the end" value="{other}"> and seed '
-            f'<input name="seed" size="7" maxlength="10" inputmode="numeric" aria-label="noise at the end" value="{trace.seeds[0] + 1}">',
+            f'<input name="seed" size="7" maxlength="10" inputmode="numeric" aria-label="noise at the end" value="{trace.seed() + 1}">',
         ),
     ]
     shown = "".join(forms)

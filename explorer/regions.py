@@ -57,7 +57,7 @@ def read_region(trace: Trace, stage: int, region: Region, sample: int = 0) -> Re
     everywhere = {chip.index: chip.value for chip in chips(trace, stage, quantity, None, sample)}
     inside = sorted(chips(trace, stage, quantity, region, sample), key=lambda chip: chip.rank)
     words = tuple(RegionWord(chip.word, chip.index, chip.value, everywhere[chip.index]) for chip in inside)
-    shares = [None, None]
-    if stage_of(trace, stage).response_gate is not None:
-        shares = [response_shares(trace, stage, where, sample) for where in (region, None)]
+    if stage_of(trace, stage).response_gate is None:
+        return RegionReading(stage, size, region, quantity, words, None, None)
+    shares = [response_shares(trace, stage, where, sample) for where in (region, None)]
     return RegionReading(stage, size, region, quantity, words, *shares)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from dmm.trace import Trace
+from dmm.trace import StageTrace, Trace
 from explorer.beliefs import Belief, beliefs, find_record
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class UnknownModel(KeyError):
 
 def nbytes(trace: Trace) -> int:
     """Memory of every tensor of a trace, bytes."""
-    records = [trace, *trace.stages]
+    records: list[Trace | StageTrace] = [trace, *trace.stages]
     values = [getattr(record, f.name) for record in records for f in dataclasses.fields(record)]
     return sum(v.numel() * v.element_size() for v in values if isinstance(v, Tensor))
 

@@ -7,6 +7,7 @@ sentence of other things than birds has no slots; then nothing is compared.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dmm.aviary.grammar import read_slots
@@ -53,7 +54,7 @@ def compare(caption: str, redescription: str) -> list[Slot]:
     return rows
 
 
-def summary(rows: list[Slot]) -> str:
+def summary(rows: Sequence[Slot]) -> str:
     """How many attributes of the caption were read back, how many otherwise: one line; empty if the sentences name none."""
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in VERDICTS}
     said = {AGREES: "read back as said", PARTLY: "in part", DIFFERS: "otherwise", UNSAID: "not mentioned", ADDED: "added"}

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from dmm.data.vocab import tokenise
 from dmm.trace import StageTrace, Trace
@@ -80,11 +81,11 @@ class Chip:
 
 @dataclass(frozen=True)
 class Numbers:
-    """One stage in a few numbers, as they are followed over training; None where the system does not have it."""
+    """One stage in a few numbers, as they are followed over training; None or empty where the system does not have it."""
 
     evenness: float | None  # entropy of the maps of the words over log T, 0 to 1
-    gates: dict[int, float] | None  # position on the T axis -> writing gate, 0 to 1
-    shares: dict[str, float] | None  # who answered: path -> mean response gate, adds up to 1
+    gates: dict[int, float]  # position on the T axis -> writing gate, 0 to 1
+    shares: dict[str, float]  # who answered: path -> mean response gate, adds up to 1
     peak: float | None  # the largest probability of a word at any place: maps of several steps share a range up to it
 
 
@@ -136,9 +137,10 @@ def word_indices(trace: Trace, sample: int = 0) -> list[int]:
 
 def names(trace: Trace, sample: int = 0) -> dict[int, str]:
     """Position -> what a word is called where one is chosen or named: a word that stands again is numbered, "red (2)"."""
-    found, seen = {}, {}
+    found: dict[int, str] = {}
+    seen: dict[str, int] = {}
     for index in word_indices(trace, sample):
-        word = trace.words[sample][index]
+        word = trace.tokens(sample)[index]
         seen[word] = seen.get(word, 0) + 1
         found[index] = word if seen[word] == 1 else f"{word} ({seen[word]})"
     return found
@@ -152,6 +154,18 @@ def uniform(trace: Trace, sample: int = 0) -> float:
 def maps_of(trace: Trace, stage: int) -> str | None:
     """The quantity with one map a word that this stage has (a key of :data:`QUANTITIES`), if any."""
     return next((name for name, quantity in QUANTITIES.items() if quantity.places and has(trace, stage, name)), None)
+
+
+def required_maps(trace: Trace, stage: int) -> str:
+    """As :func:`maps_of`, for a stage that must read words.
+
+    Raises:
+        MissingQuantity: it has no map a word.
+    """
+    quantity = maps_of(trace, stage)
+    if quantity is None:
+        raise MissingQuantity(f"{_stage_name(trace, stage)} has no map a word")
+    return quantity
 
 
 def word_map(trace: Trace, stage: int, index: int, quantity: str = "addressing", sample: int = 0) -> np.ndarray:
@@ -207,15 +221,15 @@ def chips(
     Raises:
         MissingQuantity: the stage does not have the quantity.
     """
-    values = _field(trace, stage, quantity)[sample].float()  # 1 T, or T H W
+    field = _field(trace, stage, quantity)[sample].float()  # 1 T, or T H W
     if _quantity(quantity).places:
-        rows, columns = cells(region, *values.shape[-2:])
-        values = values[:, rows, columns].mean(dim=(-2, -1))  # T
-    values = values.flatten().tolist()
+        rows, columns = cells(region, *field.shape[-2:])
+        field = field[:, rows, columns].mean(dim=(-2, -1))  # T
+    values: list[float] = field.flatten().tolist()
     indices = word_indices(trace, sample)
     order = sorted(indices, key=lambda i: (-round(values[i], 6), i))  # rounding noise does not decide between equal words
     ranks = {index: rank for rank, index in enumerate(order, start=1)}
-    names = trace.words[sample]
+    names = trace.tokens(sample)
     return [Chip(names[i], i, values[i], ranks[i]) for i in indices]
 
 
@@ -257,10 +271,8 @@ def most_placed(trace: Trace, stage: int, sample: int = 0) -> int:
     Raises:
         MissingQuantity: the stage has no maps.
     """
-    quantity = maps_of(trace, stage)
-    if quantity is None:
-        raise MissingQuantity(f"{_stage_name(trace, stage)} has no map a word")
-    indices, names = word_indices(trace, sample), trace.words[sample]
+    quantity = required_maps(trace, stage)
+    indices, names = word_indices(trace, sample), trace.tokens(sample)
     claims = [i for i in indices if names[i] not in SMALL_WORDS] or indices
     return max(claims, key=lambda i: (round(float(word_map(trace, stage, i, quantity, sample).std()), 6), -i))
 
@@ -277,10 +289,10 @@ def response_maps(trace: Trace, stage: int, sample: int = 0) -> dict[str, np.nda
     gate = stage_of(trace, stage).response_gate
     if gate is None:
         raise MissingQuantity(f"{_stage_name(trace, stage)} has no response gate")
-    gate = gate[sample].float().cpu().numpy()  # 1 H W or 3 H W
-    if len(gate) == 1:
-        return {"image": 1 - gate[0], "words": gate[0]}
-    return dict(zip(("image", "words", "global"), gate, strict=True))
+    maps = gate[sample].float().cpu().numpy()  # 1 H W or 3 H W
+    if len(maps) == 1:
+        return {"image": 1 - maps[0], "words": maps[0]}
+    return dict(zip(("image", "words", "global"), maps, strict=True))
 
 
 def response_shares(trace: Trace, stage: int, region: Region | None = None, sample: int = 0) -> dict[str, float]:
@@ -294,8 +306,8 @@ def numbers(trace: Trace, sample: int = 0) -> list[Numbers]:
     found = []
     for index, stage in enumerate(trace.stages):
         maps = maps_of(trace, index)
-        gates = {chip.index: chip.value for chip in chips(trace, index, sample=sample)} if stage.writing_gate is not None else None
-        shares = response_shares(trace, index, sample=sample) if stage.response_gate is not None else None
+        gates = {chip.index: chip.value for chip in chips(trace, index, sample=sample)} if stage.writing_gate is not None else {}
+        shares = response_shares(trace, index, sample=sample) if stage.response_gate is not None else {}
         peak = float(_field(trace, index, maps)[sample, word_indices(trace, sample)].max()) if maps else None
         found.append(Numbers(evenness(trace, index, maps, sample) if maps else None, gates, shares, peak))
     return found
@@ -308,8 +320,8 @@ def spoken(caption: str, vocab) -> list[Spoken]:
 
 def unspoken(trace: Trace, sample: int = 0) -> list[str]:
     """Words of the caption that the network never saw because its vocabulary lacks them, each once, in order."""
-    seen = set(trace.words[sample])
-    return [word for word in dict.fromkeys(tokenise(trace.captions[sample])) if word not in seen]
+    seen = set(trace.tokens(sample))
+    return [word for word in dict.fromkeys(tokenise(trace.caption(sample))) if word not in seen]
 
 
 #: Words that say the same of a bird; anything not listed stands for itself.
@@ -352,7 +364,7 @@ def _stage_name(trace: Trace, stage: int) -> str:
     return f"stage {stage % len(trace.stages)}" + (f" ({size} x {size})" if size else "")
 
 
-def _field(trace: Trace, stage: int, quantity: str):
+def _field(trace: Trace, stage: int, quantity: str) -> Tensor:
     value = getattr(stage_of(trace, stage), _quantity(quantity).field)
     if value is None:
         raise MissingQuantity(f"{_stage_name(trace, stage)} has no {_quantity(quantity).label} ({_quantity(quantity).equation})")

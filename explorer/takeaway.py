@@ -45,11 +45,11 @@ def summary(trace: Trace, model: str) -> dict:
     """The trace in plain containers: what was asked, which edits were on, what was read back, and :func:`numbers`."""
     return {
         "model": model,
-        "caption": trace.captions[0],
-        "seed": trace.seeds[0],
+        "caption": trace.caption(),
+        "seed": trace.seed(),
         "edits": trace.edits or [],
         "edits_in_words": [describe(edit) for edit in from_data(trace.edits or [])],
-        "words": [{"word": trace.words[0][i], "position": i} for i in statistics.word_indices(trace)],
+        "words": [{"word": trace.tokens()[i], "position": i} for i in statistics.word_indices(trace)],
         "read_back": {str(stage.size): stage.redescription[0] for stage in trace.stages if stage.redescription},
         "numbers": numbers(trace),
     }
@@ -57,8 +57,8 @@ def summary(trace: Trace, model: str) -> dict:
 
 def snippet(trace: Trace, model: str) -> str:
     """Python that makes the same trace."""
-    caption = trace.captions[0]
-    call = f"ex({caption!r}, seed={trace.seeds[0]})"
+    caption = trace.caption()
+    call = f"ex({caption!r}, seed={trace.seed()})"
     if not trace.edits:
         return f'import explorer\nex = explorer.open("{model}")\n{call}\n'
     return f'import explorer\nex = explorer.open("{model}")\nwith ex.edits(*{trace.edits!r}):\n    view = {call}\nview\n'
@@ -89,7 +89,7 @@ def as_csv(trace: Trace, _model: str) -> bytes:
 
 def as_html(trace: Trace, model: str) -> bytes:
     """A page that works offline: pictures, maps and numbers inside, nothing fetched from anywhere."""
-    spoken = [statistics.Spoken(trace.words[0][i], True) for i in statistics.word_indices(trace)]
+    spoken = [statistics.Spoken(trace.tokens()[i], True) for i in statistics.word_indices(trace)]
     script = (STATIC / "page.js").read_text(encoding="utf-8") + "\nwindow.explorerPage.mount(document.getElementById('result'));\n"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     style = (STATIC / "page.css").read_text(encoding="utf-8")
@@ -99,7 +99,7 @@ def as_html(trace: Trace, model: str) -> bytes:
     body = page_of(trace, spoken, model, len(spoken))
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><title>{text(trace.captions[0])}</title>'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><title>{text(trace.caption())}</title>'
         f'<style>{style}</style></head><body><div class="gradio-container"><main class="app">{listed}'
         f'<div id="result">{body}</div><pre>{text(snippet(trace, model))}</pre></main></div><script>{script}</script></body></html>'
     ).encode()

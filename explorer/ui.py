@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -23,7 +23,7 @@ from starlette.middleware import Middleware
 from dmm.pipeline import MOST_WORDS, CaptionError, Pipeline
 from explorer import endpoints, overlay, overview, page_html, panels, tour
 from explorer.api import MOST_MODELS, MOST_SEEDS, Endpoints
-from explorer.edits import EditError, attached
+from explorer.edits import Edit, EditError, attached
 from explorer.gate import Gate, names_of
 from explorer.headers import SecurityHeaders
 from explorer.interventions import describe, to_json
@@ -87,7 +87,7 @@ def answer_page(session: Session, asked: Question) -> str:
     pipe = session.pipeline(asked.model)
     said = spoken(asked.caption, pipe.vocab)
     if any(getattr(edit, "where", "") == "caption" for edit in asked.edits):  # the words that were generated are others
-        said = [Spoken(trace.words[0][i], True) for i in word_indices(trace)]
+        said = [Spoken(trace.tokens()[i], True) for i in word_indices(trace)]
     above = overview.render(overview.parts(pipe, trace), overview.missing(pipe, trace))
     panel = panels.intervene(trace, original, asked.edits, session.lacks(asked.model))
     return page_html.render(
@@ -102,7 +102,9 @@ def fitting(session: Session, caption, seed, model, edits) -> tuple[Question, st
         Refusal: anything else that cannot be answered.
     """
     asked = Question.read(session, caption, seed, model, edits)
-    pipe, kept, left = session.pipeline(asked.model), [], []
+    pipe = session.pipeline(asked.model)
+    kept: list[Edit] = []
+    left: list[str] = []
     for edit in asked.edits:
         try:
             with session.using(asked.model), attached(pipe, *kept, edit, caption=asked.caption):  # no picture is generated meanwhile
@@ -206,8 +208,9 @@ def remember(session: Session, model: str, run: Run, number: int, step: float) -
         raise Refusal(str(error)) from error
     vocab = session.pipeline(model).vocab
     moment = f"at step {now:,} of its training" + ("" if run.trained(now, 1) else ", the first stage alone so far")
-    peaks = {i: max(at[i].peak for at in numbers) for i, stage in enumerate(numbers[-1]) if stage.peak is not None}
-    generated = page_html.render(trace, spoken(trace.captions[0], vocab), model, len(vocab.words), now, moment, peaks)
+    seen = {i: [peak for at in numbers if (peak := at[i].peak) is not None] for i in range(len(numbers[-1]))}
+    peaks = {i: max(found) for i, found in seen.items() if found}
+    generated = page_html.render(trace, spoken(trace.caption(), vocab), model, len(vocab.words), now, moment, peaks)
     return page_html.learning(trace, course.steps, numbers, now, run.begins), generated
 
 
@@ -305,8 +308,8 @@ def build(session: Session) -> gr.Blocks:
             gr.Textbox("", elem_id=name, elem_classes="ex-wire", container=False, show_label=False)
             for name in ("edits", "asked", "waiting", "address")
         )
-        asked = {"concurrency_limit": 1, "concurrency_id": QUEUE, "show_progress_on": message, "api_visibility": "private"}
-        free = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        asked: _Queued = {"concurrency_limit": 1, "concurrency_id": QUEUE, "show_progress_on": message, "api_visibility": "private"}
+        free: _AtOnce = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         inputs, outputs = [caption, seed, model, edits], [message, result, edits, reached]
         events = [
             trigger(at_once, inputs, [*outputs, waiting], **free)
@@ -332,6 +335,23 @@ def build(session: Session) -> gr.Blocks:
     return app.queue(max_size=WAITING, default_concurrency_limit=1, api_open=False)
 
 
+class _Queued(TypedDict):
+    """How Gradio hears an event for which a network is used: one at a time, in the queue of all that use networks."""
+
+    concurrency_limit: int
+    concurrency_id: str
+    show_progress_on: gr.HTML
+    api_visibility: Literal["private"]
+
+
+class _AtOnce(TypedDict):
+    """How Gradio hears an event that is answered without queueing."""
+
+    queue: bool
+    show_progress: Literal["hidden"]
+    api_visibility: Literal["private"]
+
+
 class _Section:
     """A section of the page, closed at first, for a model whose training left traces: a caption, a slider over the steps, and the curves.
 
@@ -347,7 +367,7 @@ class _Section:
                 self.step = gr.Slider(0, 1, label="Training step", scale=3, min_width=280)
             self.curves = gr.HTML("", apply_default_css=False, js_on_load=None)
 
-    def events(self, outputs: list, asked: dict) -> list:
+    def events(self, outputs: list[gr.HTML], asked: _Queued) -> list:
         """Answer when the section is opened and when a caption or a step is chosen; ``outputs`` are the message and the generated page."""
         chosen, shown = [self.number, self.step], [self.curves, *outputs]
         return [

@@ -12,6 +12,7 @@ import ipywidgets
 import numpy as np
 from IPython.display import HTML
 
+from dmm.trace import Trace
 from explorer import cells, controls, gather, overlay, statistics
 from explorer.figures import check_options, draw, get_figure
 from explorer.figures.export import render
@@ -19,7 +20,7 @@ from explorer.page_html import text
 from explorer.session import Session
 
 
-def chips(trace, stage: int, quantity: str = "writing_gate", region: statistics.Region | None = None) -> HTML:
+def chips(trace: Trace, stage: int, quantity: str = "writing_gate", region: statistics.Region | None = None) -> HTML:
     """The caption's words in order, shaded by their number; the number stands below each word, the legend below all.
 
     Raises:
@@ -38,10 +39,10 @@ def row(pictures: Mapping[str, np.ndarray], side: int = 256) -> HTML:
     return HTML(cells.row(pictures, side))
 
 
-def word_row(trace, stage: int, index: int, quantity: str = "addressing", strength: float = 0.6) -> HTML:
+def word_row(trace: Trace, stage: int, index: int, quantity: str = "addressing", strength: float = 0.6) -> HTML:
     """A stage's picture, and the map of one word (its position on the T axis) over the grey picture, with the legend."""
     values = statistics.word_map(trace, stage, index, quantity)
-    even, image = statistics.uniform(trace), trace.stages[stage].image
+    even, image = statistics.uniform(trace), trace.stages[stage].quantity("image")
     limits = overlay.limits(values, uniform=even)
     about, name = statistics.QUANTITIES[quantity], statistics.names(trace)[index]
     shown = row(
@@ -63,10 +64,11 @@ def explore(session: Session, caption: str, seed: int = 3, model: str | None = N
         except ValueError as error:  # a caption that cannot be generated says why
             word.options, shown.value = (), text(error)
             return
-        stage, quantity, _ = _shown(trace)
-        if quantity is None:
+        read = _shown(trace)
+        if read is None:
             word.options, shown.value = (), row(_pictures(trace)).data + text("No stage of this system reads single words.")
             return
+        stage, quantity, _ = read
         name = statistics.names(trace)
         word.options = [(name[chip.index], chip.index) for chip in statistics.chips(trace, stage, quantity)]
         word.value = statistics.top_words(trace, stage, quantity, k=1)[0].index
@@ -75,7 +77,9 @@ def explore(session: Session, caption: str, seed: int = 3, model: str | None = N
     def show(_change=None) -> None:
         if word.value is not None:
             trace = session.trace(model, said.value, noise.value)
-            stage, quantity, maps = _shown(trace)
+            if (read := _shown(trace)) is None:
+                return
+            stage, quantity, maps = read
             shown.value = chips(trace, stage, quantity).data + word_row(trace, stage, word.value, maps).data
 
     said.observe(generate, "value")
@@ -85,14 +89,16 @@ def explore(session: Session, caption: str, seed: int = 3, model: str | None = N
     return ipywidgets.VBox([said, noise, word, shown])
 
 
-def _shown(trace) -> tuple[int, str | None, str | None]:
-    """(the last stage that reads words, what its chips show, the maps of its words): the writing gate where the system has one."""
-    stage = next((i for i in reversed(range(len(trace.stages))) if statistics.maps_of(trace, i)), 0)
-    maps = statistics.maps_of(trace, stage)
-    return stage, "writing_gate" if maps and statistics.has(trace, stage, "writing_gate") else maps, maps
+def _shown(trace: Trace) -> tuple[int, str, str] | None:
+    """(the last stage that reads words, what its chips show, the maps of its words), if one does: the writing gate where there is one."""
+    for stage in reversed(range(len(trace.stages))):
+        maps = statistics.maps_of(trace, stage)
+        if maps:
+            return stage, "writing_gate" if statistics.has(trace, stage, "writing_gate") else maps, maps
+    return None
 
 
-def _pictures(trace) -> dict[str, np.ndarray]:
+def _pictures(trace: Trace) -> dict[str, np.ndarray]:
     return {f"{image.shape[-1]} px": overlay.picture(image) for image in trace.images}
 
 

@@ -197,3 +197,14 @@ def test_a_missing_file_and_foreign_archives_are_refused(tmp_path):
     np.savez(tmp_path / "field.npz", json=np.frombuffer(b'{"stages": 0, "gate": 1}', dtype=np.uint8))
     with pytest.raises(TraceError, match="unknown field 'gate'"):
         Trace.load(tmp_path / "field.npz")
+
+
+def test_what_must_be_there_is_given_or_named():
+    trace = Trace(stages=[StageTrace(image=torch.ones(2, 3, 4, 4))], captions=["a", "b"], words=[["a"], ["b"]], seeds=[3, 4])
+    assert (trace.caption(), trace.caption(1), trace.tokens(1), trace.seed(1)) == ("a", "b", ["b"], 4)
+    assert trace.stages[0].quantity("image") is trace.stages[0].image
+    with pytest.raises(TraceError, match="no response gate"):
+        trace.stages[0].quantity("response_gate")
+    for ask, name in ((Trace.caption, "captions"), (Trace.tokens, "words"), (Trace.seed, "seeds")):
+        with pytest.raises(TraceError, match=f"no {name}: expected one that a pipeline made"):
+            ask(Trace())

@@ -144,9 +144,10 @@ def _drawn(network: Network, title: str, opened: Sequence[str], notes: Sequence[
 
 def _overview(network: Network, detail: bool, name: str) -> Result:
     stage = first_stage(network)
-    opened = [stage] if detail and stage else []
-    notes = [f"{label(network, stage).capitalize()} is opened; further ones of its kind are built alike."] if opened else []
-    return _drawn(network, name, opened, notes)
+    if not detail or stage is None:
+        return _drawn(network, name, [])
+    notes = [f"{label(network, stage).capitalize()} is opened; further ones of its kind are built alike."]
+    return _drawn(network, name, [stage], notes)
 
 
 def _generator_figure(name: str, title: str, source: str, recipe: str, heading: str, opened: bool) -> None:
@@ -232,7 +233,7 @@ def memory(networks: Mapping[str, Network]) -> Result:
     network = networks["network"]
     stage = first_stage(network)
     outer = next((p for p in network.children(stage or "") if network.nodes[p].kind == "GlobalMemory"), None)
-    if outer is None:
+    if stage is None or outer is None:
         raise FigureError(f"dmmgan-memory shows a global memory, which {network.name} does not have. Choose dmmgan-cub or dmmgan-aviary")
     added = {p: "added" for p in network.children(outer)}
     keys = [("input", "outside"), ("text", "reads single words"), ("added", "global memory, one slot for the sentence")]

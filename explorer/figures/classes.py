@@ -86,9 +86,9 @@ def measured(trace: Trace) -> list[dict]:
         gates = {c.index: c.value for c in statistics.chips(trace, stage)} if statistics.has(trace, stage, "writing_gate") else {}
         for index in statistics.word_indices(trace):
             values = statistics.word_map(trace, stage, index, quantity)
-            word = trace.words[0][index]
+            word = trace.tokens()[index]
             rows.append({
-                "caption": trace.captions[0], "seed": trace.seeds[0], "stage": stage, "size_px": trace.stages[stage].size,
+                "caption": trace.caption(), "seed": trace.seed(), "stage": stage, "size_px": trace.stages[stage].size,
                 "quantity": quantity, "word": word, "position": index, "class": word_class(word),
                 "writing_gate": gates.get(index, ""), "entropy": spread(values), "lift": lift(values),
             })  # fmt: skip

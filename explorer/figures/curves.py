@@ -97,8 +97,8 @@ def _panel(axes: Axes, series: Mapping, best: Mapping[str, tuple[int, float] | N
         if quantity in found:
             steps, values = found[quantity]
             axes.plot(steps, values, color=colour, linestyle=dash, linewidth=1.0, marker="o" if len(steps) == 1 else None, markersize=2)
-        if best[name]:
-            axes.axvline(best[name][0], color=colour, linewidth=0.8, linestyle=(0, (1, 1)))
+        if (chosen := best[name]) is not None:
+            axes.axvline(chosen[0], color=colour, linewidth=0.8, linestyle=(0, (1, 1)))
     low, high = min(ends), max(ends)
     axes.set_xticks([low, high] if high > low else [low])
     axes.set_xticklabels([f"{step:,}" for step in ([low, high] if high > low else [low])], fontsize=style.BASE)

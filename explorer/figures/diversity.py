@@ -48,18 +48,18 @@ def diversity(traces: Sequence[Trace], references: Mapping[str, Reference | None
     count = len(rows[0])
     side = (WIDTH - 2 * MARGIN - (count - 1) * GAP - beside * GROUP) / (count + beside)
     side = min(side, 1.4)
-    texts = [style.wrap(row[0].captions[0], WIDTH - 2 * MARGIN) for row in rows]
+    texts = [style.wrap(row[0].caption(), WIDTH - 2 * MARGIN) for row in rows]
     head = 0.2
     height = 2 * MARGIN + head + sum(style.text_height(text) + 0.04 + side + ROW for text in texts) - ROW
     with style.sheet(WIDTH, height) as drawing:
         lefts = [MARGIN + beside * (side + GROUP) + n * (side + GAP) for n in range(count)]
-        _heads(drawing, [row[0].seeds[0] for row in zip(*rows, strict=True)], lefts, side, beside)
+        _heads(drawing, [row[0].seed() for row in zip(*rows, strict=True)], lefts, side, beside)
         down = MARGIN + head
         for row, text in zip(rows, texts, strict=True):
             style.write(drawing, MARGIN, down, text)
             down += style.text_height(text) + 0.04
-            if beside:
-                _rendered(drawing, references.get(row[0].captions[0]), down, side)
+            if references is not None:
+                _rendered(drawing, references.get(row[0].caption()), down, side)
             for trace, left in zip(row, lefts, strict=True):
                 style.tile(drawing, left, down, side, picture(trace.images[-1]))
             down += side + ROW
@@ -70,8 +70,8 @@ def _by_caption(traces: Sequence[Trace]) -> list[list[Trace]]:
     """Traces of equal captions together, in their order; each caption with the same seeds."""
     rows: dict[str, list[Trace]] = {}
     for trace in traces:
-        rows.setdefault(trace.captions[0], []).append(trace)
-    seeds = {tuple(trace.seeds[0] for trace in row) for row in rows.values()}
+        rows.setdefault(trace.caption(), []).append(trace)
+    seeds = {tuple(trace.seed() for trace in row) for row in rows.values()}
     if len(seeds) > 1:
         raise FigureError(f"dmgan-fig5: expected the same seeds for every caption, each caption once; found {sorted(seeds)}")
     return list(rows.values())
@@ -96,12 +96,12 @@ def _rendered(drawing: Drawing, reference: Reference | None, down: float, side: 
 
 def _records(row: Sequence[Trace], references: Mapping[str, Reference | None] | None) -> list[dict]:
     """One record for each picture of a row, from left to right."""
-    caption, found = row[0].captions[0], []
+    caption, found = row[0].caption(), []
     if references is not None:
         reference = references.get(caption)
         note = "none fits" if reference is None else "the caption is its own" if reference.exact else "has all that the caption says"
         size = "" if reference is None else reference.image.shape[-1]
         found.append({"picture": "rendered", "seed": "", "size_px": size, "bird": reference.name if reference else "", "match": note})
     for trace in row:
-        found.append({"picture": "generated", "seed": trace.seeds[0], "size_px": trace.images[-1].shape[-1], "bird": "", "match": ""})
+        found.append({"picture": "generated", "seed": trace.seed(), "size_px": trace.images[-1].shape[-1], "bird": "", "match": ""})
     return [{"caption": caption} | record for record in found]

@@ -96,7 +96,7 @@ def _band(drawing: Drawing, band: Sequence[Trace], texts, top: float, label: flo
 
 def _under(trace: Trace, side: float, redescription: bool) -> list[tuple[str, float, str]]:
     """The texts under a column: (wrapped text, size in points, colour)."""
-    lines = [(style.wrap(trace.captions[0], side, style.BASE), style.BASE, style.INK)]
+    lines = [(style.wrap(trace.caption(), side, style.BASE), style.BASE, style.INK)]
     missing = statistics.unspoken(trace)
     if missing:
         lines.append((style.wrap(f"not in the vocabulary: {', '.join(missing)}", side, style.SMALL), style.SMALL, style.QUIET))
@@ -109,8 +109,8 @@ def _under(trace: Trace, side: float, redescription: bool) -> list[tuple[str, fl
 def _stage_rows(trace: Trace) -> list[dict]:
     return [
         {
-            "caption": trace.captions[0],
-            "seed": trace.seeds[0],
+            "caption": trace.caption(),
+            "seed": trace.seed(),
             "stage": number,
             "size_px": stage.size,
             "not_in_vocabulary": " ".join(statistics.unspoken(trace)),
@@ -145,7 +145,7 @@ def top_words(traces: Sequence[Trace], top: int = 5, strength: float = 0.6, scal
     ranked = {(i, quantity): statistics.top_words(trace, i, quantity, top) for i in numbers for quantity in RANKED}
     maps = [statistics.word_map(trace, i, chip.index) for (i, _), chips in ranked.items() for chip in chips]
     shared = limits(*maps, uniform=statistics.uniform(trace))
-    heading = style.wrap(f"“{trace.captions[0]}”", WIDTH - 2 * MARGIN, style.LARGE)
+    heading = style.wrap(f"“{trace.caption()}”", WIDTH - 2 * MARGIN, style.LARGE)
     head = style.text_height(heading, style.LARGE) + 0.14
     row = _thumb(top) + (0.71 if scale == "shared" else 0.84)
     with style.sheet(WIDTH, 2 * MARGIN + head + len(numbers) * (2 * row + 0.1) + 0.5) as drawing:
@@ -185,9 +185,10 @@ def _thumb(top: int) -> float:
 
 
 def _stage_picture(drawing: Drawing, trace: Trace, number: int, down: float) -> None:
-    size, cells = trace.stages[number].size, trace.stages[number].addressing.shape[-1]
+    stage = trace.stages[number]
+    size, cells = stage.size, stage.quantity("addressing").shape[-1]
     style.write(drawing, MARGIN, down, f"{size} × {size}", weight="bold")
-    style.tile(drawing, MARGIN, down + 0.2, SIDE, picture(trace.stages[number].image))
+    style.tile(drawing, MARGIN, down + 0.2, SIDE, picture(stage.quantity("image")))
     note = style.wrap(f"The memory is read on the {cells} × {cells} map before this picture.", SIDE, style.SMALL)
     style.write(drawing, MARGIN, down + 0.26 + SIDE, note, size=style.SMALL, color=style.QUIET)
 
@@ -215,7 +216,7 @@ def _word(
     low, high = float(values.min()), float(values.max())
     own = (low, high) if high > low else (low, low + 1)
     style.write(drawing, left, top, _clip(statistics.names(trace)[chip.index], thumb))
-    style.tile(drawing, left, top + 0.17, thumb, overlay(trace.stages[number].image, values, shared or own, strength))
+    style.tile(drawing, left, top + 0.17, thumb, overlay(trace.stages[number].quantity("image"), values, shared or own, strength))
     if shared is None:
         ends = f"{statistics.short(low)} to {statistics.short(high)}"
         style.write(drawing, left, top + thumb + 0.35, ends, size=style.SMALL - 0.5, color=style.QUIET)
@@ -240,8 +241,8 @@ def _clip(word: str, inches: float) -> str:
 
 def _word_record(trace: Trace, number: int, quantity: str, chip: statistics.Chip) -> dict:
     return {
-        "caption": trace.captions[0],
-        "seed": trace.seeds[0],
+        "caption": trace.caption(),
+        "seed": trace.seed(),
         "stage": number,
         "size_px": trace.stages[number].size,
         "quantity": quantity,

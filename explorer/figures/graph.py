@@ -155,8 +155,11 @@ def _apart(wish: Sequence[float], widths: Sequence[float], width: float) -> list
     return found
 
 
-def _placed(boxes: dict[str, Box], rows: list[list[str]], chains: dict, x: dict[str, float], width: float) -> Layout:
-    tops, down = {}, 0.0
+def _placed(
+    boxes: dict[str, Box], rows: list[list[str]], chains: Mapping[tuple[str, str], Sequence[str]], x: dict[str, float], width: float
+) -> Layout:
+    tops: dict[str, float] = {}
+    down = 0.0
     heights = []
     for row in rows:
         high = max((boxes[key].height for key in row if key in boxes), default=0.1)
@@ -193,9 +196,9 @@ def draw_graph(axes: Axes, found: Layout, colours: Mapping[tuple[str, str], str]
                       arrowprops={"arrowstyle": "-|>,head_width=0.12,head_length=0.22", "color": colour, "linewidth": 0.6, "shrinkA": 0,
                                   "shrinkB": 0})  # fmt: skip
     for box in found.boxes.values():
-        fill, edge, dash = LOOKS[box.look]
+        fill, border, dash = LOOKS[box.look]
         patch = FancyBboxPatch((box.x - box.width / 2, box.y), box.width, box.height, boxstyle="round,pad=0,rounding_size=0.04",
-                               facecolor=fill, edgecolor=edge, linewidth=0.7, linestyle=dash, zorder=3, clip_on=False)  # fmt: skip
+                               facecolor=fill, edgecolor=border, linewidth=0.7, linestyle=dash, zorder=3, clip_on=False)  # fmt: skip
         axes.add_patch(patch)
         for number, line in enumerate(box.lines):
             strong = number == 0 and box.look != "input"

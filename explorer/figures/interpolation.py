@@ -38,7 +38,7 @@ def between(rows: Sequence[Sequence[Trace]]) -> Result:
     steps = len(rows[0])
     side = (WIDTH - 2 * MARGIN - (steps - 1) * GAP) / steps
     shares = [place / (steps - 1) for place in range(steps)]
-    first, last = rows[0][0].captions[0], rows[0][-1].captions[0]
+    first, last = rows[0][0].caption(), rows[0][-1].caption()
     half = (WIDTH - 2 * MARGIN) / 2 - 0.1
     left, right = style.wrap(f"0: {first}", half), style.wrap(f"1: {last}", half)
     reads = any(statistics.maps_of(rows[0][0], i) for i in range(len(rows[0][0].stages)))
@@ -62,7 +62,7 @@ def between(rows: Sequence[Sequence[Trace]]) -> Result:
     return Result(
         drawing,
         [
-            {"first": first, "last": last, "seed": trace.seeds[0], "share_of_last": share, "size_px": trace.images[-1].shape[-1],
+            {"first": first, "last": last, "seed": trace.seed(), "share_of_last": share, "size_px": trace.images[-1].shape[-1],
              "words_of_first_read": reads}
             for row in rows
             for share, trace in zip(shares, row, strict=True)

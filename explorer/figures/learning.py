@@ -7,6 +7,7 @@ of each word (writing gate, Eq. 7). The curve of evenness is as wide as the pict
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +59,7 @@ class Sheet:
 
     def size(self, stage: int) -> int:
         """Side of a stage's picture, px."""
-        return self.traces[0].stages[stage].size
+        return self.traces[0].stages[stage].quantity("image").shape[-1]
 
 
 @register_figure(
@@ -83,7 +84,7 @@ def memory(traces: Course, word: str = "", columns: int = 6, strength: float = 0
         raise FigureError("memory-learning shows where words are read; no stage of this system reads single words")
     index = _position(last, word) if word.strip() else statistics.most_placed(last, stages[-1])
     side = (RIGHT - LEFT - (max(len(shown), 4) - 1) * GAP) / max(len(shown), 4)
-    maps = [statistics.word_map(t, s, index, statistics.maps_of(t, s)) for t in seen for s in stages]
+    maps = [statistics.word_map(t, s, index, statistics.required_maps(t, s)) for t in seen for s in stages]
     shared = limits(*maps, uniform=statistics.uniform(last))
     height = 1.0
     for _ in range(2):  # once to find how high the sheet is, once on a sheet of that height
@@ -106,7 +107,7 @@ def _compose(page: Sheet, shared: Limits, strength: float) -> float:
 
 def _position(trace: Trace, word: str) -> int:
     """Where a word stands on the T axis; of a word said twice the first."""
-    known = trace.words[0]
+    known = trace.tokens()
     places = [i for i in statistics.word_indices(trace) if known[i] == word.strip().lower()]
     if not places:
         raise FigureError(
@@ -120,10 +121,10 @@ def _position(trace: Trace, word: str) -> int:
 
 def _heading(page: Sheet) -> float:
     drawing, trace, steps = page.drawing, page.traces[-1], page.steps
-    caption = style.wrap(f"“{trace.captions[0]}”", WIDTH - 2 * MARGIN, style.LARGE)
+    caption = style.wrap(f"“{trace.caption()}”", WIDTH - 2 * MARGIN, style.LARGE)
     style.write(drawing, MARGIN, MARGIN, caption, size=style.LARGE)
     down = MARGIN + style.text_height(caption, style.LARGE)
-    said = f"{page.course.run.name}, seed {trace.seeds[0]}: {len(steps)} traces from step {steps[0]:,} to {steps[-1]:,}"
+    said = f"{page.course.run.name}, seed {trace.seed()}: {len(steps)} traces from step {steps[0]:,} to {steps[-1]:,}"
     style.write(drawing, MARGIN, down, said, size=style.SMALL, color=style.QUIET)
     return down + 0.24
 
@@ -145,7 +146,7 @@ def _pictures(page: Sheet, down: float) -> float:
     down += 0.17
     for place, trace in enumerate(page.traces):
         stage = max(i for i, s in enumerate(trace.stages) if s.image is not None and (page.trained(place, i) or i == 0))
-        style.tile(page.drawing, page.left(place), down, page.side, picture(trace.stages[stage].image))
+        style.tile(page.drawing, page.left(place), down, page.side, picture(trace.stages[stage].quantity("image")))
     sizes = [s.size for s in page.traces[-1].stages if s.image is not None]
     waits = not page.trained(0, 1)
     note = f"{sizes[-1]} px" + (f"; {sizes[0]} px while that stage was trained alone" if waits else "")
@@ -156,14 +157,16 @@ def _pictures(page: Sheet, down: float) -> float:
 def _maps(page: Sheet, down: float, stage: int, shared: Limits, strength: float) -> float:
     """One row: the map of the word at each step, over that stage's picture in grey."""
     last = page.traces[-1]
-    kind = statistics.maps_of(last, stage)
-    places = getattr(last.stages[stage], statistics.QUANTITIES[kind].field).shape[-1]
-    name = last.words[0][page.word]
+    kind = statistics.required_maps(last, stage)
+    places = last.stages[stage].quantity(statistics.QUANTITIES[kind].field).shape[-1]
+    name = last.tokens()[page.word]
     _label(page, down, f"Where “{name}” is read", f"for {page.size(stage)} px, at {places}² places")
     for place, trace in enumerate(page.traces):
         if page.trained(place, stage):
             values = statistics.word_map(trace, stage, page.word, kind)
-            style.tile(page.drawing, page.left(place), down, page.side, overlay(trace.stages[stage].image, values, shared, strength))
+            style.tile(
+                page.drawing, page.left(place), down, page.side, overlay(trace.stages[stage].quantity("image"), values, shared, strength)
+            )
         else:
             _waiting(page, page.left(place), down)
     return down + page.side + GAP
@@ -178,7 +181,7 @@ def _waiting(page: Sheet, left: float, down: float) -> None:
 
 def _scale(page: Sheet, down: float, shared: Limits) -> float:
     """The colour bar of all maps."""
-    about = statistics.QUANTITIES[statistics.maps_of(page.traces[-1], page.stages[-1])]
+    about = statistics.QUANTITIES[statistics.required_maps(page.traces[-1], page.stages[-1])]
     key = legend(f"{about.label} ({about.equation})", shared, about.unit, statistics.uniform(page.traces[-1]))
     style.colour_bar(page.drawing, LEFT, down + 0.02, RIGHT - LEFT, key)
     return down + 0.56
@@ -191,7 +194,7 @@ def _sentences(page: Sheet, down: float) -> float:
         return down
     end = _label(page, down, "STREAM reads back", "underlined: the caption says it too; grey: claims nothing")
     for place, sentence in enumerate(found):
-        pairs = statistics.agreement(page.traces[place].captions[0], sentence or "")
+        pairs = statistics.agreement(page.traces[place].caption(), sentence or "")
         claims = [agrees for _, agrees in pairs if agrees is not None]
         head = f"{sum(claims)} of {len(claims)} agree" if claims else "no claim"
         style.write(page.drawing, page.left(place), down + 0.005, head, weight="bold", size=style.SMALL)
@@ -200,8 +203,9 @@ def _sentences(page: Sheet, down: float) -> float:
 
 
 def _read_back(page: Sheet, place: int) -> str | None:
-    stages = [s for i, s in enumerate(page.traces[place].stages) if s.redescription and (i == 0 or page.trained(place, i))]
-    return stages[-1].redescription[0] if stages else None
+    stages = enumerate(page.traces[place].stages)
+    found = [stage.redescription[0] for i, stage in stages if stage.redescription and (i == 0 or page.trained(place, i))]
+    return found[-1] if found else None
 
 
 def _flow(drawing: Drawing, left: float, down: float, inches: float, pairs: list[tuple[str, bool | None]]) -> float:
@@ -225,7 +229,7 @@ def _flow(drawing: Drawing, left: float, down: float, inches: float, pairs: list
 # --- below: every step as numbers ------------------------------------------------------------------------------------------
 
 
-def _frame(page: Sheet, left: float, down: float, width: float, height: float, ticks: list[float], span: float) -> Axes:
+def _frame(page: Sheet, left: float, down: float, width: float, height: float, ticks: Sequence[float], span: float) -> Axes:
     """Axes from 0 to 1 over the steps, with hairlines; the ticks span ``span`` inches."""
     axes = style.place(page.drawing, left, down, width, height)
     axes.set(ylim=(0, 1.0), yticks=[0, 0.5, 1], yticklabels=["0", ".5", "1"], xticks=ticks)
@@ -238,7 +242,7 @@ def _frame(page: Sheet, left: float, down: float, width: float, height: float, t
     return axes
 
 
-def _apart(labels: list[str], ticks: list[float], inches: float) -> list[str]:
+def _apart(labels: list[str], ticks: Sequence[float], inches: float) -> list[str]:
     """Labels of ticks that span ``inches``, empty where one would touch the one before it or the last."""
     inch = inches / max(ticks[-1] - ticks[0], 1)
     halves = [style.text_width(label, style.SMALL) / 2 + 0.04 for label in labels]
@@ -259,7 +263,7 @@ def _unlike(page: Sheet, axes: Axes, low: float) -> None:
 
 def _evenness(page: Sheet, down: float) -> float:
     """Entropy over log T, one curve a stage; where traces are evenly spaced, each picture stands above its step."""
-    maps = statistics.QUANTITIES[statistics.maps_of(page.traces[-1], page.stages[-1])].label
+    maps = statistics.QUANTITIES[statistics.required_maps(page.traces[-1], page.stages[-1])].label
     note = "; shaded: not trained yet" if page.course.run.begins > page.steps[0] else ""
     end = _label(page, down, "How evenly words are read", f"entropy of {maps} over log T, mean over places; 1 = nothing is chosen" + note)
     shown = [page.steps[i] for i in page.shown]
@@ -271,7 +275,7 @@ def _evenness(page: Sheet, down: float) -> float:
     axes.plot([low, page.steps[-1]], [1, 1], color=style.INK, linewidth=0.6, linestyle=(0, (1, 2)))
     lines = []
     for stage in page.stages:
-        values = [at[stage].evenness for at in page.numbers]
+        values = [np.nan if (even := at[stage].evenness) is None else even for at in page.numbers]
         deep = stage == page.stages[-1]
         axes.plot(page.steps, values, color=style.INK if deep else "#8a8a8a", linewidth=1.2, linestyle="-" if deep else (0, (4, 1.5)))
         lines.append((values[-1], f"{page.size(stage)} px", style.INK if deep else "#6f6f6f"))
@@ -343,7 +347,7 @@ def _gates(page: Sheet, down: float) -> float:
     low, high = _range(values)
     for place, index in enumerate(indices):
         at, weight = down + 0.2 + (place + 0.5) * ROW - 0.055, "bold" if index == page.word else "normal"
-        style.write(page.drawing, LEFT - 0.06, at, last.words[0][index], size=style.SMALL, ha="right", weight=weight)
+        style.write(page.drawing, LEFT - 0.06, at, last.tokens()[index], size=style.SMALL, ha="right", weight=weight)
     height = len(indices) * ROW
     for stage, (left, width) in zip(stages, _panels(page, stages), strict=True):
         style.write(page.drawing, left, down, f"for {page.size(stage)} px", weight="bold")
@@ -382,13 +386,13 @@ def _edges(steps: tuple[int, ...]) -> np.ndarray:
 def _records(page: Sheet) -> list[dict]:
     """One row for each step, stage and number shown."""
     last, found = page.traces[-1], []
-    names = last.words[0]
+    names = last.tokens()
     for step, at in zip(page.steps, page.numbers, strict=True):
         for stage in page.stages:
-            common = {"caption": last.captions[0], "seed": last.seeds[0], "step": step, "size_px": page.size(stage)}
+            common = {"caption": last.caption(), "seed": last.seed(), "step": step, "size_px": page.size(stage)}
             common["trained"] = page.course.run.trained(step, stage)
-            values = [("evenness", "", "", at[stage].evenness)]
-            values += [("response_gate", path, "", share) for path, share in (at[stage].shares or {}).items()]
-            values += [("writing_gate", names[i], i, gate) for i, gate in (at[stage].gates or {}).items()]
+            values: list[tuple[str, str, int | str, float | None]] = [("evenness", "", "", at[stage].evenness)]
+            values += [("response_gate", path, "", share) for path, share in at[stage].shares.items()]
+            values += [("writing_gate", names[i], i, gate) for i, gate in at[stage].gates.items()]
             found += [common | {"quantity": q, "of": of, "position": i, "value": v} for q, of, i, v in values]
     return found

@@ -6,11 +6,13 @@ A word that the caption says too (synonyms count) is underlined; words without a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
+from torch import Tensor
 
-from dmm.trace import StageTrace, Trace
+from dmm.trace import Trace
 from explorer import statistics
 from explorer.figures import style
 from explorer.figures.registry import Result, captions_option, register_figure, seed_option
@@ -39,27 +41,41 @@ def redescriptions(traces: Sequence[Trace]) -> Result:
     """For each caption the pictures of its stages, smallest first, with the sentence read back below each."""
     count = max(len(_told(trace)) for trace in traces)
     side = min((WIDTH - 2 * MARGIN - (count - 1) * GAP) / count, 1.55)
-    heads = [style.wrap(f"“{trace.captions[0]}”", WIDTH - 3 * MARGIN, style.LARGE) for trace in traces]
+    heads = [style.wrap(f"“{trace.caption()}”", WIDTH - 3 * MARGIN, style.LARGE) for trace in traces]
     tall = [style.text_height(h, style.LARGE) + 0.06 + side + 0.04 + _depth(t, side) + 0.14 for h, t in zip(heads, traces, strict=True)]
     with style.sheet(WIDTH, 2 * MARGIN + sum(tall)) as drawing:
         top = MARGIN
         for head, trace, height in zip(heads, traces, tall, strict=True):
             style.write(drawing, MARGIN, top, head, size=style.LARGE)
             down = top + style.text_height(head, style.LARGE) + 0.06
-            for place, stage in enumerate(_told(trace)):
+            for place, told in enumerate(_told(trace)):
                 left = MARGIN + place * (side + GAP)
-                style.tile(drawing, left, down, side, picture(stage.image))
-                _below(drawing, trace, stage, left, down + side + 0.04, side)
+                style.tile(drawing, left, down, side, picture(told.image))
+                _below(drawing, trace, told, left, down + side + 0.04, side)
             top += height
-    return Result(drawing, [_row(trace, stage) for trace in traces for stage in _told(trace)])
+    return Result(drawing, [_row(trace, told) for trace in traces for told in _told(trace)])
 
 
-def _told(trace: Trace) -> list[StageTrace]:
-    return [stage for stage in trace.stages if stage.redescription and stage.image is not None]
+@dataclass(frozen=True)
+class _Told:
+    """The picture of a stage, and what is read back from it."""
+
+    image: Tensor  # 1 3 S S
+    sentence: str
+
+    @property
+    def size(self) -> int:
+        """Px."""
+        return self.image.shape[-1]
 
 
-def _pairs(trace: Trace, stage: StageTrace) -> list[tuple[str, bool | None]]:
-    return statistics.agreement(trace.captions[0], stage.redescription[0])
+def _told(trace: Trace) -> list[_Told]:
+    stages = trace.stages
+    return [_Told(stage.image, stage.redescription[0]) for stage in stages if stage.redescription and stage.image is not None]
+
+
+def _pairs(trace: Trace, told: _Told) -> list[tuple[str, bool | None]]:
+    return statistics.agreement(trace.caption(), told.sentence)
 
 
 def _agreeing(pairs: Sequence[tuple[str, bool | None]]) -> tuple[int, int]:
@@ -81,13 +97,13 @@ def _lines(pairs: Sequence[tuple[str, bool | None]], inches: float) -> list[list
 
 def _depth(trace: Trace, side: float) -> float:
     """Inches below the pictures: a line with size and agreement, and the longest sentence."""
-    return LINE * (1 + max(len(_lines(_pairs(trace, stage), side)) for stage in _told(trace)))
+    return LINE * (1 + max(len(_lines(_pairs(trace, told), side)) for told in _told(trace)))
 
 
-def _below(drawing: Drawing, trace: Trace, stage: StageTrace, left: float, down: float, side: float) -> None:
-    pairs = _pairs(trace, stage)
+def _below(drawing: Drawing, trace: Trace, told: _Told, left: float, down: float, side: float) -> None:
+    pairs = _pairs(trace, told)
     agreeing, claims = _agreeing(pairs)
-    said = f"{stage.size} px: {agreeing} of {claims} agree" if claims else f"{stage.size} px: no claim"
+    said = f"{told.size} px: {agreeing} of {claims} agree" if claims else f"{told.size} px: no claim"
     style.write(drawing, left, down, said, weight="bold" if style.text_width(said) * 1.12 < side else "normal")
     width, height = drawing.get_size_inches()
     for number, line in enumerate(_lines(pairs, side), start=1):
@@ -102,13 +118,13 @@ def _below(drawing: Drawing, trace: Trace, stage: StageTrace, left: float, down:
             at += style.text_width(f"{word} a") - style.text_width("a")
 
 
-def _row(trace: Trace, stage: StageTrace) -> dict:
-    agreeing, claims = _agreeing(_pairs(trace, stage))
+def _row(trace: Trace, told: _Told) -> dict:
+    agreeing, claims = _agreeing(_pairs(trace, told))
     return {
-        "caption": trace.captions[0],
-        "seed": trace.seeds[0],
-        "size_px": stage.size,
-        "redescription": stage.redescription[0],
+        "caption": trace.caption(),
+        "seed": trace.seed(),
+        "size_px": told.size,
+        "redescription": told.sentence,
         "words_with_a_claim": claims,
         "of_these_in_the_caption": agreeing,
     }

@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import overload
 
 from dmm.files import FileError, Table, Whole, lines, one_line, read_json
 from dmm.trace import Trace
@@ -126,7 +127,7 @@ class Run:
         return _files(self.directory)[step]
 
 
-class Course(Sequence):
+class Course(Sequence[Trace]):
     """One caption over the steps of a run: a sequence of traces, each with a batch axis of 1, read when asked for."""
 
     def __init__(self, run: Run, sample: int, steps: tuple[int, ...]):
@@ -135,7 +136,15 @@ class Course(Sequence):
     def __len__(self) -> int:
         return len(self.steps)
 
-    def __getitem__(self, index: int) -> Trace:
+    @overload
+    def __getitem__(self, index: int) -> Trace: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Course: ...
+
+    def __getitem__(self, index: int | slice) -> Trace | Course:
+        if isinstance(index, slice):
+            return Course(self.run, self.sample, self.steps[index])
         return self.run.trace(self.steps[index], self.sample)
 
     @property
@@ -200,4 +209,4 @@ def _said(trace: Trace, path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     lacking += [] if trace.images and trace.captions else ["pictures or captions"]
     if lacking:
         raise RunError(f"{path}: expected the trace of a training run, found one without {', '.join(lacking)}")
-    return tuple(trace.captions), tuple(trace.seeds)
+    return tuple(trace.captions or ()), tuple(trace.seeds or ())

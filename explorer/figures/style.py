@@ -23,20 +23,23 @@ SMALL, BASE, LARGE = 6.5, 7.5, 9.0  # type sizes, points
 LEADING = 1.35  # from baseline to baseline, in type sizes
 ASCENT = 0.8  # of the letters above the baseline, in type sizes
 
-RC = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": BASE,
-    "text.color": INK,
-    "axes.edgecolor": RULE,
-    "axes.linewidth": 0.6,
-    "axes.labelcolor": INK,
-    "xtick.color": QUIET,
-    "ytick.color": QUIET,
-    "pdf.fonttype": 42,  # text stays text
-    "svg.fonttype": "none",
-    "svg.hashsalt": "dmm-gan-explorer",  # the same figure gives the same file
-}
+FONTS = ["DejaVu Sans"]
+RC = matplotlib.RcParams(
+    {
+        "font.family": "sans-serif",
+        "font.sans-serif": FONTS,
+        "font.size": BASE,
+        "text.color": INK,
+        "axes.edgecolor": RULE,
+        "axes.linewidth": 0.6,
+        "axes.labelcolor": INK,
+        "xtick.color": QUIET,
+        "ytick.color": QUIET,
+        "pdf.fonttype": 42,  # text stays text
+        "svg.fonttype": "none",
+        "svg.hashsalt": "dmm-gan-explorer",  # the same figure gives the same file
+    }
+)
 
 
 @contextmanager
@@ -75,7 +78,7 @@ def tile(drawing: Drawing, left: float, top: float, side: float, pixels: np.ndar
 
 def text_width(text: str, size: float = BASE) -> float:
     """Width of one line, inches, by the font's own metrics."""
-    font = FontProperties(family=RC["font.sans-serif"], size=size)
+    font = FontProperties(family=FONTS, size=size)
     return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
 
 

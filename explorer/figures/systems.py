@@ -42,7 +42,7 @@ Systems = Mapping[str, Sequence[Trace]]
 )
 def examples(systems: Systems) -> Result:
     """Columns are captions, rows are systems; the last picture of each."""
-    captions = [trace.captions[0] for trace in next(iter(systems.values()))]
+    captions = [trace.caption() for trace in next(iter(systems.values()))]
     side = min((WIDTH - 2 * MARGIN - (len(captions) - 1) * GAP) / len(captions), LARGEST)
     texts = [style.wrap(caption, side - 0.04) for caption in captions]
     head = max(style.text_height(text) for text in texts) + 0.05
@@ -72,7 +72,7 @@ def side_by_side(systems: Systems) -> Result:
     side = min((WIDTH - 2 * MARGIN - (len(systems) - 1) * GAP) / len(systems), LARGEST)
     width = max(_wide(len(systems), side), 3.0)
     rows = list(zip(*systems.values(), strict=True))
-    texts = [style.wrap(row[0].captions[0], width - 3 * MARGIN) for row in rows]
+    texts = [style.wrap(row[0].caption(), width - 3 * MARGIN) for row in rows]
     height = 2 * MARGIN + LINE + 0.03 + sum(style.text_height(text) + 0.04 + side + 0.1 for text in texts)
     with style.sheet(width, height) as drawing:
         for column, name in enumerate(systems):
@@ -102,8 +102,8 @@ def _rows(systems: Systems) -> list[dict]:
     return [
         {
             "system": name,
-            "caption": trace.captions[0],
-            "seed": trace.seeds[0],
+            "caption": trace.caption(),
+            "seed": trace.seed(),
             "size_px": trace.images[-1].shape[-1],
             "not_in_vocabulary": " ".join(statistics.unspoken(trace)),
         }
@@ -132,10 +132,10 @@ def _rows(systems: Systems) -> list[dict]:
 def favoured_words(systems: Systems, top: int = 5, stop_words: str = "mark", strength: float = 0.65) -> Result:
     """For each system and each stage that reads words: the picture, and its top words by the mean of their maps, each with its map."""
     lines = [(name, traces[0], stage) for name, traces in systems.items() for stage in _reading(name, traces)]
-    chosen = {(name, stage): ranked(trace, stage, statistics.maps_of(trace, stage), top, stop_words) for name, trace, stage in lines}
+    chosen = {(name, stage): ranked(trace, stage, statistics.required_maps(trace, stage), top, stop_words) for name, trace, stage in lines}
     shared = limits(*(m for name, trace, stage in lines for m in _maps(trace, stage, chosen[name, stage])), uniform=_even(lines))
     side = (WIDTH - 2 * MARGIN - top * GAP) / (top + 1)
-    caption = lines[0][1].captions[0]
+    caption = lines[0][1].caption()
     heading = style.wrap(f"“{caption}”", WIDTH - 3 * MARGIN, style.LARGE)
     head = style.text_height(heading, style.LARGE) + 0.08
     row = 2 * LINE + 0.04 + side + LINE + 0.1
@@ -159,7 +159,7 @@ def _reading(name: str, traces: Sequence[Trace]) -> list[int]:
 
 
 def _maps(trace: Trace, stage: int, chips: Sequence[statistics.Chip]) -> list:
-    return [statistics.word_map(trace, stage, chip.index, statistics.maps_of(trace, stage)) for chip in chips]
+    return [statistics.word_map(trace, stage, chip.index, statistics.required_maps(trace, stage)) for chip in chips]
 
 
 def _even(lines: Sequence[tuple[str, Trace, int]]) -> float:
@@ -181,7 +181,7 @@ class Line:
 def _favoured(line: Line, shared: Limits, strength: float, stop_words: str, top: float) -> None:
     """A line that says which system and stage, the picture, and the maps of its words with their means."""
     drawing, trace, side = line.drawing, line.trace, line.side
-    quantity = statistics.maps_of(trace, line.stage)
+    quantity = statistics.required_maps(trace, line.stage)
     image = next(s.image for s in trace.stages[line.stage :] if s.image is not None)
     style.write(drawing, MARGIN, top, line.name, weight="bold")
     said = f"{statistics.QUANTITIES[quantity].label}, for {image.shape[-1]} px"
@@ -208,8 +208,8 @@ def _foot(drawing: Drawing, lines: Sequence[tuple[str, Trace, int]], shared: Lim
 def _ranked_row(name: str, trace: Trace, stage: int, chip: statistics.Chip) -> dict:
     return {
         "system": name,
-        "caption": trace.captions[0],
-        "seed": trace.seeds[0],
+        "caption": trace.caption(),
+        "seed": trace.seed(),
         "stage": stage,
         "quantity": statistics.maps_of(trace, stage),
         "rank": chip.rank,

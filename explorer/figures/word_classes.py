@@ -33,5 +33,5 @@ def word_class(word: str) -> str:
 
 def of_class(trace: Trace, *classes: str) -> list[int]:
     """Positions on the T axis of the words of these classes, in the order of the sentence."""
-    names = trace.words[0]
+    names = trace.tokens()
     return [i for i in statistics.word_indices(trace) if word_class(names[i]) in classes]

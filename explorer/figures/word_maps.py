@@ -83,7 +83,7 @@ class Band:
 def word_maps(traces: Sequence[Trace], shown: str = WORDS[0], scale: str = "own", strength: float = 0.65) -> Result:
     """For each caption its last picture, and at every stage that reads words a row of maps with range and evenness."""
     blocks = [_bands(trace, shown) for trace in traces]
-    heads = [style.wrap(f"“{trace.captions[0]}”", WIDTH - 3 * MARGIN, style.LARGE) for trace in traces]
+    heads = [style.wrap(f"“{trace.caption()}”", WIDTH - 3 * MARGIN, style.LARGE) for trace in traces]
     foot = 0.46
     heights = [
         style.text_height(head, style.LARGE) + 0.06 + max(sum(b.height for b in block), SIDE + LINE) + foot
@@ -111,8 +111,8 @@ def _bands(trace: Trace, chosen: str) -> list[Band]:
     classes = {WORDS[0]: ("colour", "part"), WORDS[1]: ("colour", "part", "other claim")}.get(chosen)
     indices = tuple(of_class(trace, *classes) if classes else statistics.word_indices(trace))
     if not indices:
-        raise FigureError(f"word-maps: “{trace.captions[0]}” has none of the words asked for ({chosen}); choose shown: all")
-    kinds = {i: statistics.maps_of(trace, i) for i in stages}
+        raise FigureError(f"word-maps: “{trace.caption()}” has none of the words asked for ({chosen}); choose shown: all")
+    kinds = {i: statistics.required_maps(trace, i) for i in stages}
     shared = limits(*(statistics.word_map(trace, i, w, kinds[i]) for i in stages for w in indices), uniform=statistics.uniform(trace))
     return [Band(trace, i, kinds[i], indices, shared) for i in stages]
 
@@ -124,7 +124,7 @@ def _block(drawing: Drawing, head: str, block: Sequence[Band], top: float, scale
     top += style.text_height(head, style.LARGE) + 0.06
     image = trace.images[-1]
     style.tile(drawing, MARGIN, top, SIDE, picture(image))
-    style.write(drawing, MARGIN, top + SIDE + 0.03, f"{image.shape[-1]} px, seed {trace.seeds[0]}", color=style.QUIET)
+    style.write(drawing, MARGIN, top + SIDE + 0.03, f"{image.shape[-1]} px, seed {trace.seed()}", color=style.QUIET)
     down = top
     for band in block:
         _band(drawing, band, down, scale, strength)
@@ -146,7 +146,7 @@ def _band(drawing: Drawing, band: Band, top: float, scale: str, strength: float)
         values = band.map(index)
         low, high = float(values.min()), float(values.max())
         own = (low, high) if high > low else (low, low + 1)
-        style.write(drawing, left, down, _clip(band.trace.words[0][index], band.side))
+        style.write(drawing, left, down, _clip(band.trace.tokens()[index], band.side))
         over = overlay(_image(band), values, own if scale == "own" else band.shared, strength)
         style.tile(drawing, left, down + ABOVE, band.side, over)
         ends = f"{statistics.short(low)} to {statistics.short(high)}"
@@ -186,11 +186,11 @@ def _records(band: Band, scale: str) -> list[dict]:
     for index in band.indices:
         values = band.map(index)
         low, high = (float(values.min()), float(values.max())) if scale == "own" else band.shared
-        word = trace.words[0][index]
+        word = trace.tokens()[index]
         found.append(
             {
-                "caption": trace.captions[0],
-                "seed": trace.seeds[0],
+                "caption": trace.caption(),
+                "seed": trace.seed(),
                 "stage": band.stage,
                 "size_px": trace.stages[band.stage].size,
                 "places": values.shape[-1],

@@ -80,7 +80,7 @@ def test_the_word_whose_map_differs_most_between_places():
 
 def test_numbers_of_a_trace():
     first, second, _ = statistics.numbers(make_trace())
-    assert (first.evenness, first.gates, first.shares) == (None, None, None)
+    assert (first.evenness, first.gates, first.shares) == (None, {}, {})
     assert first.peak is None and second.peak == pytest.approx(0.7)
     assert second.gates == pytest.approx({1: 0.3, 2: 0.5, 3: 0.7, 4: 0.1, 5: 0.3, 6: 0.8, 7: 0.6})
     assert second.shares == pytest.approx({"image": 0.25, "words": 0.3, "global": 0.45})
@@ -96,6 +96,7 @@ def test_a_run_is_read_step_by_step(run):
     assert len(course) == 5 and course[0].captions == [run.captions[0]] and course[0].stages[1].addressing.shape[0] == 1
     assert [at[1].evenness for at in course.numbers][::4] == pytest.approx([1, 0], abs=1e-6)
     assert run.course(2)[4].seeds == [1]
+    assert [trace.stages[0].size for trace in course[:2]] == [64, 64] and course[::2].steps == (10, 30, 50)
     assert [run.trained(step, stage) for step, stage in ((10, 0), (10, 1), (20, 2))] == [True, False, True]
 
 
