@@ -262,6 +262,7 @@ class TrainConfig(Ranged):
         0.25, "share of the parts not named whose colour z tells in the first half of the run; all of them at its end"
     )
     corrupt_sentence: Share = _aids(0.0, "share of samples whose sentence feature is that of a caption with exchanged colours")
+    corrupt_words: Share = _aids(0.0, "of those, the share whose first refinement reads its words too, once three stages are trained")
     hard_wrong: bool = _aids(False, "mismatched captions differ in one colour word only")
     step: str = _runtime("gan", '"match", "caption" or "gan"')
     sample_every: Count = _runtime(500, "steps between sample grids", steps=("gan",))

@@ -238,7 +238,7 @@ def test_aviary_needs_no_folder():
 
 
 #: recipe of Aviary -> what its adversarial run has otherwise than dmmgan-aviary. Each is explained in the recipe's comment.
-NO_WORDS = {"corrupt_sentence": 0.0, "key_spread": 0.0, "stream": 0.0}
+NO_WORDS = {"corrupt_sentence": 0.0, "corrupt_words": 0.0, "key_spread": 0.0, "stream": 0.0}
 AVIARY = {
     "dmmgan-aviary": {},
     "stackgan-aviary": NO_WORDS | {"system": "stackgan", "hard_wrong": False},

@@ -35,7 +35,7 @@ from dmm.training.frozen import Frozen, Text
 from dmm.training.initialisation import calibrate, scale_words, spread_keys
 from dmm.training.micro_batches import MicroBatch, MicroBatches, draw_noise
 from dmm.training.objectives import DiscriminatorInputs, objective_of
-from dmm.training.paired import Paired
+from dmm.training.paired import Paired, first_refinement_reads
 from dmm.training.precision import autocast, layout, resolve, scaler
 from dmm.training.ranks import GatheringDiscriminator, Ranks, share_batch_norms
 from dmm.training.rng import Purpose, step_rng
@@ -181,14 +181,15 @@ class GanStep:
         return stages
 
     def _generate_share(self, micro_batch: MicroBatch, read: Tensor | None = None) -> Trace:
-        """From the sentences B D that the generator reads, by default the captions' own, corrupted or not, and the words as they are."""
+        """From the sentences B D and the words that the generator's first stages read, corrupted or not; ``read``: other sentences."""
         share = micro_batch.share
         words, sentence, mask = micro_batch.text.rows(share)
         read = micro_batch.read_sentence if read is None else read
         if read is not None:
             sentence = read[share]
         limit = self.schedule.limit(self.trained)
-        return self.generator(sentence, words, mask, micro_batch.noise[share], micro_batch.eps[share], stages=limit)
+        with first_refinement_reads(self.generator, None if micro_batch.read_words is None else micro_batch.read_words[share]):
+            return self.generator(sentence, words, mask, micro_batch.noise[share], micro_batch.eps[share], stages=limit)
 
     def _generated(self, trace: Trace) -> list[Tensor]:
         """The pictures that have a discriminator, b 3 S S each."""
@@ -235,11 +236,13 @@ class GanStep:
     def fake_condition(self, micro_batch: MicroBatch, stage: int) -> Tensor:
         """The text that discriminators join with fake pictures.
 
-        At the first stage what the generator read, corrupted or not; the finer stages are asked to be right.
+        Where a picture was made from corrupted text, that: the first picture from the sentence, the second from the words. The last is
+        asked to be right.
         """
-        if stage == 0 and self.objective.fake_text and micro_batch.read_sentence is not None:
-            return micro_batch.read_sentence
-        return self.condition(micro_batch)
+        condition, rows = self.condition(micro_batch), (micro_batch.corrupted, micro_batch.misread)[stage] if stage < 2 else None
+        if rows is None or micro_batch.read_sentence is None or not self.objective.fake_text:
+            return condition
+        return torch.where(rows.to(condition.device)[:, None], micro_batch.read_sentence, condition)
 
     def _discriminator(self, stage: int) -> AnyDiscriminator | GatheringDiscriminator:
         network = self.discriminators[stage]
@@ -292,10 +295,9 @@ class GanStep:
         return total(self.objective.generator_loss(self._discriminator(k), generated[k], condition, settings)["total"] for k in stages)
 
     def _paired_loss(self, paired: Paired, micro_batch: MicroBatch, generated: list[Tensor]) -> Tensor:
-        assert micro_batch.corrupted is not None, "a paired run notes which sentences it corrupts"
         sides = [d.size for d in self.discriminators[: self.trained]]
         real = {side: images_to_device(micro_batch.real[side], self.ranks.device) for side in sides}
-        return paired.loss(generated, real, micro_batch.batch, micro_batch.share, micro_batch.corrupted[micro_batch.share])
+        return paired.loss(generated, real, micro_batch.batch, micro_batch.share, micro_batch.unasked)
 
     # -- from the first stages to all of them
 

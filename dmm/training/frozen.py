@@ -89,14 +89,17 @@ class Frozen:
     @torch.no_grad()
     def text(self, batch: Batch) -> Text:
         """Words, sentence and mask of a batch's captions."""
-        captions = batch.captions.to(next(self.text_encoder.parameters()).device)
-        words, sentence = self.text_encoder(captions, batch.lengths)
-        return Text(words, sentence, self.vocab.mask(captions[:, : words.shape[2]]))
+        words, sentence = self.features(batch.captions, batch.lengths)
+        return Text(words, sentence, self.vocab.mask(batch.captions[:, : words.shape[2]].to(words.device)))
 
     @torch.no_grad()
+    def features(self, captions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Word features B D T and sentence features B D of captions B L."""
+        return self.text_encoder(captions.to(next(self.text_encoder.parameters()).device), lengths)
+
     def sentence(self, captions: Tensor, lengths: Tensor) -> Tensor:
         """Sentence features B D of captions B L."""
-        return self.text_encoder(captions.to(next(self.text_encoder.parameters()).device), lengths)[1]
+        return self.features(captions, lengths)[1]
 
 
 def _agree(where: str | Path, found: ModelConfig, recipe: ModelConfig, fields: Sequence[str]) -> None:

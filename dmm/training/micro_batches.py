@@ -39,6 +39,13 @@ class MicroBatch:
     trace: Trace | None = None  # what was generated of the share
     read_sentence: Tensor | None = None  # B D the sentences that the generator reads, where some are corrupted
     corrupted: Tensor | None = None  # B bool, which are
+    read_words: Tensor | None = None  # B D T the words that the first refinement reads, where some are corrupted
+    misread: Tensor | None = None  # B bool, which are
+
+    @property
+    def unasked(self) -> list[Tensor]:
+        """Rows of the share, b bool, of the first picture and of the second, that were made from wrong text and need not be right."""
+        return [rows[self.share] for rows in (self.corrupted, self.misread) if rows is not None]
 
     @property
     def generated(self) -> Trace:
@@ -87,17 +94,22 @@ class MicroBatches:
             wrong_real = part.images.read(other_pictures(part.class_ids)[share]) if self.objective.wrong_pictures else None
             micro_batch = MicroBatch(part, text, share, noise[rows], eps[rows], part.images.read(share), wrong, wrong_real)
             if self.paired:
-                self._pair(self.paired, micro_batch, index)
+                self._pair(self.paired, micro_batch, index, len(sides))
             found.append(micro_batch)
             start = rows.stop
         return found
 
-    def _pair(self, paired: Paired, micro_batch: MicroBatch, index: int) -> None:
-        """Take z from the pictures' own factors, and corrupt some of the sentences that are read."""
+    def _pair(self, paired: Paired, micro_batch: MicroBatch, index: int, stages: int) -> None:
+        """Take z from the pictures' own factors, and corrupt some of what the first of ``stages`` stages read."""
         rng = step_rng(self.config.train.seed, index, Purpose.CORRUPTED_SENTENCES)
         micro_batch.noise = paired.noise(micro_batch.batch, micro_batch.noise, index, rng)
-        captions, micro_batch.corrupted = paired.corrupted(micro_batch.batch, rng)
-        micro_batch.read_sentence = self.frozen.sentence(captions, micro_batch.batch.lengths)
+        captions, corrupted = paired.corrupted(micro_batch.batch, rng)
+        words, micro_batch.read_sentence = self.frozen.features(captions, micro_batch.batch.lengths)
+        micro_batch.corrupted = corrupted
+        if self.config.train.corrupt_words and stages > 2:
+            misread = corrupted & (torch.rand(len(corrupted), generator=rng) < self.config.train.corrupt_words)
+            micro_batch.misread = misread
+            micro_batch.read_words = torch.where(misread.to(words.device)[:, None, None], words, micro_batch.text.words)
 
     def _wrong_sentences(self, batch: Batch, sentence: Tensor, index: int) -> Tensor:
         """Half of the mismatches are another picture's caption, half the own caption with one word exchanged."""

@@ -103,6 +103,8 @@ def objective_of(entry: ModelEntry, settings: TrainConfig) -> Objective:
         raise ConfigError(f"train.hard_wrong: {entry.name} has mismatching pairs of its own; set it to false")
     if settings.corrupt_sentence and not (settings.paired and objective.fake_text):
         raise ConfigError(f"train.corrupt_sentence: expected train.paired and a system whose refinements read words, found {entry.name}")
+    if settings.corrupt_words and not settings.corrupt_sentence:
+        raise ConfigError("train.corrupt_words: a share of the samples that train.corrupt_sentence chooses; set that, or this to 0")
     if settings.kl and "kl" not in entry.losses:
         raise ConfigError(f"train.kl: {entry.name} has no conditioning code to keep near a normal; set it to 0")
     if settings.interpolation and "interpolation" not in entry.losses:

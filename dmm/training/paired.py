@@ -7,13 +7,19 @@ Two ideas make a memory of the words worth having within hours on a CPU:
 * in a share of the samples the *sentence feature* is that of a corrupted caption, whose colour words are exchanged, while the words that
   the memory reads are right. The first picture of such a sample is not asked for anything; the refined ones are asked to be right, which
   only the memory can tell them. That is what the papers describe: a first picture that got the sentence wrong, and a memory that mends it.
+  In a share of those the first refinement reads the corrupted words as well, and only the last picture is asked to be right: without that
+  the second refinement, whose picture comes to it corrected, has no use for its memory.
 """
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from dmm.aviary.cache import AviaryCache
 from dmm.aviary.canvas import LABELS
@@ -21,6 +27,7 @@ from dmm.aviary.factors import FEWEST, Factors
 from dmm.config import Config, ConfigError
 from dmm.data.batch import Batch
 from dmm.losses.reconstruction import reconstruction_loss
+from dmm.models.multistage import as_multi_stage
 from dmm.training.data import TrainingData
 
 BIRD, SMALL, TINY = 5.0, 10.0, 40.0  # weight of the bird's pixels against the background's, of its small parts, and of the bill
@@ -86,16 +93,33 @@ class Paired:
             row[sorted(named)] *= NAMED
         return table.gather(1, labels.flatten(1)).view_as(labels)[:, None]
 
-    def loss(self, images: list[Tensor], real: dict[int, Tensor], batch: Batch, share: slice, corrupted: Tensor) -> Tensor:
+    def loss(self, images: list[Tensor], real: dict[int, Tensor], batch: Batch, share: slice, unasked: Sequence[Tensor] = ()) -> Tensor:
         """Scalar: the sum over the stages' pictures, B 3 S S each, of their distance from the captions' own.
 
-        The first is not asked for anything in corrupted rows.
+        ``unasked`` has, for the first stages, the rows B bool whose picture is not asked for anything.
         """
         weight = self._weights(batch, share).to(images[0].device)
         total = images[0].new_zeros(())
         for number, image in enumerate(images):
             side = image.shape[-1]
             scaled = F.avg_pool2d(weight, 128 // side) if side <= 128 else F.interpolate(weight, scale_factor=side // 128)
-            asked = (~corrupted).to(scaled)[:, None, None, None] if number == 0 else 1.0
+            asked = (~unasked[number]).to(scaled)[:, None, None, None] if number < len(unasked) else 1.0
             total = total + reconstruction_loss(image, real[side], scaled * asked)
         return total
+
+
+@contextmanager
+def first_refinement_reads(generator: nn.Module, words: Tensor | None) -> Iterator[None]:
+    """Meanwhile the first refinement reads these word features, B D T, and the others read their own; None changes nothing."""
+    if words is None:
+        yield
+        return
+    hook = (
+        as_multi_stage(generator)
+        .refinements[0]
+        .register_forward_pre_hook(lambda stage, inputs: (inputs[0], dataclasses.replace(inputs[1], words=words)))
+    )
+    try:
+        yield
+    finally:
+        hook.remove()

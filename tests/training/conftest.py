@@ -23,6 +23,7 @@ TOY = {
     "adversarial_start": "0",
     "paired": "0",
     "corrupt_sentence": "0",
+    "corrupt_words": "0",
     "steps": "4",
     "log_every": "1",
     "sample_every": "100",

@@ -8,6 +8,7 @@ import torch
 
 from dmm.config import ConfigError
 from dmm.training.adversarial import GanStep
+from dmm.training.paired import first_refinement_reads
 
 PAIRED = {"images": 100, "noise_dim": 96, "paired": 1, "corrupt_sentence": 0.5,
           "initial_steps": 2, "initial_stages": 2, "adversarial_start": 3}  # fmt: skip
@@ -65,9 +66,39 @@ def test_the_first_picture_of_a_corrupted_sample_is_not_asked_for(step):
     batch, share = step.data.batch(0, 4, (64, 128)), slice(None)
     real = {size: batch.images[size].float() / 127.5 - 1 for size in (64, 128)}
     images = [torch.zeros(4, 3, size, size, requires_grad=True) for size in (64, 128)]
-    step.paired.loss(images, real, batch, share, torch.tensor([True, False, True, False])).backward()
+    step.paired.loss(images, real, batch, share, [torch.tensor([True, False, True, False])]).backward()
     assert [row.any().item() for row in images[0].grad] == [False, True, False, True]
     assert all(row.any() for row in images[1].grad)
+
+
+def test_with_three_stages_the_first_refinement_misreads_some_of_the_corrupted_samples(toy, earlier_runs):
+    settings = {**PAIRED, "corrupt_words": 0.5, "adversarial_start": 0}
+    step = GanStep(toy("gan", batch=16, stream=0, damsm=0, cloze=0, consistency=0, frozen_steps=0, **settings), *earlier_runs)
+    assert step.read(0)[0].misread is None  # two stages: the last one has to be right
+    step.trained = 3
+    micro_batch = step.read(2)[0]
+    rows = micro_batch.misread
+    assert rows.any() and not rows.all() and not (rows & ~micro_batch.corrupted).any()
+    differs = (micro_batch.read_words != micro_batch.text.words).flatten(1).any(1)
+    assert torch.equal(differs, rows)
+    assert torch.equal(step.fake_condition(micro_batch, 1)[rows], micro_batch.read_sentence[rows])
+    assert torch.equal(step.fake_condition(micro_batch, 1)[~rows], micro_batch.text.sentence[~rows])
+    assert torch.equal(step.fake_condition(micro_batch, 2), micro_batch.text.sentence)
+    assert [torch.equal(a, b) for a, b in zip(micro_batch.unasked, (micro_batch.corrupted, rows), strict=True)] == [True, True]
+    assert all(math.isfinite(value) for value in step.update(2).values())
+
+
+def test_only_the_first_refinement_reads_other_words(step):
+    micro_batch, seen = step.read(0)[0], []
+    other = torch.zeros_like(micro_batch.text.words)
+    for refinement in step.generator.refinements:
+        refinement.register_forward_hook(lambda stage, inputs, out: seen.append(inputs[1].words))
+    inputs = (*micro_batch.text[1::-1], micro_batch.text.mask, micro_batch.noise, micro_batch.eps)
+    with torch.no_grad():
+        with first_refinement_reads(step.generator, other):
+            step.generator(*inputs)
+        step.generator(*inputs)
+    assert [torch.equal(words, other) for words in seen] == [True, False, False, False]
 
 
 def test_colours_in_z_grow_over_the_run(step, monkeypatch):
@@ -89,6 +120,8 @@ def test_the_first_discriminator_joins_fakes_with_the_sentence_that_was_read(ste
 def test_what_cannot_work_is_refused(toy, earlier_runs):
     with pytest.raises(ConfigError, match="corrupt_sentence.*refinements read words, found stackgan"):
         GanStep(toy("gan", **{**PAIRED, "system": "stackgan", "hard_wrong": False}), *earlier_runs)
+    with pytest.raises(ConfigError, match="corrupt_words.*corrupt_sentence"):
+        GanStep(toy("gan", **{**PAIRED, "corrupt_sentence": 0, "corrupt_words": 0.5}), *earlier_runs)
     with pytest.raises(ConfigError, match="noise_dim.*at least"):
         GanStep(toy("gan", **{**PAIRED, "noise_dim": 4}), *earlier_runs)
     with pytest.raises(ConfigError, match="images.*100 pictures, found 8"):
