@@ -72,6 +72,11 @@ class Pipeline(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the generator computes in: float32, or what ``.half()``, ``.double()`` made of it."""
+        return next(parameter.dtype for parameter in self.generator.parameters() if parameter.is_floating_point())
+
     def noise(self, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Noise z, B Z, and the noise of conditioning augmentation eps, B K: standard normal, one generator a seed.
 
@@ -81,7 +86,7 @@ class Pipeline(nn.Module):
         for seed in seeds:
             rng = torch.Generator().manual_seed(int(seed))
             rows.append(torch.randn(self.config.noise_dim + self.config.condition_dim, generator=rng))
-        both = torch.stack(rows).to(self.device)
+        both = torch.stack(rows).to(self.device, self.dtype)
         noise, eps = both[:, : self.config.noise_dim], both[:, self.config.noise_dim :]
         if self.config.noise_truncation:
             noise = truncate(noise, self.config.noise_truncation)
@@ -134,6 +139,8 @@ class Pipeline(nn.Module):
             ValueError: as many seeds as captions were expected.
         """
         captions = [captions] if isinstance(captions, str) else list(captions)
+        if not captions:
+            raise InputError("captions: expected at least one sentence, found an empty list")
         seeds = _whole_numbers(seed, len(captions))
         if len(seeds) != len(captions):
             raise InputError(f"seed: expected one number or {len(captions)}, found {len(seeds)}")

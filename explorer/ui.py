@@ -23,8 +23,9 @@ from starlette.middleware import Middleware
 from dmm.pipeline import MOST_WORDS, CaptionError, Pipeline
 from explorer import endpoints, overlay, overview, page_html, panels, tour
 from explorer.api import MOST_MODELS, MOST_SEEDS, Endpoints
+from explorer.connections import closing
 from explorer.edits import Edit, EditError, attached
-from explorer.gate import Gate, names_of
+from explorer.gate import PATIENCE, Gate, names_of
 from explorer.headers import SecurityHeaders
 from explorer.interventions import describe, to_json
 from explorer.questions import FIRST_SEED, LONGEST, Question, Refusal, read_seed
@@ -429,6 +430,8 @@ def serve(app: gr.Blocks, host: str, port: int, root_path: str = "", names: Sequ
         app.launch(**launch_options(host, port, root_path, names), prevent_thread_lock=True, quiet=True)
     except OSError as error:
         raise ValueError(f"cannot listen on {host}, port {port}: in use, or not this machine's; choose another --port") from error
+    settings = app.server.config
+    settings.http_protocol_class = closing(settings.http_protocol_class, PATIENCE)
     print(f"The explorer is at {app.local_url} (Ctrl+C stops it).", flush=True)
     app.block_thread()
 

@@ -162,6 +162,18 @@ def test_a_seed_may_be_of_any_type_of_whole_numbers(directory):
             pipe("a red bird", seed=seed)
 
 
+def test_no_captions_are_refused_in_words(directory):
+    with pytest.raises(InputError, match="captions: expected at least one sentence, found an empty list"):
+        load(directory)([])
+
+
+@pytest.mark.parametrize(("cast", "tolerance"), [("half", 0.02), ("bfloat16", 0.1), ("double", 1e-4)])
+def test_a_pipeline_of_another_precision_generates_the_same_up_to_it(cast, tolerance, directory):
+    own, other = load(directory)("a red bird", seed=3), getattr(load(directory), cast)()("a red bird", seed=3)
+    assert other.images[-1].dtype == getattr(torch, cast if cast != "half" else "float16")
+    assert (own.images[-1] - other.images[-1].float()).abs().max() < tolerance
+
+
 def test_a_missing_checkpoint_names_the_shipped_ones(tmp_path):
     with pytest.raises(CheckpointError, match="no checkpoint there"):
         locate(tmp_path / "nothing")

@@ -64,8 +64,12 @@ EXPLORER = {
     "widgets": SURFACE | {"explorer.cells"},
     "headers": set(),
     "gate": {"dmm.files"},
+    "connections": set(),
     "ui": SURFACE
-    | {f"explorer.{room}" for room in ("api", "endpoints", "gate", "headers", "interventions", "overview", "panels", "questions", "tour")},
+    | {
+        f"explorer.{room}"
+        for room in ("api", "connections", "endpoints", "gate", "headers", "interventions", "overview", "panels", "questions", "tour")
+    },
     "cli": SURFACE | {"explorer.ui", "explorer.produce"},
 }
 

@@ -146,7 +146,7 @@ def test_the_command_prints_a_table_and_writes_the_figures(toy, tmp_path, monkey
     different = CliRunner().invoke(app, arguments)
     assert different.exit_code == 1 and "pictures differ" in different.output
     wrong = CliRunner().invoke(app, ["bench", "--only", "stackgun"])
-    assert wrong.exit_code == 2 and "expected one of aviary, attngan" in wrong.output
+    assert wrong.exit_code == 2 and "expected one of app, aviary, attngan" in wrong.output
 
 
 def test_the_renderer_is_timed_by_threads_and_by_processes(monkeypatch, tmp_path):
