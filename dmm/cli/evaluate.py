@@ -30,7 +30,17 @@ def evaluate(
     encoders: Annotated[
         Path | None, typer.Option(help="A matching run of other birds, which measures for `--metrics r_precision_independent`.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON here.")] = None,
+    features: Annotated[
+        str,
+        typer.Option(
+            help="Whose features fid, kid and inception_score compare: judge, inception:FILE (the FID community's Inception-v3), or "
+            "MODULE:ATTRIBUTE, any network that Python can import. With --source, judge stands for the model's image encoder."
+        ),
+    ] = "judge",
+    out: Annotated[
+        Path | None, typer.Option(help="Write the figures as JSON here; FILE.part holds what is done meanwhile, and a stopped run goes on.")
+    ] = None,
+    save_every: Annotated[int, typer.Option(min=1, max=10**6, help="Pictures between two writes of FILE.part.")] = 1000,
     sheet: Annotated[Path | None, typer.Option(help="Write the first 16 pictures here.")] = None,
     sentences: Annotated[
         Path | None,
@@ -54,6 +64,8 @@ def evaluate(
 
     Example: dmm evaluate runs/cats-gan --source cats
 
+    Example: dmm evaluate dmmgan-aviary --metrics fid --features inception:pt_inception-2015-12-05-6726825d.pth --out fid.json
+
     Example: dmm evaluate runs/aviary-caption --metrics claims
 
     Example: dmm evaluate runs/cats-gan --metrics memory --sentences captions.txt
@@ -71,7 +83,7 @@ def evaluate(
 
         asked = tuple(metrics.split(",")) if metrics else OWN_METRICS
         pipe, bar = load_plain(model, device), sys.stderr.isatty()
-        _record(evaluate_own(pipe, str(source), captions, seed, asked, command=command_line(), progress=bar), out)
+        _record(evaluate_own(pipe, str(source), captions, seed, asked, command=command_line(), progress=bar, features=features), out)
         return
     chosen = tuple(metrics.split(",")) if metrics else METRICS
     try:
@@ -83,11 +95,26 @@ def evaluate(
         if sentences is not None:
             result = measure_sentences(pipe, sentences, seed, chosen, command_line(), progress)
         else:
-            command = command_line()
-            result = measure(pipe, captions, seed, chosen, judge=judge, encoders=encoders, sheet=sheet, command=command, progress=progress)
+            state = None if out is None else out.with_name(out.name + ".part")
+            result = measure(
+                pipe,
+                captions,
+                seed,
+                chosen,
+                judge=judge,
+                encoders=encoders,
+                features=features,
+                sheet=sheet,
+                command=command_line(),
+                progress=progress,
+                state=state,
+                save_every=save_every,
+            )
     except CaptionError as error:
         raise ConfigError(f"{model}: trained on other words than those of Aviary's birds, which are what is measured") from error
     _record(result, out)
+    if out is not None:
+        out.with_name(out.name + ".part").unlink(missing_ok=True)
 
 
 def _record(result: dict, out: Path | None) -> None:

@@ -6,12 +6,15 @@
 
 ``rendered`` gives the ceiling of each metric. The floor compares the generated pictures with the captions of other birds, each of another
 species (``shuffle``).
+
+An evaluation of many pictures can be broken off: given a state file, it writes there after every so many pictures what it has, and goes
+on from it (:mod:`dmm.metrics.resume`). What is kept of a picture is small (answers, codes, a sentence); features are kept as statistics,
+unless a metric compares pictures one by one (``kid``).
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,12 +28,15 @@ from dmm.aviary.species import bird
 from dmm.aviary.traits import Bird
 from dmm.config import ConfigError
 from dmm.images import grid, save, to_float
-from dmm.metrics.features import Extractor, Features, extract
+from dmm.metrics.feature_networks import FeatureNetwork, load_feature_network
+from dmm.metrics.features import Collection, Extractor, Features, Fields, Kept, Rows
+from dmm.metrics.fid import FeatureStatistics
 from dmm.metrics.independent import load_encoders
 from dmm.metrics.judge import Judge, load_judge
 from dmm.metrics.marks import load_marks
 from dmm.metrics.records import digest, rounded
 from dmm.metrics.registry import get_metric
+from dmm.metrics.resume import EVERY, Progress
 
 METRICS = ("attributes", "fid", "r_precision", "caption_f1", "claims")  # measured by default; the others are asked for by name
 OWN_PICTURES = "pipeline"  # what a metric reads that makes its own pictures with the pipeline
@@ -47,16 +53,31 @@ class Evaluation:
     largest: int  # side of the largest picture, px
     generated: Features | None = None  # None where no metric asks for it
     rendered: Features | None = None
-    reference: Features | None = None  # other birds of the same species; only what the judge read
+    reference: Features | None = None  # other birds of the same species; only features
     sentences: Tensor | None = None  # N D sentence features of the checkpoint's text encoder
     population: Sequence[Bird] = ()  # N birds of the captions
     pipe: object = None  # for metrics that make their own pictures
     original: object = None  # the same pipeline, not fused
     judge: Judge | None = None
+    feature_network: FeatureNetwork | None = None  # whose features and classes are compared; None: the judge
     encoders: object = None  # a dmm.metrics.independent.Encoders, where a metric asks for them
     birds: AviaryCache | None = None  # their pictures; None where no metric asks for any
     batch: int = 16  # pictures at a time
     progress: bool = False
+
+    def seen(self, which: Features) -> dict:
+        """What the network whose features are compared read from a set's largest pictures: statistics as "features", perhaps "logits"."""
+        return which["judge" if self.feature_network is None else "features"][self.largest]
+
+    def feature_words(self, features: int) -> str:
+        """Which features are compared, for a protocol."""
+        if self.feature_network is None:
+            return f"the {features} penultimate features of the judge"
+        return self.feature_network.about
+
+    def feature_record(self) -> dict:
+        """What a record says of the network, if it is not the judge."""
+        return {} if self.feature_network is None else {"feature_network": self.feature_network.describe()}
 
 
 def shuffled(classes: Tensor, seed: int) -> Tensor:
@@ -84,6 +105,7 @@ def _chunks(items: Sequence, batch: int) -> Iterator[Sequence]:
 def _rendered(
     birds: AviaryCache, rows: Sequence[int], sizes: Sequence[int], batch: int, device: torch.device, first: list
 ) -> Iterator[dict[int, Tensor]]:
+    """Rendered birds, batch after batch; ``first`` is filled up with the first pictures."""
     for chunk in _chunks(rows, batch):
         images = {size: to_float(birds.images(size, chunk).to(device)) for size in sizes}
         first += list(images[sizes[-1]][: max(0, 16 - len(first))].cpu())
@@ -91,6 +113,7 @@ def _rendered(
 
 
 def _generated(pipe, texts: Sequence[str], seed: int, batch: int, first: list) -> Iterator[dict[int, Tensor]]:
+    """Generated pictures, batch after batch, sample i from ``seed`` + i; ``first`` is filled up with the first pictures."""
     seeds = range(seed, seed + len(texts))
     for chunk, numbers in zip(_chunks(texts, batch), _chunks(seeds, batch), strict=True):
         images = pipe(list(chunk), seed=list(numbers), redescribe=False).images
@@ -98,9 +121,13 @@ def _generated(pipe, texts: Sequence[str], seed: int, batch: int, first: list) -
         yield {image.shape[-1]: image for image in images}
 
 
-def _extractors(pipe, judge: Judge, encoders, names: set[str], sizes: Sequence[int], by_stage: bool) -> dict[tuple[str, int], Extractor]:
+def _extractors(
+    pipe, judge: Judge, network: FeatureNetwork | None, encoders, names: set[str], sizes: Sequence[int], by_stage: bool
+) -> dict[tuple[str, int], Extractor]:
     extractors: dict[tuple[str, int], Extractor] = {}
-    if "judge" in names:
+    if "features" in names and network is not None:
+        extractors["features", sizes[-1]] = network
+    if "judge" in names or ("features" in names and network is None):
         extractors |= {("judge", size): judge for size in (sizes if by_stage else sizes[-1:])}
     if "marks" in names:
         extractors["marks", sizes[-1]] = load_marks(device=pipe.device)
@@ -111,6 +138,18 @@ def _extractors(pipe, judge: Judge, encoders, names: set[str], sizes: Sequence[i
     if "redescription" in names:
         extractors |= {("redescription", size): lambda images: pipe.captioner.sentences(images, pipe.vocab) for size in sizes}
     return extractors
+
+
+def _kept(network: FeatureNetwork | None, names: set[str], sizes: Sequence[int], by_stage: bool) -> dict[tuple[str, int], Kept]:
+    """How what extractors read is kept: the judge's answers as rows, compared features as statistics."""
+    judge: dict[tuple[str, int], dict[str, Kept]] = {("judge", size): {"logits": Rows()} for size in (sizes if by_stage else sizes[-1:])}
+    if "features" in names:
+        compared: dict[str, Kept] = {"features": FeatureStatistics("feature_rows" in names)}
+        if network is None:
+            judge["judge", sizes[-1]] |= compared
+        else:
+            judge["features", sizes[-1]] = compared | ({"logits": Rows()} if "feature_logits" in names else {})
+    return {key: Fields(fields) for key, fields in judge.items()}
 
 
 def _needed(pipe, metrics: Sequence[str], encoders: object) -> set[str]:
@@ -143,10 +182,13 @@ def evaluate(
     by_stage: bool = True,
     judge: str | Path | None = None,
     encoders: str | Path | None = None,
+    features: str = "judge",
     cache: str | Path = ".cache/aviary",
     sheet: str | Path | None = None,
     command: str = "",
     progress: bool = True,
+    state: str | Path | None = None,
+    save_every: int = EVERY,
 ) -> dict:
     """Measure a pipeline on captions of the 50 unseen Aviary species.
 
@@ -160,10 +202,13 @@ def evaluate(
         by_stage: let the judge read the smaller pictures as well.
         judge: directory of the judge; the shipped one when left out.
         encoders: a matching run whose encoders measure, for metrics that ask for independent ones.
+        features: whose features ``fid``, ``kid`` and ``inception_score`` compare: a name of :mod:`dmm.metrics.feature_networks`.
         cache: where rendered birds are kept; drawn on first use.
         sheet: where to write the first 16 generated pictures above the birds of their captions.
         command: the command line that was typed, to be printed beside the figures.
         progress: bars on stderr.
+        state: where to keep what has been read, so that an evaluation that was broken off goes on; the caller removes it.
+        save_every: pictures between two writes of it.
 
     Returns:
         Plain containers for JSON: protocol, N, seeds and command, and by metric ``generated``, ``ceiling_rendered``, ``floor_shuffled``.
@@ -172,6 +217,7 @@ def evaluate(
         ConfigError: an unknown metric, one that the checkpoint has no network for, or too few captions.
     """
     needed = _needed(pipe, metrics, encoders)
+    network = load_feature_network(features, pipe.device) if "features" in needed else None
     others = load_encoders(encoders, pipe) if encoders is not None and "independent" in needed else None
     judge_network = load_judge(judge, pipe.device)
     original, pipe = pipe, pipe.fused() if hasattr(pipe, "fused") else pipe
@@ -179,23 +225,46 @@ def evaluate(
     population = [bird(i, 0, level, "test") for i in range(captions)]
     sentences = [describe(one)[0] for one in population]
     texts, classes = [sentence.text for sentence in sentences], torch.tensor([one.species for one in population])
-    began, shuffle = time.monotonic(), shuffled(classes, seed)
-    shown: list[Tensor] = []
-    drawn: list[Tensor] = []
-
-    def read(label, which, batches):
-        return extract(which, tqdm(batches, label, -(-captions // batch), unit="batch", disable=not progress))
-
+    shuffle = shuffled(classes, seed)
     own_pictures = {"pipe": pipe, "original": original, "judge": judge_network, "encoders": others, "batch": batch, "progress": progress}
-    evaluation = Evaluation(sentences, classes, shuffle, seed, sizes[-1], population=population, **own_pictures)
+    evaluation = Evaluation(sentences, classes, shuffle, seed, sizes[-1], population=population, feature_network=network, **own_pictures)
+    settings = {"captions": captions, "seed": seed, "metrics": ",".join(metrics), "batch": batch, "level": level, "by_stage": by_stage}
+    networks = {"weights": digest(original), "judge": digest(judge_network), "features": features if network is None else network.sha256}
+    networks["encoders"] = "none" if others is None else str(others.describe())
+    done = Progress(state, settings | networks | {"sheet": sheet is not None}, save_every)
+    shown, drawn = (done.pictures("generated"), done.pictures("rendered")) if sheet else ([], [])
+
+    def read(label: str, which: dict[tuple[str, int], Extractor], batches: Callable[[Sequence[int]], Iterator]) -> Features:
+        collection = Collection(which, _kept(network, needed, sizes, by_stage))
+        first = done.restore(label, collection)
+        bar = tqdm(
+            batches(range(first, captions)), label, -(-captions // batch), initial=first // batch, unit="batch", disable=not progress
+        )
+        for number, images in enumerate(bar, start=first // batch + 1):
+            collection.add(images)
+            done.keep(label, collection, min(number * batch, captions), captions)
+        return collection.features()
+
     if needed - {OWN_PICTURES} or sheet:
-        birds = AviaryCache.open(cache, 2 * captions if {"fid", "kid"} & set(metrics) else captions, 0, level, "test", sizes, progress)
-        own, rest, evaluation.birds = range(captions), range(captions, len(birds)), birds
-        extractors = _extractors(pipe, judge_network, evaluation.encoders, needed, sizes, by_stage)
-        evaluation.generated = read("generated", extractors, _generated(pipe, texts, seed, batch, shown))
-        evaluation.rendered = read("rendered", extractors, _rendered(birds, own, sizes, batch, pipe.device, drawn))
-        references = _rendered(birds, rest, sizes[-1:], batch, pipe.device, [])
-        evaluation.reference = read("reference", {("judge", sizes[-1]): judge_network}, references)
+        birds = AviaryCache.open(cache, 2 * captions if "reference" in needed else captions, 0, level, "test", sizes, progress)
+        evaluation.birds = birds
+        extractors = _extractors(pipe, judge_network, network, others, needed, sizes, by_stage)
+
+        def generated(rows: Sequence[int]) -> Iterator[dict[int, Tensor]]:
+            first = captions - len(rows)
+            return _generated(pipe, texts[first:], seed + first, batch, shown)
+
+        def rendered(rows: Sequence[int]) -> Iterator[dict[int, Tensor]]:
+            return _rendered(birds, rows, sizes, batch, pipe.device, drawn)
+
+        def reference(rows: Sequence[int]) -> Iterator[dict[int, Tensor]]:
+            return _rendered(birds, [captions + row for row in rows], sizes[-1:], batch, pipe.device, [])
+
+        evaluation.generated = read("generated", extractors, generated)
+        evaluation.rendered = read("rendered", extractors, rendered)
+        if "reference" in needed:
+            compared = "judge" if network is None else "features"
+            evaluation.reference = read("reference", {(compared, sizes[-1]): extractors[compared, sizes[-1]]}, reference)
         evaluation.sentences = torch.cat([pipe.encode(chunk)[1].cpu() for chunk in _chunks(texts, batch)])
     if sheet:
         rows = [row for i in range(0, len(shown), 8) for row in (shown[i : i + 8], drawn[i : i + 8])]
@@ -209,8 +278,8 @@ def evaluate(
         "seed": seed,
         "weights_sha256": digest(original),
         "judge": _describe(judge_network),
-        "metrics": {name: rounded(get_metric(name).compute(evaluation)) for name in metrics},
-        "seconds": round(time.monotonic() - began),
+        "metrics": {name: done.figures(name, lambda metric: rounded(get_metric(metric).compute(evaluation))) for name in metrics},
+        "seconds": round(done.seconds()),
     }
 
 

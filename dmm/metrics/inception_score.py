@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dmm.config import ConfigError
 from dmm.errors import InputError
 from dmm.metrics.attributes import PARTS as JUDGED
 from dmm.metrics.bootstrap import parts_interval
@@ -43,22 +44,29 @@ def over_parts(probabilities: dict[str, Tensor], parts: int = PARTS) -> dict:
     return {"mean": found.mean().item(), "std": found.std(unbiased=False).item(), "interval_95": parts_interval(scores)}
 
 
-@register_metric("inception_score", needs=("judge",))
+@register_metric("inception_score", needs=("features", "feature_logits"))
 def score(evaluation) -> dict:
-    """Inception Score with the judge's colours as classes: are pictures clear, and different? Right is what rendered birds have."""
-    size = evaluation.largest
+    """Inception Score, by default of the judge's colours: are pictures clear, and different? Right is what rendered birds have."""
+    size, network = evaluation.largest, evaluation.feature_network
+    answers = f"judge's 11 colours, {size} px, mean over {', '.join(JUDGED)}"
+    if network is not None:
+        answers = f"classes of {network.name}, {size} px"
 
     def of(features) -> dict:
-        logits = features["judge"][size]["logits"]
-        return over_parts({part: logits[part].double().softmax(1) for part in JUDGED})
+        logits = evaluation.seen(features).get("logits")
+        if logits is None:
+            raise ConfigError(
+                f"--metrics inception_score: {network.name} gives features and no logits, so it cannot classify; leave it out"
+            )
+        return over_parts({part: logits[part].double().softmax(1) for part in (JUDGED if network is None else logits)})
 
     return {
         "generated": of(evaluation.generated),
         "ceiling_rendered": of(evaluation.rendered),
         "floor_shuffled": None,
         "protocol": (
-            f"exp of the mean KL(p(colour | picture) || p(colour)) of the judge's 11 colours, {size} px, mean over {', '.join(JUDGED)}; "
+            f"exp of the mean KL(p(class | picture) || p(class)) of the {answers}; "
             f"mean and standard deviation over {PARTS} parts of {len(evaluation.captions)} pictures, 95 % interval: 1.96 standard errors "
-            "over them. Not a score of Inception-v3."
+            "over them."
         ),
-    }
+    } | evaluation.feature_record()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dmm.errors import InputError
 from dmm.metrics.bootstrap import parts_interval
-from dmm.metrics.fid import against_birds
+from dmm.metrics.fid import FeatureStatistics, against_birds
 from dmm.metrics.registry import register_metric
 
 PIECE = 1024  # rows compared at once
@@ -53,15 +53,18 @@ def with_interval(x: Tensor, y: Tensor) -> dict:
     return {"distance": found, "interval_95": None if half is None else [found - half, found + half]}
 
 
-@register_metric("kid", needs=("judge",))
+@register_metric("kid", needs=("features", "reference", "feature_rows"))
 def kid(evaluation) -> dict:
-    """Kernel distance (KID) to other rendered birds of the unseen species, on the judge's features (lower is better)."""
+    """Kernel distance (KID) to other rendered birds of the unseen species, by default on the judge's features (lower is better)."""
 
     def protocol(features: int, count: int, others: int) -> str:
         return (
-            f"unbiased squared MMD, kernel (a . b / {features} + 1)^3, float64, of the judge's penultimate features; {count} "
+            f"unbiased squared MMD, kernel (a . b / {features} + 1)^3, float64, of {evaluation.feature_words(features)}; {count} "
             f"pictures of {evaluation.largest} px against {others} other rendered birds of the same unseen species, all pairs. Ceiling: "
-            f"the rendered birds of the captions. 95 % intervals: 1.96 standard errors over {PARTS} disjoint parts. Not an Inception KID."
+            f"the rendered birds of the captions. 95 % intervals: 1.96 standard errors over {PARTS} disjoint parts."
         )
 
-    return against_birds(evaluation, with_interval, protocol)
+    def measure(first: FeatureStatistics, second: FeatureStatistics) -> dict:
+        return with_interval(first.rows(), second.rows())
+
+    return against_birds(evaluation, measure, protocol)

@@ -1,14 +1,15 @@
 """Fréchet distance and R-precision of a model on one's own pictures: captions that training has not seen are generated and compared.
 
 Both are read by the checkpoint's own matching encoders, since no judge exists for other pictures: the Fréchet distance is of their image
-codes, and is *not* an Inception FID; the generator was trained against them where its recipe has a matching loss. Compare figures of one
-matching run, data set and N only. Real pictures of the same captions, read by the same encoders, give the ceiling.
+codes unless ``--features`` names another network, and then *not* an Inception FID; the generator was trained against them where its recipe
+has a matching loss. Compare figures of one network, data set and N only. Real pictures of the same captions, read by the same network, give
+the ceiling.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -18,7 +19,8 @@ from dmm.config import ConfigError
 from dmm.data.prepared import Prepared
 from dmm.images import to_float
 from dmm.metrics.evaluation import rounded
-from dmm.metrics.fid import frechet_distance
+from dmm.metrics.feature_networks import FeatureNetwork, load_feature_network
+from dmm.metrics.fid import GROUPS, FeatureStatistics, with_interval
 from dmm.metrics.r_precision import distractors, r_precision
 
 OWN_METRICS = ("fid", "r_precision")
@@ -34,6 +36,7 @@ def evaluate_own(
     batch: int = 16,
     command: str = "",
     progress: bool = True,
+    features: str = "judge",
 ) -> dict:
     """Measure a pipeline on a prepared data set: on its test split, or on the training split if there is no other.
 
@@ -46,6 +49,7 @@ def evaluate_own(
         batch: pictures at a time.
         command: the command line, to be printed beside the figures.
         progress: a bar on stderr.
+        features: whose features ``fid`` compares, a name of :mod:`dmm.metrics.feature_networks`; "judge" stands for the image encoder.
 
     Returns:
         Plain containers for JSON, as of :func:`dmm.metrics.evaluate`.
@@ -57,7 +61,8 @@ def evaluate_own(
     unknown = sorted(set(metrics) - set(OWN_METRICS))
     if unknown:
         raise ConfigError(f"--metrics: on one's own pictures expected some of {', '.join(OWN_METRICS)}, found {unknown[0]!r}")
-    if pipe.image_encoder is None:
+    network = load_feature_network(features, pipe.device)
+    if pipe.image_encoder is None and (network is None or "r_precision" in metrics):
         raise ConfigError(f"{pipe.name}: holds no image encoder to read pictures with; give a run of dmm train gan, or convert one")
     data, split = _unseen(source, pipe)
     count = min(captions, len(data))
@@ -67,17 +72,33 @@ def evaluate_own(
     size = data.sizes[-1]
     with torch.no_grad(), tqdm(total=count, desc="own pictures", unit="image", disable=not progress) as bar:
         codes: dict[str, list[Tensor]] = {"generated": [], "real": [], "sentences": []}
+        seen = {name: FeatureStatistics() for name in ("generated", "real", "first half", "second half")}
         for first in range(0, count, batch):
             rows = range(first, min(first + batch, count))
             some = [texts[i] for i in rows]
             image = pipe(some, seed=[seed + i for i in rows], redescribe=False).images[-1]
-            codes["generated"].append(pipe.image_encoder(image)[1].cpu())
-            codes["real"].append(pipe.image_encoder(to_float(data.images(size, rows)).to(pipe.device))[1].cpu())
+            real = to_float(data.images(size, rows)).to(pipe.device)
+            if pipe.image_encoder is not None:
+                codes["generated"].append(pipe.image_encoder(image)[1].cpu())
+                codes["real"].append(pipe.image_encoder(real)[1].cpu())
             codes["sentences"].append(pipe.encode(some)[1].cpu())
+            by_generated, by_real = (
+                codes[name][-1] if network is None else network(pictures)["features"].cpu()
+                for name, pictures in (("generated", image), ("real", real))
+            )
+            seen["generated"].add(by_generated)
+            seen["real"].add(by_real)
+            in_first = torch.tensor([i < count // 2 for i in rows])
+            seen["first half"].add(by_real[in_first])
+            seen["second half"].add(by_real[~in_first])
             bar.update(len(some))
-    generated, real, sentences = (torch.cat(codes[name]) for name in ("generated", "real", "sentences"))
     classes = _classes(data, count)
-    found = {"fid": lambda: _frechet(generated, real), "r_precision": lambda: _precision(generated, real, sentences, classes, seed)}
+    found = {
+        "fid": lambda: _frechet(seen, network),
+        "r_precision": lambda: _precision(
+            torch.cat(codes["generated"]), torch.cat(codes["real"]), torch.cat(codes["sentences"]), classes, seed
+        ),
+    }
     return {
         "checkpoint": pipe.name,
         "command": command,
@@ -106,17 +127,18 @@ def _classes(data: Prepared, count: int) -> Tensor:
     return torch.tensor([numbers.setdefault(data.class_id(i), len(numbers)) for i in range(count)])
 
 
-def _frechet(generated: Tensor, real: Tensor) -> dict:
-    half = len(real) // 2
+def _frechet(seen: Mapping[str, FeatureStatistics], network: FeatureNetwork | None) -> dict:
+    generated, real = seen["generated"], seen["real"]
+    features = f"the {real.width} numbers of the image code, by the checkpoint's own encoder" if network is None else network.about
     return {
-        "generated": frechet_distance(generated, real),
-        "ceiling_real": frechet_distance(real[:half], real[half:]),
+        "generated": with_interval(generated, real),
+        "ceiling_real": with_interval(seen["first half"], seen["second half"]),
         "protocol": (
-            f"squared Fréchet distance, float64, of the {real.shape[1]} numbers of the image code, by the checkpoint's own encoder; "
-            f"{len(generated)} generated pictures against the {len(real)} real ones of the same captions. The ceiling is one half of the "
-            "real ones against the other: of half as many pictures, so biased upwards. Not an Inception FID."
+            f"squared Fréchet distance, float64, of {features}; {generated.count} generated pictures against the {real.count} real ones of "
+            "the same captions. The ceiling is one half of the real ones against the other: of half as many pictures, so biased upwards. "
+            f"95 % intervals: jackknife over {GROUPS} groups of both sets."
         ),
-    }
+    } | ({} if network is None else {"feature_network": network.describe()})
 
 
 def _precision(generated: Tensor, real: Tensor, sentences: Tensor, classes: Tensor, seed: int) -> dict:

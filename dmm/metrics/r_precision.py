@@ -18,6 +18,8 @@ from dmm.errors import InputError
 from dmm.metrics.bootstrap import ratio_interval
 from dmm.metrics.registry import register_metric
 
+PIECE = 1024  # pictures compared with all sentences at once
+
 
 def distractors(classes: Tensor, candidates: int, seed: int) -> Tensor:
     """Row of each sample's wrong sentences, N ``candidates``: other classes only, without repetition.
@@ -35,9 +37,12 @@ def distractors(classes: Tensor, candidates: int, seed: int) -> Tensor:
     if available == 0:
         raise InputError("R-precision needs sentences of at least two classes")
     count = min(candidates, available)
-    order = torch.rand(len(classes), len(classes), generator=generator)  # N N
-    order.masked_fill_(classes[:, None] == classes[None, :], 2.0)
-    return order.topk(count, dim=1, largest=False).indices
+    found = []
+    for rows in classes.split(PIECE):
+        order = torch.rand(len(rows), len(classes), generator=generator)  # n N
+        order.masked_fill_(rows[:, None] == classes[None, :], 2.0)
+        found.append(order.topk(count, dim=1, largest=False).indices)
+    return torch.cat(found)
 
 
 def hits(codes: Tensor, sentences: Tensor, wrong: Tensor, own: Tensor | None = None) -> Tensor:
@@ -52,11 +57,14 @@ def hits(codes: Tensor, sentences: Tensor, wrong: Tensor, own: Tensor | None = N
     A tie is a miss: an encoder that maps everything to one point scores 0. A wrong sentence that is the own one as well is not compared.
     """
     codes, sentences = F.normalize(codes.double(), dim=1), F.normalize(sentences.double(), dim=1)
-    similarity = codes @ sentences.T  # N N
     own = torch.arange(len(codes)) if own is None else own
-    true = similarity.gather(1, own[:, None])  # N 1
-    others = similarity.gather(1, wrong).masked_fill(wrong == own[:, None], -2.0)
-    return (true > others).all(1)
+    found = []
+    for code, right, rivals in zip(codes.split(PIECE), own.split(PIECE), wrong.split(PIECE), strict=True):
+        similarity = code @ sentences.T  # n N
+        true = similarity.gather(1, right[:, None])  # n 1
+        others = similarity.gather(1, rivals).masked_fill(rivals == right[:, None], -2.0)
+        found.append((true > others).all(1))
+    return torch.cat(found)
 
 
 def r_precision(codes: Tensor, sentences: Tensor, wrong: Tensor, own: Tensor | None = None, parts: int = 10) -> dict:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dmm.metrics import bootstrap
-from dmm.metrics.bootstrap import parts_interval, ratio_interval, spread_interval
+from dmm.metrics.bootstrap import jackknife_interval, parts_interval, ratio_interval
 
 
 def test_the_interval_of_a_share_is_as_wide_as_the_binomial_one():
@@ -32,11 +32,13 @@ def test_nothing_to_divide_by_has_no_interval():
     assert ratio_interval(torch.zeros(3), torch.zeros(3)) is None
 
 
-def test_spread_interval_of_a_mean():
-    values = torch.randn(400, generator=torch.Generator().manual_seed(0))
-    low, high = spread_interval(values.mean().item(), lambda rows: values[rows[0]].mean().item(), (400,), draws=300)
+def test_jackknife_interval_of_a_mean_is_the_textbook_one():
+    """Groups of one row: the jackknife's deviation of a mean is the rows' own over the root of N."""
+    values = torch.randn(40, generator=torch.Generator().manual_seed(0), dtype=torch.double)
+    without = [((values.sum() - value) / 39).item() for value in values]
+    low, high = jackknife_interval(values.mean().item(), without)
     assert (low + high) / 2 == pytest.approx(values.mean().item())
-    assert high - low == pytest.approx(2 * 1.96 * values.std().item() / 20, rel=0.15)
+    assert high - low == pytest.approx(2 * 1.96 * values.std().item() / 40**0.5)
 
 
 def test_interval_of_parts():

@@ -13,7 +13,7 @@ from dmm.checkpoint import CheckpointError
 from dmm.metrics import evaluate, list_metrics
 from dmm.metrics.attributes import PARTS
 from dmm.metrics.evaluation import METRICS, shuffled
-from dmm.metrics.features import extract
+from dmm.metrics.features import Collection
 from dmm.metrics.judge import HEADS, Judge, augment, examine, load_judge, resize, targets, train_judge
 from dmm.metrics.readers import Course
 from dmm.metrics.registry import get_metric, register_metric
@@ -109,7 +109,10 @@ def test_one_pass_joins_tensors_dicts_and_lists():
         return {"a": images.mean((1, 2, 3)), "b": {"c": images[:, 0, 0]}}
 
     batches = [{4: torch.full((n, 3, 4, 4), float(n))} for n in (2, 1)]
-    read = extract({("r", 4): extractor, ("words", 4): lambda images: ["x"] * len(images)}, batches)
+    collection = Collection({("r", 4): extractor, ("words", 4): lambda images: ["x"] * len(images)})
+    for batch in batches:
+        collection.add(batch)
+    read = collection.features()
     assert calls == [2, 1]
     assert read["r"][4]["a"].tolist() == [2, 2, 1] and read["r"][4]["b"]["c"].shape == (3, 4)
     assert read["words"][4] == ["x"] * 3
@@ -146,6 +149,69 @@ def test_evaluate_generates_once_and_is_json(judge, cache, tmp_path):
     assert (tmp_path / "sheet.png").stat().st_size > 0
     again = evaluate(ToyPipeline(), captions=12, seed=5, batch=12, judge=judge, cache=cache, progress=False)
     assert again["metrics"]["attributes"] == result["metrics"]["attributes"]
+
+
+class Stopped(Exception):
+    """As if the process had been killed."""
+
+
+def killed_after(pictures):
+    """A pipeline that breaks off after so many pictures."""
+
+    class Breaking(ToyPipeline):
+        def forward(self, captions, seed=0, redescribe=True):
+            if self.generated >= pictures:
+                raise Stopped
+            return super().forward(captions, seed, redescribe)
+
+    return Breaking()
+
+
+@pytest.mark.parametrize("pictures", [3, 6, 11])
+def test_an_evaluation_that_was_killed_goes_on_to_an_equal_record(pictures, judge, cache, tmp_path):
+    names = ("attributes", "fid", "kid", "r_precision", "caption_f1")
+    options = {"captions": 12, "seed": 5, "batch": 2, "judge": judge, "cache": cache, "metrics": names, "progress": False}
+    whole = evaluate(ToyPipeline(), **options, sheet=tmp_path / "whole.png")
+    part = {"state": tmp_path / "record.json.part", "save_every": 4, "sheet": tmp_path / "part.png"}
+    with pytest.raises(Stopped):
+        evaluate(killed_after(pictures), **options, **part)
+    written = (tmp_path / "record.json.part").exists()
+    assert written == (pictures > 4)
+    pipe = ToyPipeline()
+    found = evaluate(pipe, **options, **part)
+    assert found | {"seconds": 0} == whole | {"seconds": 0}
+    assert (tmp_path / "part.png").read_bytes() == (tmp_path / "whole.png").read_bytes()
+    assert pipe.generated == 1 + 12 - (pictures - 1) // 4 * 4  # one to learn the sizes, and those that were not yet written
+    done = ToyPipeline()
+    assert evaluate(done, **options, **part) | {"seconds": 0} == whole | {"seconds": 0} and done.generated == 1
+
+
+def test_the_state_of_another_evaluation_is_refused(judge, cache, tmp_path):
+    options = {"batch": 2, "judge": judge, "cache": cache, "metrics": ("attributes",), "progress": False, "state": tmp_path / "a.part"}
+    evaluate(ToyPipeline(), captions=12, **options)
+    with pytest.raises(ValueError, match="a.part: belongs to another evaluation: captions is 12, expected 10; delete .*a.part"):
+        evaluate(ToyPipeline(), captions=10, **options)
+    (tmp_path / "a.part").write_bytes(b"not a state")
+    with pytest.raises(ValueError, match="a.part: expected the state of an evaluation, found a damaged file"):
+        evaluate(ToyPipeline(), captions=12, **options)
+
+
+def test_features_of_another_network(judge, cache):
+    """A network of the user's own: it is named, hashed, and compared by; without logits it cannot classify."""
+    options = {"captions": 12, "judge": judge, "cache": cache, "progress": False, "features": "tests.metrics.test_feature_networks:MEANS"}
+    found = evaluate(ToyPipeline(), metrics=("fid", "kid", "attributes"), **options)["metrics"]
+    assert found["fid"]["feature_network"]["name"] == "tests.metrics.test_feature_networks:MEANS"
+    assert (
+        "the features of tests.metrics.test_feature_networks:MEANS" in found["fid"]["protocol"]
+        and found["fid"]["generated"]["distance"] > 0
+    )
+    by_judge = evaluate(ToyPipeline(), metrics=("fid", "attributes"), **options | {"features": "judge"})["metrics"]
+    assert by_judge["attributes"] == found["attributes"] and by_judge["fid"]["generated"] != found["fid"]["generated"]
+    assert "feature_network" not in by_judge["fid"]
+    with pytest.raises(ValueError, match="inception_score: tests.metrics.test_feature_networks:MEANS gives features and no logits"):
+        evaluate(ToyPipeline(), metrics=("inception_score",), **options)
+    options["features"] = "tests.metrics.test_feature_networks:Classifier"
+    assert 1 <= evaluate(ToyPipeline(), metrics=("inception_score",), **options)["metrics"]["inception_score"]["generated"]["mean"] <= 3
 
 
 def test_the_metrics_that_are_asked_for_by_name(judge, cache):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dmm.metrics.fid import RunningMoments, frechet_distance, gaussian_distance, moments, with_interval
+from dmm.metrics.fid import FeatureStatistics, RunningMoments, frechet_distance, gaussian_distance, moments, with_interval
 
 
 def test_commuting_gaussians_closed_form():
@@ -68,5 +68,33 @@ def test_the_interval_of_a_distance_holds_the_true_one():
     """N(0, 1) against N(2, 1) in one dimension: 4; the deviation of its estimate is 2 * 2 * sqrt(2 / N) and little more."""
     generator = torch.Generator().manual_seed(4)
     a, b = torch.randn(800, 1, generator=generator), torch.randn(800, 1, generator=generator) + 2
-    low, high = with_interval(a, b)["interval_95"]
-    assert low < 4 < high and high - low == pytest.approx(2 * 1.96 * 4 * (2 / 800) ** 0.5, rel=0.25)
+    low, high = with_interval(statistics(a), statistics(b))["interval_95"]
+    assert low < 4 < high and high - low == pytest.approx(2 * 1.96 * 4 * (2 / 800) ** 0.5, rel=0.5)  # of ten groups
+
+
+def statistics(features, batch=7, **options):
+    found = FeatureStatistics(**options)
+    for rows in features.split(batch):
+        found.add(rows)
+    return found
+
+
+def test_statistics_are_those_of_all_rows_and_of_all_but_a_group():
+    features = torch.randn(103, 5, generator=torch.Generator().manual_seed(5)) + 100
+    found = statistics(features, rows=True)
+    assert (found.count, found.width) == (103, 5) and torch.equal(found.rows(), features)
+    without = features[torch.arange(103) % 10 != 3]
+    for own, wanted in ((found.moments(), moments(features)), (found.moments(3), moments(without))):
+        for value, exact in zip(own, wanted, strict=True):
+            torch.testing.assert_close(value, exact, rtol=1e-10, atol=1e-10)
+    assert with_interval(found, found)["distance"] == pytest.approx(0, abs=1e-9)
+    assert with_interval(statistics(features[:2]), found)["interval_95"] is None
+
+
+def test_statistics_go_on_from_a_state_to_the_bit():
+    features = torch.randn(40, 3, generator=torch.Generator().manual_seed(6))
+    whole, half, rest = statistics(features, 4, rows=True), statistics(features[:20], 4, rows=True), FeatureStatistics(rows=True)
+    rest.load(half.state())
+    for rows in features[20:].split(4):
+        rest.add(rows)
+    assert all(torch.equal(a, b) for a, b in zip(rest.moments(), whole.moments(), strict=True)) and torch.equal(rest.rows(), whole.rows())

@@ -69,6 +69,16 @@ def test_a_model_that_does_not_is_told_apart(data):
     assert found["r_precision"]["generated"]["mean"] == pytest.approx(0.25)
 
 
+def test_other_features_than_the_checkpoints_own(data):
+    blind = Coloured(knows=True)
+    blind.image_encoder = None
+    features = "tests.metrics.test_feature_networks:MEANS"
+    found = evaluate_own(blind, data, metrics=("fid",), features=features, progress=False)["metrics"]["fid"]
+    assert found["generated"]["distance"] == pytest.approx(0, abs=1e-3) and found["feature_network"]["name"] == features
+    with pytest.raises(ConfigError, match="no image encoder"):
+        evaluate_own(blind, data, features=features, progress=False)
+
+
 def test_what_is_refused(data):
     with pytest.raises(ConfigError, match="expected some of fid, r_precision, found 'attributes'"):
         evaluate_own(Coloured(True), data, metrics=("fid", "attributes"))

@@ -44,3 +44,14 @@ def test_another_own_sentence():
     assert hits(codes, codes, wrong).all()
     assert hits(codes, codes.roll(1, 0), wrong, own=torch.tensor([1, 2, 3, 0])).all()  # its own may be among the wrong ones
     assert not hits(codes, codes, wrong, own=torch.tensor([2, 3, 0, 1])).any()
+
+
+def test_pieces_change_nothing(monkeypatch):
+    """Of 30,000 pictures no square of similarities is held; the wrong sentences are those of before."""
+    rng = torch.Generator().manual_seed(8)
+    classes, codes, sentences = torch.arange(50) % 7, torch.randn(50, 4, generator=rng), torch.randn(50, 4, generator=rng)
+    wrong, own = distractors(classes, 20, 3), torch.randperm(50, generator=rng)
+    whole = hits(codes, sentences, wrong), hits(codes, sentences, wrong, own)
+    monkeypatch.setattr("dmm.metrics.r_precision.PIECE", 8)
+    assert torch.equal(distractors(classes, 20, 3), wrong)
+    assert torch.equal(hits(codes, sentences, wrong), whole[0]) and torch.equal(hits(codes, sentences, wrong, own), whole[1])

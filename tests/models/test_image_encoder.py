@@ -11,7 +11,19 @@ from torch import nn
 from dmm.config import ModelConfig
 from dmm.models.captioner import CaptionDecoder, Captioner
 from dmm.models.image_encoder import SmallImageEncoder, create_caption_encoder, create_image_encoder
-from dmm.models.inception import ConvUnit, InceptionEncoder, Mixed, chain, mixed8, mixed17, mixed35
+from dmm.models.inception import (
+    ConvUnit,
+    FIDInception,
+    InceptionEncoder,
+    Mixed,
+    average,
+    average_within,
+    chain,
+    maximum,
+    mixed8,
+    mixed17,
+    mixed35,
+)
 from dmm.models.resnet import Bottleneck, ResNetEncoder
 
 
@@ -66,8 +78,29 @@ def test_mixed_blocks_keep_the_map_and_add_their_channels():
     assert mixed35(4, 3, 2)(x).shape == (1, 2 * 2 + 2 * 2 + 3 * 2 + 3, 9, 9)
     assert mixed17(4, 5, 2)(x).shape == (1, 24 * 2, 9, 9)
     assert mixed8(4, 2)(x).shape == (1, 64 * 2, 9, 9)
-    first, second = chain(4, (2, 1)), chain(4, (3, 3), pool=True)
+    first, second = chain(4, (2, 1)), chain(4, (3, 3), pool=average)
     torch.testing.assert_close(Mixed([first, second])(x), torch.cat((first(x), second(x)), dim=1))
+
+
+def test_the_pooling_of_the_fid_network_by_hand():
+    """A 2x2 map of 1, 2, 3, 6: each place sees all four; a frame of zeros counts to nine, or not at all."""
+    x = torch.tensor([[[[1.0, 2.0], [3.0, 6.0]]]])
+    assert torch.allclose(average()(x), torch.full((1, 1, 2, 2), 12 / 9))
+    assert torch.equal(average_within()(x), torch.full((1, 1, 2, 2), 3.0)) and torch.equal(maximum()(x), torch.full((1, 1, 2, 2), 6.0))
+
+
+@torch.no_grad()
+def test_the_fid_network_pools_otherwise_and_has_1008_classes():
+    torch.manual_seed(0)
+    network = FIDInception(width=2).eval()
+    kinds = {name: (type(m), getattr(m, "count_include_pad", None)) for name, m in network.named_modules() if name.endswith("branches.3.0")}
+    assert kinds.pop("late.2.branches.3.0") == (torch.nn.MaxPool2d, None)
+    assert len(kinds) == 8 and set(kinds.values()) == {(torch.nn.AvgPool2d, False)}
+    read = network(torch.rand(2, 3, 32, 32) * 2 - 1)
+    assert read["features"].shape == (2, 128) and read["logits"].shape == (2, 1008)
+    torch.testing.assert_close(read["logits"], network.classifier(read["features"]) - network.classifier.bias)
+    same = torch.rand(1, 3, 299, 299) * 2 - 1  # of the size that it reads: nothing is resized
+    torch.testing.assert_close(network(same)["features"], network.late(network.early(network.stem(same))).mean((2, 3)))
 
 
 @torch.no_grad()
