@@ -48,13 +48,13 @@ def wait_until_up(process: subprocess.Popen, url: str, log: Path) -> None:
 
 
 @contextmanager
-def serving(checkpoint: str | Path, log: Path) -> Iterator[str]:
-    """A running app; its address."""
+def serving(checkpoint: str | Path, log: Path, *options: str) -> Iterator[str]:
+    """A running app, started with further options; its address."""
     port = free_port()
     environment = os.environ | {"HOST": "127.0.0.1", "PORT": str(port)}
     environment.pop("GRADIO_ANALYTICS_ENABLED", None)  # the app must be quiet of its own accord
     with log.open("w", encoding="utf-8") as out:
-        command = [sys.executable, "app.py", str(checkpoint)]
+        command = [sys.executable, "app.py", str(checkpoint), *options]
         process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, env=environment)
         try:
             url = f"http://127.0.0.1:{port}/"
