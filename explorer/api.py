@@ -109,16 +109,17 @@ class Endpoints:
         return found
 
     def map(self, caption: str, word: str, seed: int = FIRST_SEED, model: str = "", edits: list[dict] | None = None) -> list[dict]:
-        """Where a word is read: its map at every stage that reads words, as numbers and laid over the picture."""
+        """Where a word, or several in a row, are read: the map at every stage that reads words, as numbers and laid over the picture."""
         trace = Question.read(self.session, caption, seed, model, edits).trace(self.session)
-        index = _position(trace, word)
+        indices = _positions(trace, word)
+        even = len(indices) * statistics.uniform(trace)
         found = []
         for stage, record in enumerate(trace.stages):
             quantity = statistics.maps_of(trace, stage)
             if quantity:
-                values = statistics.word_map(trace, stage, index, quantity)
-                limits = overlay.limits(values, uniform=statistics.uniform(trace))
-                row = {"stage_px": record.size or 64 << stage, "quantity": quantity, "uniform": statistics.uniform(trace)}
+                values = statistics.phrase_map(trace, stage, indices, quantity)
+                limits = overlay.limits(values, uniform=even)
+                row = {"stage_px": record.size or 64 << stage, "quantity": quantity, "uniform": even}
                 row |= {"range": list(limits), "values": np.round(values, 6).tolist()}
                 found.append(row | {"picture": _laid_over(record.image, values, limits)})
         if not found:
@@ -222,8 +223,9 @@ class Endpoints:
                 if word and quantity and not _knows(trace, word):
                     row["why"] = f"this model does not know “{word[:40]}”"
                 elif word and quantity:
-                    values = statistics.word_map(trace, stage, _position(trace, word), quantity)
-                    row["map"] = _laid_over(trace.stages[stage].image, values, overlay.limits(values, uniform=statistics.uniform(trace)))
+                    indices = _positions(trace, word)
+                    values, even = statistics.phrase_map(trace, stage, indices, quantity), len(indices) * statistics.uniform(trace)
+                    row["map"] = _laid_over(trace.stages[stage].image, values, overlay.limits(values, uniform=even))
                 elif word:
                     row["why"] = "this system reads no single words"
                 rows.append(row | {"read_back": (trace.stages[stage].redescription or [""])[0]})
@@ -316,21 +318,24 @@ def _word(word: str) -> str | int:
 
 
 def _knows(trace: Trace, word: str) -> bool:
-    """Whether a word that is not a position is among those that were read."""
-    return not isinstance(_word(word), str) or word.lower() in {trace.tokens()[i] for i in statistics.word_indices(trace)}
+    """Whether words, unless they are a position, are among those that were read."""
+    try:
+        statistics.find(trace, _word(word))
+    except statistics.NotRead:
+        return not isinstance(_word(word), str)
+    return True
 
 
-def _position(trace: Trace, word: str) -> int:
-    """Position on the T axis of a word (its first occurrence), or of a position written as a number.
+def _positions(trace: Trace, word: str) -> tuple[int, ...]:
+    """Positions on the T axis of a word (its first occurrence), of several that follow each other, or of a position written as a number.
 
     Raises:
-        Refusal: it is not among the words that were read.
+        Refusal: they are not among the words that were read.
     """
-    wanted, known = _word(word), {i: trace.tokens()[i] for i in statistics.word_indices(trace)}
-    found = [i for i, name in known.items() if wanted == i or (isinstance(wanted, str) and wanted.lower() == name)]
-    if not found:
-        raise Refusal(f"{word[:40]!r} is not among the words that were read: {', '.join(dict.fromkeys(known.values()))}")
-    return found[0]
+    try:
+        return statistics.find(trace, _word(word))
+    except statistics.NotRead as error:
+        raise Refusal(str(error)) from error
 
 
 def _region(region) -> statistics.Region | None:

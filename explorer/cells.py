@@ -60,16 +60,24 @@ def row(pictures: Mapping[str, np.ndarray], side: int = 256) -> str:
     return f'<div style="{FONT};display:flex;flex-wrap:wrap;gap:12px">{"".join(cells)}</div>'
 
 
-def word_row(trace: Trace, stage: int, index: int, quantity: str = "addressing", strength: float = 0.6) -> str:
-    """A stage's picture, and the map of one word (its position on the T axis) over the grey picture, with the legend."""
-    values = statistics.word_map(trace, stage, index, quantity)
-    even, image = statistics.uniform(trace), trace.stages[stage].image
+def word_row(trace: Trace, stage: int, indices: Sequence[int], quantity: str = "addressing", strength: float = 0.6) -> str:
+    """A stage's picture, and the map of words (their positions on the T axis) over the grey picture, with the legend."""
+    values, name = statistics.phrase_map(trace, stage, indices, quantity), called(trace, indices)
+    even, image = len(indices) * statistics.uniform(trace), trace.stages[stage].image
     limits = overlay.limits(values, uniform=even)
-    about, name = statistics.QUANTITIES[quantity], trace.tokens()[index]
+    about = statistics.QUANTITIES[quantity]
     size = trace.stages[stage].size or 2 * values.shape[-1]
     pictures = {f"{size} px": overlay.picture(image)} if image is not None else {}
     over = overlay.heat(values, limits) if image is None else overlay.overlay(image, values, limits, strength)
-    return row(pictures | {f"where “{name}” is read for {size} px": over}) + legend(overlay.legend(about.label, limits, about.unit, even))
+    key = overlay.legend(about.label, limits, about.unit, even if len(indices) == 1 else None)
+    return row(pictures | {f"where “{name}” is read for {size} px": over}) + legend(key)
+
+
+def called(trace: Trace, indices: Sequence[int]) -> str:
+    """What words at these positions are called: one that stands again is numbered, several are as they stand."""
+    if len(indices) == 1:
+        return statistics.names(trace)[indices[0]]
+    return " ".join(trace.tokens()[index] for index in indices)
 
 
 def table(rows: Sequence[Mapping[str, object]], caption: str = "") -> str:

@@ -191,17 +191,18 @@ class View:
         return Shown(f"Words of “{self.trace.caption()}”", rows, "".join(shown) + cells.paragraph(note))
 
     def show(self, word: str | int, stage: int | None = None) -> Shown:
-        """Where a word is read: its map over the pictures.
+        """Where a word, or several together, are read: the map over the pictures.
 
         Args:
-            word: a word (its first occurrence), or its position on the T axis.
+            word: a word (its first occurrence; "red (2)" is its second), several that follow each other ("yellow crown"), or a position on
+                the T axis.
             stage: position in ``trace.stages``; None for every stage that reads words.
 
         Raises:
             EditError: the word is not in the caption.
             MissingQuantity: the stage reads no words.
         """
-        index = self._index(word)
+        indices = self._indices(word)
         reading = [k for k in range(len(self.trace.stages)) if statistics.maps_of(self.trace, k)]
         stages = reading if stage is None else [stage % len(self.trace.stages)]
         if not reading or any(k not in reading for k in stages):
@@ -209,14 +210,14 @@ class View:
         rows, html = [], ""
         for k in stages:
             quantity = statistics.required_maps(self.trace, k)
-            values = statistics.word_map(self.trace, k, index, quantity)
+            values = statistics.phrase_map(self.trace, k, indices, quantity)
             rows.append({"stage": f"{self._size(k)} px", "mean": float(values.mean()), "max": float(values.max())})
-            html += cells.word_row(self.trace, k, index, quantity)
+            html += cells.word_row(self.trace, k, indices, quantity)
         note = statistics.QUANTITIES[quantity].note
         measured = self.explorer.session.beliefs(self.model)
         for size in dict.fromkeys(self._size(k) for k in stages):
             note += f" In this model, at {size} px, {measured[size].verdict} (lift {measured[size].lift:.1f})." if size in measured else ""
-        return Shown(f"Where “{self.trace.tokens()[index]}” is read", rows, html + cells.paragraph(note))
+        return Shown(f"Where “{cells.called(self.trace, indices)}” is read", rows, html + cells.paragraph(note))
 
     def region(self, region: statistics.Region, stage: int = -1, k: int = 5) -> Shown:
         """Which words a region reads most, and who answers there.
@@ -335,13 +336,11 @@ class View:
         left = f", left out: {', '.join(self.unknown)}" if self.unknown else ""
         return f"View({self.trace.caption()!r}, seed={self.seed}, model={self.model!r}, {self.title}{left})"
 
-    def _index(self, word: str | int) -> int:
-        indices = statistics.word_indices(self.trace)
-        found = [i for i in indices if (i == word if isinstance(word, int) else self.trace.tokens()[i] == word.lower())]
-        if not found:
-            known = ", ".join(dict.fromkeys(self.trace.tokens()[i] for i in indices))
-            raise EditError(f"{word!r} is not among the words that were read: {known}")
-        return found[0]
+    def _indices(self, word: str | int) -> tuple[int, ...]:
+        try:
+            return statistics.find(self.trace, word)
+        except statistics.NotRead as error:
+            raise EditError(str(error)) from error
 
     def _size(self, stage: int) -> int:
         stage %= len(self.trace.stages)

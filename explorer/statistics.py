@@ -10,6 +10,7 @@ Nothing is computed that the network did not compute: these functions select, av
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,10 @@ Region = tuple[float, float, float, float]  # y0 x0 y1 x1 as shares of the side,
 
 class MissingQuantity(LookupError):
     """The stage does not have the quantity: it is said, not drawn empty."""
+
+
+class NotRead(LookupError):
+    """Words that the network did not read; the message names those that it did."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,32 @@ def names(trace: Trace, sample: int = 0) -> dict[int, str]:
     return found
 
 
+def find(trace: Trace, said: str | int, sample: int = 0) -> tuple[int, ...]:
+    """Positions on the T axis of what is said: of a word, or of several that follow each other ("yellow crown"), where they first stand so.
+
+    Args:
+        trace: of any generator.
+        said: words; one as :func:`names` numbers it ("red (2)"); or a position on the T axis.
+        sample: position in the batch.
+
+    Raises:
+        NotRead: the network read no such words.
+    """
+    called = names(trace, sample)
+    indices, read = list(called), [trace.tokens(sample)[i] for i in called]
+    if isinstance(said, int) and said in called:
+        return (said,)
+    if isinstance(said, str):
+        numbered = [i for i, name in called.items() if name == said.strip().lower()]
+        if numbered:
+            return (numbered[0],)
+        words = tokenise(said)
+        for first in range(len(read) - len(words) + 1 if words else 0):
+            if read[first : first + len(words)] == words:
+                return tuple(indices[first : first + len(words)])
+    raise NotRead(f"{str(said)[:80]!r} is not among the words that were read: {', '.join(dict.fromkeys(read))}")
+
+
 def uniform(trace: Trace, sample: int = 0) -> float:
     """1/T over the real words: the addressing probability if every word were read evenly."""
     return 1.0 / len(word_indices(trace, sample))
@@ -181,6 +212,15 @@ def word_map(trace: Trace, stage: int, index: int, quantity: str = "addressing",
     if index not in word_indices(trace, sample):
         raise IndexError(f"position {index} is not a word of this caption; words are at {word_indices(trace, sample)}")
     return maps[sample, index].float().cpu().numpy()
+
+
+def phrase_map(trace: Trace, stage: int, indices: Sequence[int], quantity: str = "addressing", sample: int = 0) -> np.ndarray:
+    """The map of several words, H W float32: the probability that a place reads one of them, the sum of their maps.
+
+    Raises:
+        MissingQuantity, IndexError: as :func:`word_map`.
+    """
+    return np.sum([word_map(trace, stage, index, quantity, sample) for index in dict.fromkeys(indices)], axis=0, dtype=np.float32)
 
 
 def cells(region: Region | None, height: int, width: int) -> tuple[slice, slice]:

@@ -113,6 +113,11 @@ def test_unknown_words_are_said(api):
 def test_a_repeated_word_is_named_by_its_position(api):
     first, sixth = (api.map(CAPTION, word)[0]["values"] for word in ("a", "6"))
     assert first != sixth and api.map(CAPTION, "1")[0]["values"] == first
+    yellow, crown, both = (api.map(CAPTION, word)[0] for word in ("yellow", "crown", "Yellow crown"))
+    assert both["values"][3] == pytest.approx(
+        [one + other for one, other in zip(yellow["values"][3], crown["values"][3], strict=True)], abs=2e-6
+    )
+    assert both["uniform"] == pytest.approx(2 * yellow["uniform"])
 
 
 def test_what_a_model_lacks_is_said(api):

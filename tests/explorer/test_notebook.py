@@ -62,7 +62,10 @@ def test_top_words(handmade):
 
 
 def test_where_a_word_is_read(handmade):
-    found = handmade.show("yellow")
+    found, crown, both = handmade.show("yellow"), handmade.show("crown"), handmade.show("yellow crown")
+    assert both.title == "Where “yellow crown” is read"
+    for row, one, other in zip(both.rows, found.rows, crown.rows, strict=True):
+        assert row["mean"] == pytest.approx(one["mean"] + other["mean"])
     assert [row["stage"] for row in found.rows] == ["128 px", "256 px"] and found.rows[0]["max"] == pytest.approx(0.7)
     assert found.html.count("<img") == 4
     assert len(handmade.show("yellow", stage=-1).rows) == 1
@@ -73,7 +76,10 @@ def test_where_a_word_is_read(handmade):
 
 
 def test_a_repeated_word_is_chosen_by_its_position(handmade):
-    assert handmade.show(5).title == "Where “a” is read" and handmade.show("a").title == "Where “a” is read"
+    assert (
+        handmade.show(5).title == handmade.show("a (2)").title == "Where “a (2)” is read"
+        and handmade.show("a").title == "Where “a” is read"
+    )
 
 
 def test_a_region(handmade):

@@ -6,9 +6,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dmm.trace import StageTrace, Trace
 from explorer import statistics
 from tests.explorer.handmade import make_trace
 
@@ -121,3 +123,40 @@ def test_agreement_counts_synonyms_and_passes_over_small_words():
         ("this", None), ("grey", True), ("bird", None), ("has", None), ("a", None), ("long", False), ("bill", True), ("and", None),
         ("yellow", True), ("legs", True),
     ]  # fmt: skip
+
+
+SAID = [
+    ("yellow", (3,)), (" Yellow ", (3,)), ("yellow crown", (3, 4)), ("Yellow, crown", (3, 4)), ("red", (1,)), ("red (2)", (5,)),
+    ("red wing", (5, 6)), (4, (4,)), ("a red bird", (0, 1, 2)),
+]  # fmt: skip
+
+
+def repeated() -> Trace:
+    """A trace of "a red bird yellow crown red wing", between a start and an end that are no words."""
+    words = ["a", "red", "bird", "yellow", "crown", "red", "wing", "<end>"]
+    mask = torch.tensor([[False] * 7 + [True]])
+    stage = StageTrace(addressing=torch.softmax(torch.randn(1, 8, 4, 4, generator=torch.Generator().manual_seed(0)), dim=1))
+    return Trace(stages=[stage], captions=["a red bird yellow crown red wing"], words=[words], mask=mask)
+
+
+@pytest.mark.parametrize(("said", "found"), SAID)
+def test_words_are_found_where_they_first_stand_so(said, found):
+    assert statistics.find(repeated(), said) == found
+
+
+@pytest.mark.parametrize("said", ["crown yellow", "blue", "", " , ", "yellow wing", "red (3)", "<end>", 7, -1, 99])
+def test_words_that_were_not_read_are_named(said):
+    with pytest.raises(statistics.NotRead, match="not among the words that were read: a, red, bird, yellow, crown, wing"):
+        statistics.find(repeated(), said)
+
+
+def test_the_map_of_a_phrase_is_the_probability_of_any_of_its_words():
+    trace = repeated()
+    maps = [statistics.word_map(trace, 0, index) for index in (3, 4)]
+    np.testing.assert_allclose(statistics.phrase_map(trace, 0, (3, 4)), maps[0] + maps[1], rtol=1e-6)
+    np.testing.assert_array_equal(statistics.phrase_map(trace, 0, (3,)), maps[0])
+    np.testing.assert_array_equal(statistics.phrase_map(trace, 0, (3, 3)), maps[0])
+    everything = statistics.phrase_map(trace, 0, range(7)) + trace.stages[0].addressing[0, 7].numpy()
+    np.testing.assert_allclose(everything, np.ones((4, 4)), rtol=1e-5)
+    with pytest.raises(IndexError):
+        statistics.phrase_map(trace, 0, (3, 7))
