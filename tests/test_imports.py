@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 #: Rooms of dmm, lowest first; a room may import those of its own row and of the rows above it in this list.
 LAYERS = (
-    ("errors", "config", "files", "trace", "trace_check", "images", "matching", "fp32", "int8"),
+    ("errors", "config", "files", "trace", "trace_check", "images", "matching", "fp32", "int8", "workers"),
     ("data", "aviary", "models", "losses"),
     ("recipes", "checkpoint"),
     ("convert", "hub"),

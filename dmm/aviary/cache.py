@@ -1,10 +1,9 @@
 """Aviary drawn once, into memory-mapped arrays: drawing costs far more than training's own reading ever will.
 
 A cache directory holds ``<size>.npy`` (uint8 N 3 S S) for each size, ``labels.npy`` (uint8 N 128 128, the part that each pixel shows) and
-``cache.json``, which appears last and so marks the cache as complete. Drawing fills ``<name>.npy.partial`` chunk by chunk, in several
-processes if there are many birds; a byte for each chunk says that it is on disk, so that a stopped draw goes on where it was.
-If the renderer has changed since, everything is drawn anew beside the
-old files and then renamed over them.
+``cache.json``, which appears last and so marks the cache as complete. Chunks of birds are drawn in several processes if there are many;
+a stopped draw goes on where it was (:mod:`dmm.data.array_writer`, with a mark for each chunk). If the renderer has changed since,
+everything is drawn anew beside the old files and then renamed over them.
 """
 
 from __future__ import annotations
@@ -12,10 +11,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 import os
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -24,25 +21,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dmm.aviary import worker_pool
 from dmm.aviary.grammar import Caption, captions
 from dmm.aviary.species import bird
 from dmm.aviary.traits import Bird
+from dmm.data.array_writer import ArrayWriter, Files, clear, locked, write_rows
 from dmm.data.arrays import Rows
 from dmm.data.batch import Places, load
 from dmm.errors import InputError
 from dmm.files import List, Table, Text, Whole, read_json
 from dmm.images import write_atomic
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: two processes must not draw the same cache at once
-    fcntl = None  # type: ignore[assignment]  # mypy gives a module's name no other type
+from dmm.workers import resumable_bar, work
 
 DRAWN = 256  # px; smaller pictures are area averages of it
 LABELLED = 128  # px of the part labels; each is that of the lower right of the four pixels it stands for
 CHUNK = 32  # birds between two marks on disk
-CARD = Table({"images": Whole(1), "sizes": List(Whole(1, DRAWN), 1), "seed": Whole(), "level": Text(), "split": Text()})
+CARD = "cache.json"
+CARD_FILE = Table({"images": Whole(1), "sizes": List(Whole(1, DRAWN), 1), "seed": Whole(), "level": Text(), "split": Text()})
 _REMEMBERED = 20_000  # birds whose captions are kept in memory
 
 
@@ -90,7 +84,7 @@ class AviaryCache:
         Args:
             sizes: sides in pixels, each a divisor of 256.
             progress: a bar with rate and time left; ``None`` shows it on a terminal only.
-            workers: processes that draw; by default as many as help, see :func:`dmm.aviary.worker_pool.useful_workers`.
+            workers: processes that draw; by default as many as help, see :func:`dmm.workers.useful_workers`.
 
         Raises:
             ValueError: no images, or a size that does not divide 256.
@@ -104,7 +98,7 @@ class AviaryCache:
         if found is None:
             found = root / f"{level}-{split}-{seed}-{images}"
             found.mkdir(parents=True, exist_ok=True)
-            with _locked(found):
+            with locked(found):
                 if _find(root, images, wanted, sizes) is None:
                     _fill(found, images, wanted, sorted(set(sizes)), progress, workers)
         return cls(found, images, seed, level, split, sizes)
@@ -175,9 +169,9 @@ def _fingerprint(seed: int, level: str, split: str) -> str:
 def _find(root: Path, images: int, wanted: dict, sizes: Sequence[int]) -> Path | None:
     """The smallest complete cache that holds what is wanted."""
     found = []
-    for path in root.glob("*/cache.json"):
+    for path in root.glob(f"*/{CARD}"):
         try:
-            card = read_json(path, CARD)
+            card = read_json(path, CARD_FILE)
         except ValueError:  # damaged: as if it were not there
             continue
         if all(card.get(k) == v for k, v in wanted.items()) and card["images"] >= images and set(sizes) <= set(card["sizes"]):
@@ -185,61 +179,32 @@ def _find(root: Path, images: int, wanted: dict, sizes: Sequence[int]) -> Path |
     return min(found)[1] if found else None
 
 
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """One drawing process a cache; a second one waits for it."""
-    with open(directory / "lock", "w") as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _fill(directory: Path, images: int, wanted: dict, sizes: Sequence[int], progress: bool | None, workers: int | None) -> None:
-    """Draw what is missing, then rename the partial files and write the card."""
-    shapes = _shapes(sizes)
-    paths = {name: directory / f"{name}.npy.partial" for name in shapes}
-    marks_path, plan_path = directory / "chunks.partial", directory / "plan.partial"
-    plan = json.dumps({**wanted, "images": images, "sizes": list(sizes), "chunk": CHUNK})
-    resumed = all(p.exists() for p in (*paths.values(), marks_path, plan_path)) and plan_path.read_bytes() == plan.encode()
-    if not resumed:
-        needed = images * sum(map(math.prod, shapes.values()))
-        free = shutil.disk_usage(directory).free
-        if needed > free:
-            raise OSError(f"{directory}: {images} birds at {tuple(sizes)} need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
-        plan_path.unlink(missing_ok=True)
-        for name, shape in shapes.items():
-            np.lib.format.open_memmap(paths[name], mode="w+", dtype=np.uint8, shape=(images, *shape)).flush()
-        np.zeros(-(-images // CHUNK), np.uint8).tofile(marks_path)
-        write_atomic(plan_path, plan.encode())
-    files = {name: (str(path), np.lib.format.open_memmap(path, mode="r").offset) for name, path in paths.items()}
-    population = {key: wanted[key] for key in ("seed", "level", "split")}
-    _fill_chunks(partial(_draw_rows, files, sizes, population), np.memmap(marks_path, dtype=np.uint8, mode="r+"), images, progress, workers)
-    for path in paths.values():
-        os.replace(path, path.with_suffix(""))
-    card = {**wanted, "images": images, "sizes": list(sizes)}
-    write_atomic(directory / "cache.json", json.dumps(card, indent=1).encode())
-    for path in (marks_path, plan_path):
-        path.unlink()
-
-
-def _fill_chunks(draw: Callable[[range], None], marks: np.memmap, images: int, progress: bool | None, workers: int | None) -> None:
-    """``draw`` the rows of every chunk that has no mark; mark it once they are on disk."""
+    """Draw what is missing, then let the arrays take their names and write the card."""
     chunks = [range(k, min(images, k + CHUNK)) for k in range(0, images, CHUNK)]
-    todo = [chunks[k] for k in np.flatnonzero(marks == 0)]
+    plan = {**wanted, "images": images, "sizes": list(sizes), "chunk": CHUNK}
+    writer = ArrayWriter(directory, _shapes(sizes), images, plan, len(chunks), marks="chunks")
+    todo = [chunks[k] for k in np.flatnonzero(writer.marks == 0)]
     missing = sum(map(len, todo))
-    with worker_pool.progress(images, images - missing, "drawing birds", "bird", progress) as bar:
-        with contextlib.closing(worker_pool.work(draw, todo, missing, workers)) as done:
-            for rows, _ in done:
-                marks[rows.start // CHUNK] = 1
-                marks.flush()
-                bar.update(len(rows))
+    draw = partial(_draw_rows, writer.files, sizes, {key: wanted[key] for key in ("seed", "level", "split")})
+    with (
+        resumable_bar(images, images - missing, "drawing birds", "bird", progress) as bar,
+        contextlib.closing(work(draw, todo, missing, workers, "dmm.aviary.renderer")) as done,
+    ):
+        for rows, _ in done:
+            writer.marks[rows.start // CHUNK] = 1
+            writer.marks.flush()
+            bar.update(len(rows))
+    writer.finish(directory / CARD)
+    write_atomic(directory / CARD, json.dumps({**wanted, "images": images, "sizes": list(sizes)}, indent=1).encode())
+    clear(directory)
 
 
-def _draw_rows(files: dict[str, tuple[str, int]], sizes: Sequence[int], population: dict, rows: range) -> None:
-    """Draw birds and write them into their rows of array files; any process may.
+def _draw_rows(files: Files, sizes: Sequence[int], population: dict, rows: range) -> None:
+    """Draw birds into their rows of array files; any process may.
 
     Args:
-        files: name of an array -> (path of its file, bytes before its first row).
+        files: of an :class:`~dmm.data.array_writer.ArrayWriter`.
         sizes: of the pictures among them, px.
         population: ``seed``, ``level`` and ``split`` of the birds.
         rows: which birds.
@@ -247,11 +212,5 @@ def _draw_rows(files: dict[str, tuple[str, int]], sizes: Sequence[int], populati
     Raises:
         OSError: the files cannot be written, a full disk for instance.
     """
-    birds = [bird(i, **population) for i in rows]
-    for name, drawn in _draw(birds, sizes).items():
-        path, offset = files[name]
-        with open(path, "r+b") as file:
-            file.seek(offset + rows.start * drawn[0].nbytes)
-            file.write(drawn.numpy().tobytes())
-            file.flush()
-            os.fsync(file.fileno())
+    drawn = {name: array.numpy() for name, array in _draw([bird(i, **population) for i in rows], sizes).items()}
+    write_rows(files, ((row, {name: array[place] for name, array in drawn.items()}) for place, row in enumerate(rows)))

@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dmm.aviary import worker_pool
 from dmm.aviary.attributes import ATTRIBUTES, attributes
 from dmm.aviary.canvas import UNNAMED
 from dmm.aviary.grammar import captions
@@ -30,7 +29,9 @@ from dmm.aviary.traits import CUB_PARTS, LEVELS, Bird
 from dmm.errors import InputError
 from dmm.files import Table, read_json
 from dmm.images import write_atomic
+from dmm.workers import resumable_bar, work
 
+RENDERER = "dmm.aviary.renderer"  # what each worker imports
 _CARD = "aviary.json"
 _VERSION = 2  # 1 had labels of enclosed parts only, so that most faces were background
 
@@ -83,7 +84,7 @@ def write(
         size: side of a picture, px.
         progress: a bar with rate and time left; ``None`` shows it on a terminal only.
         batch: birds drawn at a time.
-        workers: processes that draw; by default as many as help, see :func:`dmm.aviary.worker_pool.useful_workers`.
+        workers: processes that draw; by default as many as help, see :func:`dmm.workers.useful_workers`.
 
     Returns:
         ``out`` as a path.
@@ -98,9 +99,9 @@ def write(
     _claim(out, {"version": _VERSION, "seed": seed, "level": level, "size": size})
     todo = entries(images, seed, level)
     missing = [entry for entry in todo if not (out / "images" / f"{entry.name}.jpg").exists()]
-    with worker_pool.progress(len(todo), len(todo) - len(missing), str(out), "image", progress) as bar:
+    with resumable_bar(len(todo), len(todo) - len(missing), str(out), "image", progress) as bar:
         jobs = [missing[k : k + batch] for k in range(0, len(missing), batch)]
-        with closing(worker_pool.work(partial(_write_images, out, size), jobs, len(missing), workers)) as done:
+        with closing(work(partial(_write_images, out, size), jobs, len(missing), workers, RENDERER)) as done:
             for some, _ in done:
                 bar.update(len(some))
     _write_lists(out, todo)

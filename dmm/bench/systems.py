@@ -25,7 +25,6 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from dmm.aviary import worker_pool
 from dmm.aviary.grammar import AVIARY_VOCABULARY
 from dmm.aviary.renderer import render
 from dmm.aviary.species import bird
@@ -45,6 +44,7 @@ from dmm.training.ema import reestimate
 from dmm.training.logs import machine
 from dmm.training.precision import layout, resolve
 from dmm.training.ranks import find_device
+from dmm.workers import WorkerPool, useful_workers
 
 BATCH = 16  # birds rendered in one call
 RENDERED = (64, 256)  # px
@@ -79,7 +79,7 @@ def bench_aviary(seconds: float, workers: int | None = None) -> dict:
         ``machine``, ``start_seconds`` of the processes, and ``rows``: by ("2 threads"), processes, threads of each, size (px),
         images_per_second.
     """
-    rows, threads, workers = [], torch.get_num_threads(), workers or worker_pool.useful_workers(sys.maxsize)
+    rows, threads, workers = [], torch.get_num_threads(), workers or useful_workers(sys.maxsize)
     try:
         for some in dict.fromkeys((1, threads)):
             torch.set_num_threads(some)
@@ -89,7 +89,7 @@ def bench_aviary(seconds: float, workers: int | None = None) -> dict:
     finally:
         torch.set_num_threads(threads)
     began = time.monotonic()
-    with worker_pool.WorkerPool(workers) as pool:
+    with WorkerPool(workers, "dmm.aviary.renderer") as pool:
         pool.ready()
         start = round(time.monotonic() - began, 1)
         for size in RENDERED:

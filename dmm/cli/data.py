@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 
-from dmm.aviary.worker_pool import cores
 from dmm.cli.errors import readable
 from dmm.errors import InputError
 from dmm.files import printable
@@ -33,7 +32,7 @@ BATCH = 8  # pictures a step, for the sentence about an epoch
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder, or a .zip of it; its layout is found out.")]
 Layout = Annotated[str | None, typer.Option(help="preprocessed, cub, coco, folder or beside, if two layouts are in one folder.")]
-Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="Processes that decode; one a CPU core by default.")]
+Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="Processes that decode; one a core by default, as far as that helps.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
@@ -116,7 +115,7 @@ def check(
     from dmm.data.zipped import folder_of
 
     with folder_of(directory) as root:
-        found = look(open_source(root, layout), not quick, workers or cores(), _bar()) | {"directory": str(directory)}
+        found = look(open_source(root, layout), not quick, workers, _bar()) | {"directory": str(directory)}
     if as_json:
         typer.echo(json.dumps(found))
     else:
@@ -165,7 +164,7 @@ def prepare(
     with folder_of(directory) as root:
         source = open_source(root, layout)
         source.origin = directory
-        card = prepared.prepare(source, out, _sizes(sizes), broken, workers or cores(), _bar())
+        card = prepared.prepare(source, out, _sizes(sizes), broken, workers, _bar())
     place = out or directory / prepared.FOLDER
     found = card | {"directory": str(place)} | ({"speed": prepared.speed(place)} if speed else {})
     if as_json:

@@ -7,7 +7,7 @@ A prepared directory holds
     words.json        the words of the training captions, in order of first appearance
     prepared.json     where it is from, how it was cut, which pictures were skipped; appears last and marks the rest as complete
 
-Decoding fills ``<size>.npy.partial``; a byte for each picture says that it is on disk, so that a stopped ``prepare`` goes on where it was.
+A stopped ``prepare`` goes on where it was: :mod:`dmm.data.array_writer`, with a mark for each picture.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
@@ -25,9 +24,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from dmm.aviary.grammar import Caption
+from dmm.data.array_writer import ArrayWriter, clear, locked
 from dmm.data.arrays import ArrayError, Rows
 from dmm.data.batch import BatchSampler, Places, cut_squares, load
 from dmm.data.sources import Problem, Source, words_of
@@ -36,6 +35,7 @@ from dmm.data.vocab import Vocabulary, tokenise
 from dmm.errors import InputError
 from dmm.files import FileError, List, Table, Text, Whole, check, limit, lines, read_json, shown
 from dmm.images import write_atomic
+from dmm.workers import resumable_bar
 
 CARD = "prepared.json"
 FOLDER = "prepared"  # inside the data set, unless said otherwise
@@ -68,7 +68,7 @@ def prepare(
     out: str | os.PathLike | None = None,
     sizes: Sequence[int] = SIZES,
     broken: str = "skip",
-    workers: int = 1,
+    workers: int | None = None,
     progress: bool | None = None,
 ) -> dict:
     """Decode a data set into ``out``; go on where an earlier call was stopped, do nothing if it is up to date.
@@ -78,7 +78,7 @@ def prepare(
         out: the prepared directory; ``prepared/`` inside the data set by default.
         sizes: sides of the training pictures, px, multiples of 16.
         broken: "skip" leaves out, counts and lists pictures that cannot be decoded; "stop" raises.
-        workers: processes that decode.
+        workers: processes that decode; by default as many as help, see :func:`dmm.workers.useful_workers`.
         progress: a bar with rate and time left; ``None`` shows it on a terminal only.
 
     Returns:
@@ -99,12 +99,11 @@ def prepare(
     out.mkdir(parents=True, exist_ok=True)
     sizes = tuple(sorted(set(sizes)))
     plan = {"version": VERSION, "sizes": list(sizes), "pictures": _fingerprint(source)}
-    with _locked(out):
+    with locked(out, wait=False):
         card = _card(out)
         if any(card.get(key) != value for key, value in plan.items()):
             marks, reasons = _decode(source, out, sizes, plan, broken, workers, progress)
             card = plan | {"skipped": [list(_problem(source, row, reasons)) for row in np.flatnonzero(marks == _BROKEN).tolist()]}
-            _adopt(out, sizes)
         elif card["skipped"] and broken == "stop":
             raise BrokenPicture(": ".join(card["skipped"][0]))
         return _describe(source, out, card)
@@ -131,79 +130,39 @@ def _fingerprint(source: Source) -> str:
     return digest.hexdigest()[:32]
 
 
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """One preparing process a directory."""
-    path = directory / "lock"
-    try:
-        import fcntl
-    except ImportError:  # not a POSIX system: two processes must not prepare the same directory at once
-        yield
-        return
-    with open(path, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise PrepareError(f"{directory} is being prepared by another process; wait for it") from error
-        yield
-
-
 def _problem(source: Source, row: int, reasons: dict[int, str]) -> Problem:
     return Problem(source.name(source.records[row].path), reasons.get(row, "not a readable picture"))
 
 
 def _decode(
-    source: Source, out: Path, sizes: Sequence[int], plan: dict, broken: str, workers: int, progress: bool | None
+    source: Source, out: Path, sizes: Sequence[int], plan: dict, broken: str, workers: int | None, progress: bool | None
 ) -> tuple[np.ndarray, dict[int, str]]:
-    """Fill the partial files; (a mark a picture, row -> why it is broken)."""
-    marks, files = _begin(source, out, sizes, plan)
-    reasons = read_json(out / "broken.partial", Table(others=Text())) if (out / "broken.partial").exists() else {}
-    reasons = {int(row): what for row, what in reasons.items() if row.isdecimal()}
+    """Fill the arrays; (a mark a picture, row -> why it is broken)."""
+    shapes = {str(size): (3, margin(size), margin(size)) for size in sizes}
+    writer = ArrayWriter(out, shapes, len(source), plan, len(source))
+    marks, path = writer.marks, out / "broken.partial"
+    found = read_json(path, Table(others=Text())) if path.exists() else {}
+    reasons = {int(row): what for row, what in found.items() if row.isdecimal()}
     todo = [job for job in source.jobs() if marks[job.row] == _TODO or (broken == "stop" and marks[job.row] == _BROKEN)]
-    done = len(source) - len(todo)
-    disable = None if progress is None else not progress
-    with tqdm(total=len(source), initial=done, desc=f"preparing {source.root.name}", unit="image", disable=disable) as bar:
-        for jobs, found in run_jobs(partial(decode_into, files), todo, workers):
+    with (
+        resumable_bar(len(source), len(source) - len(todo), f"preparing {source.root.name}", "image", progress) as bar,
+        contextlib.closing(run_jobs(partial(decode_into, writer.files), todo, workers)) as done,
+    ):
+        for jobs, failed in done:
             for job in jobs:
                 marks[job.row] = _DONE
-            for row, what in found:
+            for row, what in failed:
                 marks[row], reasons[row] = _BROKEN, what
-            if found:
-                write_atomic(out / "broken.partial", json.dumps(reasons).encode())
+            if failed:
+                write_atomic(path, json.dumps(reasons).encode())
             marks.flush()
-            if found and broken == "stop":
-                raise BrokenPicture(": ".join(_problem(source, found[0][0], reasons)))
+            if failed and broken == "stop":
+                raise BrokenPicture(": ".join(_problem(source, failed[0][0], reasons)))
             bar.update(len(jobs))
     if not (marks == _DONE).any():
         raise PrepareError(f"{source.root}: not one picture could be decoded")
+    writer.finish(out / CARD)
     return np.array(marks), reasons
-
-
-def _begin(source: Source, out: Path, sizes: Sequence[int], plan: dict) -> tuple[np.memmap, dict[int, tuple[str, int]]]:
-    """The marks and size -> (partial file, bytes before its first row), those of a stopped run if it had the same plan."""
-    paths = {size: out / f"{size}.npy.partial" for size in sizes}
-    marks_path, plan_path, text = out / "marks.partial", out / "plan.partial", json.dumps(plan)
-    same = plan_path.exists() and plan_path.read_bytes() == text.encode()
-    if not same or not all(path.exists() for path in (*paths.values(), marks_path)):
-        for path in out.glob("*.partial"):
-            path.unlink()
-        needed, free = len(source) * sum(3 * margin(size) ** 2 for size in sizes), shutil.disk_usage(out).free
-        if needed > free:
-            raise OSError(f"{out}: {len(source)} pictures at {sizes} need {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free; give --out")
-        for size, path in paths.items():
-            shape = (len(source), 3, margin(size), margin(size))
-            np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape).flush()
-        np.zeros(len(source), np.uint8).tofile(marks_path)
-        write_atomic(plan_path, text.encode())
-    files = {size: (str(path), np.lib.format.open_memmap(path, mode="r").offset) for size, path in paths.items()}
-    return np.memmap(marks_path, dtype=np.uint8, mode="r+"), files
-
-
-def _adopt(out: Path, sizes: Sequence[int]) -> None:
-    """Let the partial files take the place of what was there."""
-    (out / CARD).unlink(missing_ok=True)
-    for size in sizes:
-        os.replace(out / f"{size}.npy.partial", out / f"{size}.npy")
 
 
 def _describe(source: Source, out: Path, card: dict) -> dict:
@@ -229,8 +188,7 @@ def _describe(source: Source, out: Path, card: dict) -> dict:
     write_atomic(out / "pictures.jsonl", ("\n".join(lines) + "\n").encode())
     write_atomic(out / "words.json", json.dumps(words).encode())
     write_atomic(out / CARD, json.dumps(card, indent=1).encode())
-    for path in out.glob("*.partial"):
-        path.unlink()
+    clear(out)
     return card
 
 

@@ -11,6 +11,7 @@ import math
 import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -279,19 +280,23 @@ def _not_found(root: Path) -> str:
     return "\n".join(lines)
 
 
-def check(source: Source, decode: bool = True, workers: int = 1, progress: bool | None = None) -> dict:
+def check(source: Source, decode: bool = True, workers: int | None = None, progress: bool | None = None) -> dict:
     """What a data set holds and what is wrong with it, plain containers.
 
     Args:
         source: as :func:`open_source` read it.
         decode: read every picture to its last pixel; else only whether the files are there.
-        workers: processes that decode.
+        workers: processes that decode; by default as many as help, see :func:`dmm.workers.useful_workers`.
         progress: a bar; ``None`` shows it on a terminal only.
     """
     problems, broken = list(source.problems), set()
     if decode:
-        with tqdm(total=len(source), desc="reading pictures", unit="image", disable=None if progress is None else not progress) as bar:
-            for jobs, found in run_jobs(verify, source.jobs(), workers):
+        disable = None if progress is None else not progress
+        with (
+            tqdm(total=len(source), desc="reading pictures", unit="image", disable=disable) as bar,
+            closing(run_jobs(verify, source.jobs(), workers)) as done,
+        ):
+            for jobs, found in done:
                 problems += [Problem(source.name(source.records[row].path), what) for row, what in found]
                 broken |= {row for row, _ in found}
                 bar.update(len(jobs))

@@ -7,17 +7,16 @@ A box of half-size 0.75 times the longer side of the bounding box around its cen
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from dmm.data.array_writer import Files, write_rows
 from dmm.errors import InputError
 from dmm.files import one_line
+from dmm.workers import work
 
 BOX_HALF = 0.75  # half-size of the box, of the bounding box's longer side
 MARGIN = 76 / 64  # shorter side before the crop, of the crop's side
@@ -176,11 +175,11 @@ def verify(jobs: Sequence[Job]) -> list[tuple[int, str]]:
     return [(row, said) for row, said in found if isinstance(said, str)]
 
 
-def decode_into(files: dict[int, tuple[str, int]], jobs: Sequence[Job]) -> list[tuple[int, str]]:
+def decode_into(files: Files, jobs: Sequence[Job]) -> list[tuple[int, str]]:
     """Decode pictures and write them into their rows of array files.
 
     Args:
-        files: size -> (path of the array file, bytes before its first row).
+        files: of an array for each size, called by its number.
         jobs: which pictures.
 
     Returns:
@@ -189,49 +188,30 @@ def decode_into(files: dict[int, tuple[str, int]], jobs: Sequence[Job]) -> list[
     Raises:
         OSError: the files cannot be written, a full disk for instance.
     """
-    broken = []
-    handles = {size: (open(path, "r+b"), offset) for size, (path, offset) in files.items()}
-    try:
+    broken: list[tuple[int, str]] = []
+
+    def rows() -> Iterator[tuple[int, dict[str, np.ndarray]]]:
         for job in jobs:
-            tiles = decode(job, tuple(files))
+            tiles = decode(job, tuple(map(int, files)))
             if isinstance(tiles, str):
                 broken.append((job.row, tiles))
-                continue
-            for size, (handle, offset) in handles.items():
-                handle.seek(offset + job.row * tiles[size].nbytes)
-                handle.write(tiles[size].tobytes())
-        for handle, _ in handles.values():
-            handle.flush()
-            os.fsync(handle.fileno())
-    finally:
-        for handle, _ in handles.values():
-            handle.close()
+            else:
+                yield job.row, {str(size): tile for size, tile in tiles.items()}
+
+    write_rows(files, rows())
     return broken
 
 
 def run_jobs(
-    function: Callable, jobs: Sequence[Job], workers: int = 1, chunk: int = 16
-) -> Iterator[tuple[list[Job], list[tuple[int, str]]]]:
+    function: Callable[[Sequence[Job]], list[tuple[int, str]]], jobs: Sequence[Job], workers: int | None = None, chunk: int = 16
+) -> Generator[tuple[list[Job], list[tuple[int, str]]], None, None]:
     """``function(jobs)`` for chunks of the jobs, in the order in which they get done: (the chunk, what the function returned).
 
     Args:
         function: what a worker process can import; :func:`verify`, or a ``partial`` of :func:`decode_into`.
-        workers: processes; 1 works in this one.
+        workers: processes; by default as many as help, see :func:`dmm.workers.useful_workers`.
 
     Raises:
-        OSError: a worker process died.
+        dmm.workers.WorkerError: a worker process died.
     """
-    chunks = [list(jobs[k : k + chunk]) for k in range(0, len(jobs), chunk)]
-    if workers <= 1 or len(chunks) < 4:  # starting processes takes longer than so few pictures
-        for some in chunks:
-            yield some, function(some)
-        return
-    with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=get_context("spawn")) as pool:
-        waiting = {pool.submit(function, some): some for some in chunks}
-        try:
-            for future in as_completed(waiting):
-                yield waiting[future], future.result()
-        except BrokenProcessPool as error:
-            raise OSError("a worker process died, perhaps for want of memory; try again with --workers 1") from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    return work(function, [list(jobs[k : k + chunk]) for k in range(0, len(jobs), chunk)], len(jobs), workers)

@@ -12,6 +12,7 @@ from dmm.aviary import renderer
 from dmm.aviary.cache import AviaryCache
 from dmm.aviary.grammar import AVIARY_VOCABULARY, captions
 from dmm.aviary.species import bird
+from dmm.data import array_writer
 from dmm.data.batch import BatchSampler
 from dmm.data.vocab import Vocabulary
 
@@ -107,7 +108,7 @@ def test_errors_say_what_was_expected(tmp_path, drawn, monkeypatch):
         store.images(8, [4])
     with pytest.raises(KeyError, match="sizes"):
         store.images(16, [0])
-    monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
+    monkeypatch.setattr(array_writer.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
     with pytest.raises(OSError, match="GB"):
         AviaryCache.open(tmp_path, 5, sizes=(8,))
 

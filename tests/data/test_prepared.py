@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from dmm.data import prepared, transforms
+from dmm.data import array_writer, prepared, transforms
 from dmm.data.batch import BatchSampler
 from dmm.data.cub import crop
 from dmm.data.prepared import BrokenPicture, Prepared, PrepareError, find, prepare
-from dmm.data.sources import open_source
+from dmm.data.sources import check, open_source
 from dmm.data.transforms import Box, squares
 from dmm.data.vocab import Vocabulary
 from tests.data import layouts
@@ -207,6 +207,8 @@ def test_workers_write_the_same(tmp_path):
     cards = [prepare(source, tmp_path / name, SIZES, workers=w) for name, w in (("one", 1), ("two", 2))]
     assert cards[0] == cards[1] and len(cards[0]["skipped"]) == 1
     assert np.array_equal(np.load(tmp_path / "one" / "32.npy"), np.load(tmp_path / "two" / "32.npy"))
+    found = [check(source, workers=w)["problems"] for w in (1, 2)]
+    assert found[0] == found[1] and [problem["where"] for problem in found[0]] == ["20.png"]
 
 
 def test_errors_say_what_to_do(tmp_path, monkeypatch):
@@ -233,7 +235,7 @@ def test_errors_say_what_to_do(tmp_path, monkeypatch):
     (root / "prepared" / "prepared.json").write_text(json.dumps(card | {"version": 0}))
     with pytest.raises(PrepareError, match="another version"):
         Prepared(root)
-    monkeypatch.setattr(prepared.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
+    monkeypatch.setattr(array_writer.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
     with pytest.raises(OSError, match="GB"):
         prepare(source, tmp_path / "new", SIZES)
 

@@ -1,4 +1,4 @@
-"""Rendering processes: the same bits whoever renders, a draw that is stopped in any way goes on, and any kind of caller can use them."""
+"""Worker processes: the same bits whoever renders, a draw that is stopped in any way goes on, and any kind of caller can use them."""
 
 import os
 import signal
@@ -10,10 +10,11 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
+from dmm import workers
 from dmm.aviary import cache as cache_module
-from dmm.aviary import disk, worker_pool
+from dmm.aviary import disk
 from dmm.aviary.cache import AviaryCache
-from dmm.aviary.worker_pool import WorkerError, WorkerPool, useful_workers, work
+from dmm.workers import WorkerError, WorkerPool, useful_workers, work
 
 CHUNK = 2
 OPEN = f"""import signal
@@ -73,7 +74,7 @@ def test_errors_come_back_and_the_pool_goes_on(pair):
 
 def test_how_many(monkeypatch):
     monkeypatch.delenv("DMM_WORKERS", raising=False)
-    monkeypatch.setattr(worker_pool, "cores", lambda: 4)
+    monkeypatch.setattr(workers, "cores", lambda: 4)
     assert [useful_workers(birds) for birds in (0, 12, 399, 400, 10_000)] == [1, 1, 1, 2, 4]
     assert useful_workers(3, workers=2) == 2 and useful_workers(1, workers=2) == 1
     monkeypatch.setenv("DMM_WORKERS", "3")
@@ -87,12 +88,12 @@ def test_how_many(monkeypatch):
 
 
 def test_few_birds_start_no_process(monkeypatch):
-    monkeypatch.setattr(worker_pool, "WorkerPool", None)
-    assert list(work(double, [1, 2], birds=40)) == [(1, 2), (2, 4)]
+    monkeypatch.setattr(workers, "WorkerPool", None)
+    assert list(work(double, [1, 2], pictures=40)) == [(1, 2), (2, 4)]
 
 
 def test_two_workers_draw_the_same_bits(pair, tmp_path, monkeypatch):
-    monkeypatch.setattr(worker_pool, "WorkerPool", lambda workers: nullcontext(pair))
+    monkeypatch.setattr(workers, "WorkerPool", lambda *_: nullcontext(pair))
     monkeypatch.setattr(cache_module, "CHUNK", CHUNK)
     one, two = (AviaryCache.open(tmp_path / str(n), 7, seed=3, level="world", sizes=(64, 256), workers=n) for n in (1, 2))
     for size in (64, 256):
@@ -105,13 +106,13 @@ def test_two_workers_draw_the_same_bits(pair, tmp_path, monkeypatch):
 def test_a_dead_worker_ends_the_work_and_leaves_nothing_behind():
     done = []
     with pytest.raises(WorkerError, match="ended by signal 9.*run this again to go on"):
-        for job, _ in work(die, range(40), birds=40, workers=2):
+        for job, _ in work(die, range(40), pictures=40, workers=2):
             done.append(job)
     assert 3 not in done and len(done) < 40
 
 
 def test_a_worker_that_cannot_start(monkeypatch):
-    monkeypatch.setattr(worker_pool, "_START", "raise SystemExit(3)")
+    monkeypatch.setattr(workers, "_START", "raise SystemExit(3)")
     with pytest.raises(WorkerError, match="could not start, it ended with exit code 3; DMM_WORKERS=1"), WorkerPool(2) as two:
         two.ready()
     monkeypatch.setattr(sys, "executable", "/nowhere/python")

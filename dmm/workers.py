@@ -1,8 +1,8 @@
-"""A pool of rendering processes: the interpreter's lock holds threads back, processes it does not.
+"""A pool of processes that render or decode pictures: the interpreter's lock holds threads back, processes it does not.
 
-Each worker is a fresh Python that imports the renderer, holds one torch thread, and answers one job after another over its pipes. It never
-runs the caller's main module, so a script without a main guard, standard input and a notebook can use a pool too. Jobs write their pictures
-to disk themselves; what travels is which birds, and where to. A bird is the same picture to the last bit whoever renders it.
+Each worker is a fresh Python that computes with one thread and answers one job after another over its pipes. It never runs the caller's
+main module, so a script without a main guard, standard input and a notebook can use a pool too. Jobs write their pictures to disk
+themselves; what travels is which pictures, and where to. A picture is the same to the last bit whoever makes it.
 
 A worker leaves Ctrl-C to its parent and ends when its pipe does, after its present job: whatever ends the parent ends the pool.
 """
@@ -10,6 +10,7 @@ A worker leaves Ctrl-C to its parent and ends when its pipe does, after its pres
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import pickle
 import queue
@@ -26,13 +27,13 @@ from tqdm import tqdm
 
 from dmm.errors import InputError
 
-SHARE = 200  # birds that are worth a worker of their own: starting it takes as long as drawing about as many
-_START = "import sys; sys.path[:] = sys.argv[1:]; from dmm.aviary.worker_pool import serve; serve()"
+SHARE = 200  # pictures that are worth a worker of their own: starting it takes as long as making about as many
+_START = "import sys; sys.path[:] = sys.argv[2:]; from dmm.workers import serve; serve(sys.argv[1])"
 _READY = "ready"
 
 
 class WorkerError(OSError):
-    """A rendering process that could not start, or that died: what to do."""
+    """A worker process that could not start, or that died: what to do."""
 
 
 def cores() -> int:
@@ -40,13 +41,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def useful_workers(birds: int, workers: int | None = None) -> int:
-    """How many processes should render; 1 is this one alone.
+def useful_workers(pictures: int, workers: int | None = None) -> int:
+    """How many processes should make pictures; 1 is this one alone.
 
     Args:
-        birds: how many there are to render.
-        workers: this number, however few the birds. By default that of the environment variable ``DMM_WORKERS``, else one for each
-            usable core, as far as each gets :data:`SHARE` birds.
+        pictures: how many there are to make.
+        workers: this number, however few the pictures. By default that of the environment variable ``DMM_WORKERS``, else one for each
+            usable core, as far as each gets :data:`SHARE` pictures.
 
     Raises:
         ValueError: no worker, or a variable that is no number.
@@ -56,30 +57,31 @@ def useful_workers(birds: int, workers: int | None = None) -> int:
         most = int(text) if text.isdecimal() else 0
         if most < 1:
             raise InputError(f"DMM_WORKERS: expected a whole number of at least 1, found {text!r}")
-        return max(1, min(most, birds // SHARE))
+        return max(1, min(most, pictures // SHARE))
     if workers < 1:
         raise InputError(f"expected at least one worker, found {workers}")
-    return max(1, min(workers, birds))
+    return max(1, min(workers, pictures))
 
 
 class WorkerPool:
-    """Rendering processes; use them in a ``with``, at whose end they are gone.
+    """Worker processes; use them in a ``with``, at whose end they are gone.
 
     Args:
         workers: how many, 1 or more.
+        imports: a module that each imports at its start, so that its first job does not wait for it.
     """
 
-    def __init__(self, workers: int):
+    def __init__(self, workers: int, imports: str = ""):
         self._workers: list[_Worker] = []
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="pool")  # each waits for one worker
         try:
             for _ in range(workers):
-                self._workers.append(_Worker())
+                self._workers.append(_Worker(imports))
                 self._idle.put(self._workers[-1])
         except OSError as error:
             self.close()
-            raise WorkerError(f"a rendering process could not start ({error}); DMM_WORKERS=1 renders without") from error
+            raise WorkerError(f"a worker process could not start ({error}); DMM_WORKERS=1 works without") from error
 
     def __len__(self) -> int:
         return len(self._workers)
@@ -139,9 +141,9 @@ class WorkerPool:
 class _Worker:
     """One process, seen from the parent."""
 
-    def __init__(self):
+    def __init__(self, imports: str):
         environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        command = [sys.executable, "-c", _START, *sys.path]
+        command = [sys.executable, "-c", _START, imports, *sys.path]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         assert self.process.stdin is not None and self.process.stdout is not None, "both were asked for"
         self.jobs, self.answers = self.process.stdin, self.process.stdout
@@ -162,7 +164,7 @@ class _Worker:
             raise self._death() from error
         result, raised, text = self._receive()
         if raised is not None:
-            raise raised from RuntimeError(f"in a rendering process:\n{text}")
+            raise raised from RuntimeError(f"in a worker process:\n{text}")
         return result
 
     def _receive(self) -> Any:
@@ -179,9 +181,9 @@ class _Worker:
             code = self.process.wait()
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
         if not self.greeted:
-            return WorkerError(f"a rendering process could not start, it ended {how}; DMM_WORKERS=1 renders without")
+            return WorkerError(f"a worker process could not start, it ended {how}; DMM_WORKERS=1 works without")
         return WorkerError(
-            f"a rendering process ended {how}, perhaps for want of memory. What it had finished is kept: run this again to go on, "
+            f"a worker process ended {how}, perhaps for want of memory. What it had finished is kept: run this again to go on, "
             "with fewer workers (DMM_WORKERS=1) if that happens once more"
         )
 
@@ -194,7 +196,7 @@ class _Worker:
 
 
 @contextlib.contextmanager
-def progress(total: int, done: int, what: str, unit: str, show: bool | None) -> Iterator[tqdm]:
+def resumable_bar(total: int, done: int, what: str, unit: str, show: bool | None) -> Iterator[tqdm]:
     """A bar with rate and time left, on a terminal only if ``show`` is None; stopped by Ctrl-C, it says that nothing is lost."""
     with tqdm(total=total, initial=done, desc=what, unit=unit, disable=None if show is None else not show) as bar:
         try:
@@ -204,8 +206,10 @@ def progress(total: int, done: int, what: str, unit: str, show: bool | None) -> 
             raise
 
 
-def work(function: Callable[[Any], Any], jobs: Sequence, birds: int, workers: int | None = None) -> Generator[tuple[Any, Any], None, None]:
-    """``function(job)`` for each job: by a pool if there are birds enough for one (:func:`useful_workers`), else here.
+def work(
+    function: Callable[[Any], Any], jobs: Sequence, pictures: int, workers: int | None = None, imports: str = ""
+) -> Generator[tuple[Any, Any], None, None]:
+    """(the job, ``function(job)``) for each job: by a pool if there are pictures enough for one (:func:`useful_workers`), else here.
 
     Close it if you leave it early, as ``contextlib.closing`` does: the pool then finishes its present jobs, and ends.
 
@@ -213,11 +217,11 @@ def work(function: Callable[[Any], Any], jobs: Sequence, birds: int, workers: in
         ValueError: as :func:`useful_workers`.
         WorkerError: a worker died. Jobs that were yielded are done.
     """
-    count = min(useful_workers(birds, workers), len(jobs))
+    count = min(useful_workers(pictures, workers), len(jobs))
     if count < 2:
         yield from ((job, function(job)) for job in jobs)
         return
-    with WorkerPool(count) as pool:
+    with WorkerPool(count, imports) as pool:
         yield from pool.run(function, jobs)
 
 
@@ -226,17 +230,14 @@ def _send(pipe: IO[bytes], what: Any) -> None:
     pipe.flush()
 
 
-def serve() -> None:
-    """What a worker does: jobs from standard input, answers to standard output, until either ends."""
+def serve(imports: str = "") -> None:
+    """What a worker does: import a module, then take jobs from standard input and answer on standard output, until either ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with open(os.dup(0), "rb") as jobs, open(os.dup(1), "wb") as answers:
         os.dup2(2, 1)  # whatever is printed goes to standard error
 
-        import torch
-
-        from dmm.aviary import renderer  # noqa: F401 - now, so that the first job does not wait for it
-
-        torch.set_num_threads(1)
+        if imports:
+            importlib.import_module(imports)
         try:
             _send(answers, _READY)
             while True:
