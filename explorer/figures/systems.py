@@ -19,13 +19,24 @@ from explorer.figures.stop_words import STOP_WORDS, ranked, shown_word
 from explorer.overlay import Limits, legend, limits, overlay, picture
 
 PAPER = "DM-GAN (Zhu et al., CVPR 2019)"
-WIDTH, MARGIN, GAP = 5.0, 0.1, 0.06  # inches: sheet, its edge, between tiles
+WIDTH, MARGIN, GAP = 5.0, 0.1, 0.06  # inches: sheet (wider where there are many systems), its edge, between tiles
 LINE = style.BASE * style.LEADING / 72  # inches
-LARGEST = 1.5  # inches, a picture
+LARGEST, SMALLEST = 1.5, 0.8  # inches, a picture
 EXAMPLES = (
     "this small bird has a yellow crown and a white belly",
     "a very small bird with a red nape, mantle and crown, and a white belly",
     "its nape, wings and upper back are brown, and it has a purple crown.",
+)
+#: The birds of DM-GAN's Fig. 3, captions of CUB-200-2011; Aviary's vocabulary has all of their words.
+PRINTED = (
+    "This bird has wings that are grey and has a white belly.",
+    "This bird has wings that are black and has a white belly.",
+    "This is a grey bird with a brown wing and a small orange beak.",
+    "This bird has a short brown bill, a white eyering, and a medium brown crown.",
+    "This bird has a white throat and a dark yellow bill and grey wings.",
+    "This particular bird has a belly that is yellow and brown.",
+    "This bird is a lime green with greyish wings and long legs.",
+    "This yellow bird has a thin beak and jet black eyes and thin feet.",
 )
 SEED = seed_option("noise seed, the same for every caption and system")
 
@@ -65,19 +76,22 @@ def examples(systems: Systems) -> Result:
     shows="systems",
     least=2,
     needs=("image",),
-    options=(captions_option(EXAMPLES, "one sentence for each row"), SEED),
+    options=(captions_option(PRINTED, "one sentence for each row"), SEED),
 )
 def side_by_side(systems: Systems) -> Result:
     """Rows are captions, columns are systems; the last picture of each."""
-    side = min((WIDTH - 2 * MARGIN - (len(systems) - 1) * GAP) / len(systems), LARGEST)
+    side = max(min((WIDTH - 2 * MARGIN - (len(systems) - 1) * GAP) / len(systems), LARGEST), SMALLEST)
     width = max(_wide(len(systems), side), 3.0)
     rows = list(zip(*systems.values(), strict=True))
     texts = [style.wrap(row[0].caption(), width - 3 * MARGIN) for row in rows]
-    height = 2 * MARGIN + LINE + 0.03 + sum(style.text_height(text) + 0.04 + side + 0.1 for text in texts)
+    names = [_broken(name, side) for name in systems]
+    head = max(style.text_height(name) for name in names) + 0.08
+    height = 2 * MARGIN + head + sum(style.text_height(text) + 0.04 + side + 0.1 for text in texts)
     with style.sheet(width, height) as drawing:
-        for column, name in enumerate(systems):
-            style.write(drawing, MARGIN + column * (side + GAP) + side / 2, MARGIN, _clip(name, side), ha="center", weight="bold")
-        down = MARGIN + LINE + 0.03
+        for column, name in enumerate(names):
+            top = MARGIN + head - 0.08 - style.text_height(name)
+            style.write(drawing, MARGIN + column * (side + GAP) + side / 2, top, name, ha="center", weight="bold")
+        down = MARGIN + head
         for row, text in zip(rows, texts, strict=True):
             style.write(drawing, MARGIN, down, text)
             down += style.text_height(text) + 0.04
@@ -95,6 +109,15 @@ def _clip(text: str, inches: float) -> str:
     while len(text) > 2 and style.text_width(text) * 1.12 > inches:
         text = text.rstrip("…")[:-1] + "…"
     return text
+
+
+def _broken(name: str, inches: float) -> str:
+    """A model's name over several lines, broken behind hyphens; a part that is wider than a picture by itself is cut."""
+    lines = [""]
+    for part in name.replace("-", "- ").split():
+        joined = lines[-1] + part
+        lines = [*lines[:-1], joined] if not lines[-1] or style.text_width(joined) * 1.12 <= inches else [*lines, part]
+    return "\n".join(_clip(line, inches) for line in lines)
 
 
 def _rows(systems: Systems) -> list[dict]:

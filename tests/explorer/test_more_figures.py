@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from dmm.aviary.grammar import AVIARY_VOCABULARY
+from dmm.data.vocab import Vocabulary
 from explorer import figures, gather, statistics
 from explorer.figures import FigureError
 from explorer.figures.classes import lift, measured, spread
@@ -39,6 +41,21 @@ def test_systems_are_rows_or_columns():
         places = [axes.get_position() for axes in result.figure.axes]
         assert (len({round(p.x0, 4) for p in places}), len({round(p.y0, 4) for p in places})) == (across, down)
         assert [(r["system"], r["caption"]) for r in result.rows] == [(s, c) for s in found for c in CAPTIONS]
+
+
+def test_eight_systems_keep_their_names_apart_on_the_captions_of_the_paper():
+    names = ("gan-int-cls-aviary-gan", "stackgan-v1-aviary-gan", "stackgan-aviary-gan", "attngan-aviary-gan", "mirrorgan-aviary-gan",
+             "dmgan-aviary-gan", "dmmgan-aviary", "dfgan-aviary-gan")  # fmt: skip
+    figure = figures.get_figure("dmgan-fig3")
+    captions = next(option.default for option in figure.options if option.name == "captions")
+    vocab = Vocabulary(AVIARY_VOCABULARY())
+    assert len(captions) == 8 and all(index is not None for caption in captions for _, index in vocab.known(caption))
+    result = figures.draw(figure, systems(*names, captions=captions[:2]))
+    apart(result.figure)
+    written = "".join(text for text, _ in boxes(result.figure))
+    assert "…" not in written and "".join(names).count("stackgan") == written.count("stackgan") == 2
+    tiles = [axes.get_position() for axes in result.figure.axes]
+    assert len(tiles) == 16 and min(p.width for p in tiles) * result.figure.get_size_inches()[0] >= 0.8 - 1e-6
 
 
 def test_a_comparison_needs_two_systems():

@@ -1,0 +1,51 @@
+"""Each shipped checkpoint has its card's figures: `dmm evaluate` on 200 captions finds them within its own 95 % intervals."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from dmm.checkpoint import assets
+from dmm.metrics import evaluate
+from dmm.metrics.records import digest
+from dmm.pipeline import load
+from explorer.produce import shipped
+
+CAPTIONS = 200
+
+
+def record(name: str) -> dict:
+    """What was measured of a shipped checkpoint, as its card says it."""
+    return json.loads((assets() / "results" / f"{name}.json").read_text())
+
+
+def figures(metrics: dict) -> dict[str, dict]:
+    """Name -> a figure with its interval, of those that do not depend on how many captions were measured."""
+    found = {"attributes": metrics["attributes"]["generated"], "r_precision": metrics["r_precision"]["generated"]}
+    by_size = metrics["attributes"].get("by_size", {})
+    return found | {f"attributes, {size} px": one["generated"] for size, one in by_size.items()}
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_card_says_what_its_record_says(name):
+    found, card = record(name), (assets() / "checkpoints" / name / "README.md").read_text()
+    assert f"`{found['command']}`" in card
+    for metric, one in figures(found["metrics"]).items():
+        assert f"{one['mean']:.3f}".removeprefix("0") in card, metric
+    assert found.get("weights_sha256") in (None, digest(load(name))), "the record is of other weights; measure it again"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", shipped())
+def test_a_shipped_checkpoint_reproduces_its_card(name, tmp_path):
+    card = record(name)
+    metrics = ("attributes", "r_precision")
+    found = evaluate(load(name), captions=CAPTIONS, seed=card["seed"], metrics=metrics, cache=tmp_path, progress=False)
+    assert found["judge"]["weights_sha256"] == card["judge"]["weights_sha256"]
+    told, measured = figures(card["metrics"]), figures(found["metrics"])
+    assert told.keys() == measured.keys()
+    for metric, one in measured.items():
+        low, high = one["interval_95"]
+        assert low <= told[metric]["mean"] <= high, f"{metric}: the card says {told[metric]['mean']}, {CAPTIONS} captions [{low}, {high}]"
+        assert high - low < 0.2, f"{metric}: an interval of [{low}, {high}] would hold anything"
