@@ -220,7 +220,7 @@ def phrase_map(trace: Trace, stage: int, indices: Sequence[int], quantity: str =
     Raises:
         MissingQuantity, IndexError: as :func:`word_map`.
     """
-    return np.sum([word_map(trace, stage, index, quantity, sample) for index in dict.fromkeys(indices)], axis=0, dtype=np.float32)
+    return np.stack([word_map(trace, stage, index, quantity, sample) for index in dict.fromkeys(indices)]).sum(axis=0, dtype=np.float32)
 
 
 def cells(region: Region | None, height: int, width: int) -> tuple[slice, slice]:
