@@ -1,31 +1,18 @@
-"""Reading CUB-200-2011 and whatever has its layout (Aviary on disk).
+"""Reading CUB-200-2011 and whatever has its layout (Aviary on disk): lists by id, a bounding box a picture, its sentences in a file.
 
-Pictures are cut as the published text-to-image codes cut them: a box of half-size 0.75 times the longer side of the bounding box
-around its centre, clipped to the picture; the shorter side scaled to 76/64 of the size asked for; then a random crop, mirrored half
-of the time. Smaller sizes are scaled from the same crop, so that all sizes of a batch show the same.
+How its pictures are cut is said in :mod:`dmm.data.transforms`.
 """
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import numpy as np
-import torch
-from PIL import Image
-from torch import Tensor
-
-from dmm.aviary.grammar import Caption, read_slots
-from dmm.data.batch import Places
 from dmm.data.sources import Problem, Source, SourceError, once
-from dmm.data.transforms import Box, cut_box, margin, scale_shorter
-from dmm.errors import InputError
+from dmm.data.transforms import Box
 from dmm.files import FileError, below, printable, read_text, shown
 
-SPLITS = ("train", "test", "all")
 TEXT_FOLDERS = ("text", "text_c10")  # one file a picture, one sentence a line
 
 
@@ -64,184 +51,6 @@ def numbers_of(path: Path, expected: str, columns: int, kind=int) -> dict[int, l
             raise LayoutError(f"{path}:{number}: id {key} stands here a second time")
         values[key] = rest
     return values
-
-
-class CUB:
-    """One split of a data set in CUB's layout; a :class:`~dmm.data.batch.Source` of batches.
-
-    Args:
-        root: the directory that holds ``images.txt``.
-        split: "train", "test" or "all".
-        test_classes: class ids (from 1) that make up the test split, as the published text-to-image work splits CUB; by default
-            ``train_test_split.txt`` decides.
-
-    Raises:
-        LayoutError: a file is missing or not as expected.
-        ValueError: an unknown split, or one without pictures.
-    """
-
-    def __init__(self, root: str | os.PathLike, split: str = "train", test_classes: Collection[int] | None = None):
-        if split not in SPLITS:
-            raise InputError(f"unknown split {split!r}; expected one of {', '.join(SPLITS)}")
-        self.root, self.split = Path(root), split
-        names = self._names("images.txt", "<image id> <path>")
-        self.classes = self._names("classes.txt", "<class id> <name>")
-        labels = numbers_of(self.root / "image_class_labels.txt", "<image id> <class id>", 2)
-        boxes = numbers_of(self.root / "bounding_boxes.txt", "<image id> <x> <y> <width> <height>", 5, float)
-        training = {} if test_classes is not None else numbers_of(self.root / "train_test_split.txt", "<image id> <1 or 0>", 2)
-        strange = set(test_classes or ()) - {label for (label,) in labels.values()}
-        if strange:
-            raise InputError(f"test_classes: expected class ids of image_class_labels.txt, found {shown(sorted(strange))}")
-        self.ids: list[int] = []
-        for image in names:
-            for table, file in ((labels, "image_class_labels.txt"), (boxes, "bounding_boxes.txt"), (training, "train_test_split.txt")):
-                if image not in table and (table is not training or test_classes is None):
-                    raise LayoutError(f"{self.root / file}: expected a line for image {image} ({names[image]}), found none")
-            train = labels[image][0] not in test_classes if test_classes is not None else _flag(training, image, self.root)
-            if split == "all" or train == (split == "train"):
-                self.ids.append(image)
-        if not self.ids:
-            raise InputError(f"{self.root}: the {split} split has no pictures")
-        self._paths = [names[image] for image in self.ids]
-        for name in self._paths:
-            below(self.root / "images", name, "images.txt")
-        self._labels = [labels[image][0] for image in self.ids]
-        self._boxes = [Box(*boxes[image]) for image in self.ids]
-        self._captions = lru_cache(maxsize=None)(self._read_captions)
-
-    def _names(self, file: str, expected: str) -> dict[int, str]:
-        """Id -> name; both stand once."""
-        names: dict[int, str] = {}
-        seen: set[str] = set()
-        for number, (key, name) in lines_of(self.root / file, expected, 2):
-            if not key.isdecimal():
-                raise LayoutError(f"{self.root / file}:{number}: expected {expected}, found {shown(key + ' ' + name)}")
-            if int(key) in names or name in seen:
-                raise LayoutError(f"{self.root / file}:{number}: id {key} or the name {shown(name)} stands here a second time")
-            names[int(key)] = name
-            seen.add(name)
-        return names
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def path(self, index: int) -> Path:
-        """The picture's file."""
-        return self.root / "images" / self._paths[index]
-
-    def key(self, index: int) -> str:
-        """<class>/<image>, without ending."""
-        return str(Path(self._paths[index]).with_suffix(""))
-
-    def class_id(self, index: int) -> int:
-        """The class, from 0."""
-        return self._labels[index] - 1
-
-    def box(self, index: int) -> Box:
-        """The bounding box, px."""
-        return self._boxes[index]
-
-    def image(self, index: int) -> Image.Image:
-        """The whole picture, RGB.
-
-        Raises:
-            LayoutError: no such file, or not a picture.
-        """
-        try:
-            return Image.open(self.path(index)).convert("RGB")
-        except OSError as error:
-            raise LayoutError(f"{self.path(index)}: expected a picture ({error})") from error
-
-    def segmentation(self, index: int) -> np.ndarray:
-        """The label map H W uint8 (Aviary: part numbers; the genuine data set: how many annotators saw a bird there)."""
-        path = self.root / "segmentations" / Path(self._paths[index]).with_suffix(".png")
-        try:
-            return np.asarray(Image.open(path).convert("L"))
-        except OSError as error:
-            raise LayoutError(f"{path}: expected a segmentation ({error})") from error
-
-    def captions(self, index: int) -> list[Caption]:
-        """The sentences of ``text/<class>/<image>.txt``, with the slots that can be read from them.
-
-        Raises:
-            LayoutError: no such file, or no sentence in it.
-        """
-        return self._captions(index)
-
-    def _read_captions(self, index: int) -> list[Caption]:
-        path = self.root / "text" / Path(self._paths[index]).with_suffix(".txt")
-        if not path.is_file():
-            raise LayoutError(f"{path}: this file is missing; expected one sentence a line")
-        lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-        if not lines:
-            raise LayoutError(f"{path}: expected one sentence a line, found none")
-        return [Caption(line, read_slots(line)) for line in lines]
-
-    @cached_property
-    def part_names(self) -> list[str]:
-        """Names of the annotated parts, in order."""
-        return [fields[1] for _, fields in lines_of(self.root / "parts" / "parts.txt", "<part id> <name>", 2)]
-
-    @cached_property
-    def _places(self) -> dict[int, dict[str, tuple[float, float]]]:
-        path, expected = self.root / "parts" / "part_locs.txt", "<image id> <part id> <x> <y> <visible>"
-        places: dict[int, dict[str, tuple[float, float]]] = {}
-        for number, fields in lines_of(path, expected, 5, more=True):
-            try:
-                image, part, visible = int(fields[0]), int(fields[1]), fields[4] == "1"
-                name, place = self.part_names[part - 1], (float(fields[2]), float(fields[3]))
-            except (ValueError, IndexError):
-                raise LayoutError(f"{path}:{number}: expected {expected}, found {' '.join(fields)!r}") from None
-            if visible:
-                places.setdefault(image, {})[name] = place
-        return places
-
-    def parts(self, index: int) -> dict[str, tuple[float, float]]:
-        """Name -> x, y in pixels of each visible part."""
-        return self._places.get(self.ids[index], {})
-
-    @cached_property
-    def _present(self) -> dict[int, list[str]]:
-        names_path = self.root / "attributes" / "attributes.txt"
-        if not names_path.is_file():  # the genuine archive has it beside the data set's directory
-            names_path = self.root.parent / "attributes.txt"
-        names = {int(key): name for _, (key, name) in lines_of(names_path, "<attribute id> <name>", 2)}
-        path, expected = self.root / "attributes" / "image_attribute_labels.txt", "<image id> <attribute id> <present> ..."
-        present: dict[int, list[str]] = {}
-        for number, fields in lines_of(path, expected, 3, more=True):
-            if fields[2] == "1":
-                try:
-                    present.setdefault(int(fields[0]), []).append(names[int(fields[1])])
-                except (ValueError, KeyError):
-                    raise LayoutError(f"{path}:{number}: expected {expected}, found {' '.join(fields)!r}") from None
-        return present
-
-    def attributes(self, index: int) -> list[str]:
-        """Names of the attributes that the picture is labelled with."""
-        return self._present.get(self.ids[index], [])
-
-    def cuts(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """The seed of each crop, B; how far it may lie off the middle is known only when the picture is open."""
-        return rng.integers(2**63, size=count)
-
-    def pictures(self, indices: Places, sizes: Sequence[int], cuts: np.ndarray | None = None) -> dict[int, Tensor]:
-        """Size -> uint8 B 3 S S; random crops and mirrors with ``cuts``, the middle as it is without."""
-        rngs = [None] * len(indices) if cuts is None else [np.random.default_rng(int(seed)) for seed in cuts]
-        tiles = [crop(self.image(i), self.box(i), sizes, rng) for i, rng in zip(indices, rngs, strict=True)]
-        return {size: torch.stack([tile[size] for tile in tiles]) for size in sizes}
-
-
-def crop(image: Image.Image, box: Box, sizes: Sequence[int], rng: np.random.Generator | None = None) -> dict[int, Tensor]:
-    """The published cut of one picture: size -> uint8 3 S S."""
-    largest = max(sizes)
-    image = scale_shorter(cut_box(image, box), margin(largest))
-    room = image.width - largest, image.height - largest
-    left, top = (room[0] // 2, room[1] // 2) if rng is None else (int(rng.integers(r + 1)) for r in room)
-    image = image.crop((left, top, left + largest, top + largest))
-    if rng is not None and rng.random() < 0.5:
-        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    tiles = {size: image if size == largest else image.resize((size, size), Image.Resampling.BILINEAR) for size in sizes}
-    return {size: torch.from_numpy(np.array(tile)).permute(2, 0, 1).contiguous() for size, tile in tiles.items()}
 
 
 def _folder(root: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""Aviary written in CUB's layout and read back; the reader's crop and its errors on a hand-made data set; the contact sheet."""
+"""Aviary written in CUB's layout and read back as CUB is read; the contact sheet."""
 
 import json
 from dataclasses import replace
@@ -16,7 +16,8 @@ from dmm.aviary.sheet import sheet
 from dmm.aviary.species import bird
 from dmm.aviary.traits import CUB_PARTS
 from dmm.data.batch import BatchSampler
-from dmm.data.cub import CUB, Box, LayoutError, crop
+from dmm.data.prepared import Prepared, prepare
+from dmm.data.sources import open_source
 from dmm.data.vocab import Vocabulary
 
 IMAGES, SIZE = 6, 48
@@ -41,35 +42,50 @@ def test_attributes_are_cubs_and_true():
         assert ("has_head_pattern::eyering" in found) == ("eyering" in one.marks)
 
 
+def table(path: Path, columns: int) -> list[list[str]]:
+    """The lines of one of CUB's lists, cut at blanks."""
+    return [line.split(maxsplit=columns - 1) for line in path.read_text().splitlines()]
+
+
 def test_what_is_written_is_read_back(written):
-    data, entries = CUB(written, "all"), disk.entries(IMAGES, seed=4)
-    assert len(data) == IMAGES and data.part_names == list(CUB_PARTS)
+    data, entries = open_source(written), disk.entries(IMAGES, seed=4)
+    assert len(data) == IMAGES and not data.problems and data.own_classes
+    classes = dict(table(written / "classes.txt", 2))
     for i, entry in enumerate(entries):
-        assert data.ids[i] == entry.id == i + 1 and data.key(i) == entry.name
-        assert data.class_id(i) == entry.bird.species and data.classes[entry.bird.species + 1] == disk.class_name(entry.bird.species)
-        assert [c.text for c in data.captions(i)] == [c.text for c in captions(entry.bird)]
-        assert data.attributes(i) == attributes(entry.bird)
-        picture = torch.from_numpy(np.array(data.image(i))).permute(2, 0, 1) / 255
+        assert data.records[i].key == entry.name and data.captions(i) == [caption.text for caption in captions(entry.bird)]
+        assert data.class_id(i) == entry.bird.species + 1 and classes[str(entry.bird.species + 1)] == disk.class_name(entry.bird.species)
+        assert data.split(i) == ("test" if entry.bird.species >= 150 else "train")
+        picture = torch.from_numpy(np.array(data.picture(i)[0])).permute(2, 0, 1) / 255
         assert picture.shape == (3, SIZE, SIZE)
         assert (picture - renderer.render([entry.bird], SIZE)[0]).abs().mean() < 0.03  # JPEG
-    assert len(CUB(written, "train")) + len(CUB(written, "test")) == IMAGES
-    assert all(CUB(written, "test").class_id(i) >= 150 for i in range(len(CUB(written, "test"))))
+    assert {data.split(i) for i in range(IMAGES)} == {"train", "test"}
+
+
+def test_attributes_are_listed_for_each_image(written):
+    names = dict(table(written / "attributes" / "attributes.txt", 2))
+    present: dict[str, list[str]] = {}
+    for image, attribute, there, certainty, _ in table(written / "attributes" / "image_attribute_labels.txt", 5):
+        assert certainty == "4"
+        present.setdefault(image, []).extend([names[attribute]] if there == "1" else [])
+    assert present == {str(entry.id): attributes(entry.bird) for entry in disk.entries(IMAGES, seed=4)}
 
 
 def test_boxes_and_parts_are_those_of_the_masks(written):
-    data = CUB(written, "all")
+    data = open_source(written)
+    assert [name for _, name in table(written / "parts" / "parts.txt", 2)] == list(CUB_PARTS)
+    places = {
+        (int(image), int(part)): (float(x), float(y), seen) for image, part, x, y, seen in table(written / "parts" / "part_locs.txt", 5)
+    }
     for i, entry in enumerate(disk.entries(IMAGES, seed=4)):
         masks = renderer.render_with_masks([entry.bird], SIZE)[1][0].numpy()
-        labels = data.segmentation(i)
-        for k, part in enumerate(CUB_PARTS):
+        labels = np.asarray(Image.open(written / "segmentations" / f"{entry.name}.png"))
+        for k in range(len(CUB_PARTS)):
             assert np.array_equal(labels == k + 1, masks[k])
-            assert (part in data.parts(i)) == masks[k].any()
-            if part in data.parts(i):
-                x, y = data.parts(i)[part]
-                assert masks[k][int(y), int(x)]
+            x, y, seen = places[entry.id, k + 1]
+            assert (seen == "1") == masks[k].any() and (seen == "0" or masks[k][int(y), int(x)])
         assert labels.max() <= disk.UNNAMED
         y, x = np.nonzero(labels)
-        assert data.box(i) == (x.min(), y.min(), x.max() - x.min() + 1, y.max() - y.min() + 1)
+        assert data.picture(i)[1] == (x.min(), y.min(), x.max() - x.min() + 1, y.max() - y.min() + 1)
 
 
 def test_every_pixel_of_a_bird_has_a_label():
@@ -124,7 +140,7 @@ def test_writing_resumes_and_grows(tmp_path, written, monkeypatch):
         assert (tmp_path / "set" / path.relative_to(written)).read_bytes() == path.read_bytes(), path
     drawn.clear()
     disk.write(tmp_path / "set", 7, SIZE, seed=4)
-    assert len(drawn) < 7 and len(CUB(tmp_path / "set", "all")) == 7
+    assert len(drawn) < 7 and len(open_source(tmp_path / "set")) == 7
 
 
 def test_foreign_directories_are_left_alone(tmp_path, written):
@@ -144,89 +160,13 @@ def test_species_share_the_images_evenly():
     assert len(set(birds)) == 600
 
 
-def test_batches_from_disk(written):
-    data = CUB(written, "train")
-    sampler = BatchSampler(data, Vocabulary.build(c.text for i in range(len(data)) for c in data.captions(i)), seed=1)
+def test_batches_from_disk(written, tmp_path):
+    prepare(open_source(written), tmp_path, sizes=(16, 32))
+    data = Prepared(tmp_path)
+    sampler = BatchSampler(data, Vocabulary(data.words), seed=1)
     one, again = sampler.batch(2, 3, (16, 32)), sampler.batch(2, 3, (16, 32))
     assert one.images[32].shape == (3, 3, 32, 32) and torch.equal(one.images[16], again.images[16])
-    assert one.keys == again.keys and len(one.slots) == 3
-
-
-def test_the_published_crop():
-    """A 100 x 80 ramp, box 30 x 20 at (40, 30): centre (55, 40), half 22, so x 33..77 and y 18..62; 44 px become int(64 * 76/64) = 76."""
-    ramp = np.zeros((80, 100, 3), np.uint8)
-    ramp[..., 0], ramp[..., 1] = np.arange(100)[None], np.arange(80)[:, None]
-    tiles = crop(Image.fromarray(ramp), Box(40, 30, 30, 20), (16, 64))
-    assert tiles[64].shape == (3, 64, 64) and tiles[16].shape == (3, 16, 16)
-    scale = 44 / 76
-    assert abs(int(tiles[64][0, 5, 0]) - (33 + 6.5 * scale - 0.5)) <= 1 and abs(int(tiles[64][1, 63, 7]) - (18 + 69.5 * scale - 0.5)) <= 1
-    mirrored = [crop(Image.fromarray(ramp), Box(40, 30, 30, 20), (64,), np.random.default_rng(i))[64] for i in range(20)]
-    directions = {bool(tile[0, 0, 0] > tile[0, 0, -1]) for tile in mirrored}
-    assert directions == {True, False} and len({tile[1, 0, 0].item() for tile in mirrored}) > 3
-    clipped = crop(Image.fromarray(ramp), Box(0, 0, 60, 20), (32,))[32]  # x 0..75, y 0..55
-    assert clipped[0].max() <= 75 and clipped[1].max() <= 55
-
-
-BY_HAND = {
-    "images.txt": "1 001.Wren/a.png\n2 002.Teal/b.png\n",
-    "classes.txt": "1 001.Wren\n2 002.Teal\n",
-    "image_class_labels.txt": "1 1\n2 2\n",
-    "train_test_split.txt": "1 1\n2 0\n",
-    "bounding_boxes.txt": "1 1.0 2.0 10.0 12.0\n2 0.0 0.0 8.0 8.0\n",
-    "parts/parts.txt": "1 back\n2 left eye\n",
-    "parts/part_locs.txt": "1 1 3.0 4.0 1\n1 2 0.0 0.0 0\n2 2 5.0 6.0 1\n",
-    "attributes/attributes.txt": "1 has_wing_color::blue\n2 has_size::medium_(9_-_16_in)\n",
-    "attributes/image_attribute_labels.txt": "1 1 0 3 1.0\n1 2 1 4 2.0\n2 1 1 4 0.5 9\n",
-    "text/001.Wren/a.txt": "A small bird.\n\nIt has grey wings.\n",
-    "text/002.Teal/b.txt": "blue\n",
-}
-
-
-@pytest.fixture
-def by_hand(tmp_path) -> Path:
-    for name, text in BY_HAND.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    for name in ("001.Wren/a", "002.Teal/b"):
-        (tmp_path / "images" / name).parent.mkdir(parents=True)
-        Image.new("L", (20, 16), 200).save(tmp_path / "images" / f"{name}.png")
-    return tmp_path
-
-
-def test_reading_a_data_set_made_by_hand(by_hand):
-    train = CUB(by_hand)
-    assert len(train) == 1 and train.box(0) == (1, 2, 10, 12) and train.class_id(0) == 0 and train.classes == {1: "001.Wren", 2: "002.Teal"}
-    assert [c.text for c in train.captions(0)] == ["A small bird.", "It has grey wings."]
-    assert train.captions(0)[1].slots == {"wing": ("grey",)}
-    assert train.parts(0) == {"back": (3, 4)} and train.attributes(0) == ["has_size::medium_(9_-_16_in)"]
-    assert CUB(by_hand, "test").parts(0) == {"left eye": (5, 6)} and train.image(0).mode == "RGB"
-    assert CUB(by_hand, "test", test_classes={1}).key(0) == "001.Wren/a" and len(CUB(by_hand, "train", test_classes={1})) == 1
-
-
-@pytest.mark.parametrize(
-    "file, text, message",
-    [
-        ("images.txt", "1 a.png\nx b.png\n", r"images.txt:2: expected <image id> <path>, found 'x b.png'"),
-        ("bounding_boxes.txt", "1 1.0 2.0 10.0\n", r"bounding_boxes.txt:1: expected <image id> <x> <y> <width> <height>"),
-        ("bounding_boxes.txt", "1 1 2 3 4\n", r"expected a line for image 2 \(002.Teal/b.png\), found none"),
-        ("image_class_labels.txt", "1 1\n1 2\n", "image_class_labels.txt:2: id 1 stands here a second time"),
-        ("train_test_split.txt", "1 yes\n2 0\n", "train_test_split.txt:1"),
-        ("classes.txt", None, "classes.txt: this file is missing"),
-        ("text/001.Wren/a.txt", "\n", "a.txt: expected one sentence a line, found none"),
-        ("parts/part_locs.txt", "1 7 1 1 1\n", "part_locs.txt:1"),
-        ("attributes/image_attribute_labels.txt", "1 9 1 1 1\n", "image_attribute_labels.txt:1"),
-        ("images/001.Wren/a.png", "text", "a.png: expected a picture"),
-    ],
-)
-def test_errors_name_file_line_and_what_was_found(by_hand, file, text, message):
-    if text is None:
-        (by_hand / file).unlink()
-    else:
-        (by_hand / file).write_text(text)
-    with pytest.raises(LayoutError, match=message):
-        data = CUB(by_hand)
-        data.captions(0), data.parts(0), data.attributes(0), data.image(0)
+    assert one.keys == again.keys and len(one.texts) == 3
 
 
 def test_the_card_and_the_sheet(written):

@@ -11,7 +11,6 @@ from PIL import Image
 
 from dmm.data import array_writer, prepared, transforms
 from dmm.data.batch import BatchSampler
-from dmm.data.cub import crop
 from dmm.data.prepared import BrokenPicture, Prepared, PrepareError, find, prepare
 from dmm.data.sources import check, open_source
 from dmm.data.transforms import Box, squares
@@ -43,13 +42,35 @@ def test_what_a_prepared_directory_holds(tmp_path):
     ]  # fmt: skip
 
 
+def published(image, box, size, largest):
+    """The middle crop as the published codes make it: cut around the box, scaled to 76/64 of the largest size, cropped, scaled down."""
+    half, x, y = int(0.75 * max(box.width, box.height)), int(2 * box.x + box.width) // 2, int(2 * box.y + box.height) // 2
+    image = image.crop((max(0, x - half), max(0, y - half), min(image.width, x + half), min(image.height, y + half)))
+    scale = int(largest * 76 / 64) / min(image.size)
+    image = image.resize((int(image.width * scale), int(image.height * scale)), Image.Resampling.BILINEAR)
+    left, top = (image.width - largest) // 2, (image.height - largest) // 2
+    image = image.crop((left, top, left + largest, top + largest))
+    return torch.from_numpy(np.array(image.resize((size, size), Image.Resampling.BILINEAR))).permute(2, 0, 1)
+
+
 def test_crops_are_the_published_ones(tmp_path):
     """The middle crop, equal at the largest size; below it, scaled before the cut instead of after: within a level but at the border."""
     prepare(open_source(layouts.cub(tmp_path)), sizes=(32, 64))
     data, (image, box) = Prepared(tmp_path), open_source(tmp_path).picture(0)
-    published = crop(image, box, (32, 64))
-    assert torch.equal(data.images(64, [0])[0], published[64])
-    assert (data.images(32, [0])[0].int() - published[32])[:, 1:-1, 1:-1].abs().max() <= 1
+    assert torch.equal(data.images(64, [0])[0], published(image, box, 64, 64))
+    assert (data.images(32, [0])[0].int() - published(image, box, 32, 64))[:, 1:-1, 1:-1].abs().max() <= 1
+
+
+def test_squares_around_a_box():
+    """A 100 x 80 ramp, box 30 x 20 at (40, 30): centre (55, 40), half 22, so x 33..77 and y 18..62; 44 px become int(64 * 76/64) = 76."""
+    ramp = np.zeros((80, 100, 3), np.uint8)
+    ramp[..., 0], ramp[..., 1] = np.arange(100)[None], np.arange(80)[:, None]
+    tiles = squares(Image.fromarray(ramp), Box(40, 30, 30, 20), (16, 64))
+    assert tiles[64].shape == (3, 76, 76) and tiles[16].shape == (3, 19, 19)
+    scale = 44 / 76
+    assert abs(int(tiles[64][0, 11, 6]) - (33 + 6.5 * scale - 0.5)) <= 1 and abs(int(tiles[64][1, 69, 13]) - (18 + 69.5 * scale - 0.5)) <= 1
+    clipped = squares(Image.fromarray(ramp), Box(0, 0, 60, 20), (32,))[32]  # x 0..75, y 0..55
+    assert clipped[0].max() <= 75 and clipped[1].max() <= 55
 
 
 def test_squares_keep_the_middle_of_the_longer_side():

@@ -136,6 +136,28 @@ def test_what_lacks_in_cub(tmp_path):
         open_source(root)
 
 
+BAD_LISTS = {
+    "images.txt": ("1 001.Wren/a.jpg\nx b.jpg\n", "images.txt:2: expected <image id> <path>, found 'x b.jpg'"),
+    "bounding_boxes.txt": ("1 1.0 2.0 10.0\n", "bounding_boxes.txt:1: expected <image id> <x> <y> <width> <height>"),
+    "image_class_labels.txt": ("1 1\n1 2\n", "image_class_labels.txt:2: id 1 stands here a second time"),
+    "train_test_split.txt": ("1 yes\n2 0\n", "train_test_split.txt:1"),
+}
+
+
+@pytest.mark.parametrize("file", BAD_LISTS)
+def test_a_bad_list_of_cub_is_named_with_its_line(tmp_path, file):
+    text, message = BAD_LISTS[file]
+    layouts.write(layouts.cub(tmp_path) / file, text)
+    with pytest.raises(SourceError, match=message):
+        open_source(tmp_path)
+
+
+def test_a_missing_list_of_cub_is_named(tmp_path):
+    (layouts.cub(tmp_path) / "bounding_boxes.txt").unlink()
+    with pytest.raises(SourceError, match="bounding_boxes.txt: this file is missing; expected lines of <image id> <x>"):
+        open_source(tmp_path)
+
+
 def test_preprocessed_birds(tmp_path):
     root = layouts.birds(tmp_path)
     source = open_source(root)
