@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dmm.pipeline import Pipeline, load
     from dmm.trace import Trace
 
+__version__ = "0.1.0"  # setup.cfg takes it from here; CITATION.cff says the same
 __all__ = ["Pipeline", "Trace", "load"]
 
 _HOMES = {"Pipeline": "dmm.pipeline", "load": "dmm.pipeline", "Trace": "dmm.trace"}

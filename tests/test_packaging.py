@@ -12,7 +12,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from setuptools import find_packages
+from typer.testing import CliRunner
+
+import dmm.cli
 
 ROOT = Path(__file__).parent.parent
 MEBIBYTE = 1 << 20
@@ -92,9 +96,22 @@ def test_both_console_scripts_are_there(setup):
         assert callable(getattr(importlib.import_module(module), name))
 
 
-def test_the_version_is_said_once_and_told_in_the_changelog(setup):
+def test_the_version_is_the_same_everywhere(setup):
+    assert setup["metadata"]["version"] == "attr: dmm.__version__"  # which setuptools reads without importing anything
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == dmm.__version__
     newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE).group(1)
-    assert newest in ("Unreleased", setup["metadata"]["version"])
+    assert newest in ("Unreleased", dmm.__version__)
+    answer = CliRunner().invoke(dmm.cli.app, ["--version"])
+    assert (answer.exit_code, answer.output) == (0, f"dmm {dmm.__version__}\n")
+
+
+def test_the_version_is_found_in_a_tree_without_git(tmp_path):
+    shutil.copytree(ROOT / "dmm", tmp_path / "dmm", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    program = "import sys; from setuptools import build_meta; print(build_meta.prepare_metadata_for_build_wheel(sys.argv[1]))"
+    run = subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0 and run.stdout.splitlines()[-1] == f"dmm_gan_explorer-{dmm.__version__}.dist-info", run.stderr
 
 
 def test_the_readme_opens_with_a_picture_and_the_two_commands():

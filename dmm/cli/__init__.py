@@ -5,8 +5,11 @@ Exit code 2 for input that cannot be used, 1 for work that failed.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+import dmm
 from dmm.cli import bench, convert, data, evaluate, export, generate, listing, recipes, report, train
 
 ABOUT = """Train, use and measure DMM-GAN and its family.
@@ -31,6 +34,19 @@ From a folder of your own pictures to your own model (docs/training.md tells eac
 """
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=ABOUT)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"dmm {dmm.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")] = False) -> None:
+    """Options before a command."""
+
+
 app.add_typer(train.app, name="train", short_help="Train: match (DAMSM encoders), caption (STREAM), gan, judge, segmenter.")
 app.add_typer(data.app, name="data", short_help="Check and prepare data sets; draw Aviary.")
 app.add_typer(recipes.app, name="recipes", short_help="Show a resolved recipe, and how it differs from another.")
