@@ -7,6 +7,7 @@ import os
 
 from explorer.session import Session
 from explorer.ui import build, serve
+from explorer.votes import VoteStore
 
 
 def _port(text: str) -> int:
@@ -23,10 +24,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--port", type=_port, default=os.environ.get("PORT", "7860"), help="port to listen on")
     parser.add_argument("--root-path", default="", help="path under which a reverse proxy shows the page, such as /bird")
     parser.add_argument("--allow-host", action="append", default=[], help="a further name by which the page is addressed, as by a proxy")
+    parser.add_argument("--votes", default=None, help="file to keep the blind votes in (SQLite); without it they end with the page")
     args = parser.parse_args(argv)
     try:
-        serve(build(Session(args.checkpoints)), args.host, args.port, args.root_path, args.allow_host)
-    except ValueError as error:  # CheckpointError: which file, what was expected, what was found; or a port in use
+        serve(build(Session(args.checkpoints), VoteStore(args.votes)), args.host, args.port, args.root_path, args.allow_host)
+    except ValueError as error:  # CheckpointError, VoteError: which file, what was expected, what was found; or a port in use
         parser.exit(2, f"app.py: {error}\n")
 
 

@@ -12,34 +12,32 @@ Pictures are PNG data URIs; regions are ``[y0, x0, y1, x1]`` as shares of the si
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
-import io
-import warnings
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from PIL import Image
 
-from dmm.images import to_float, to_pil
+from dmm.images import to_pil
 from dmm.metrics.effects import WordEffect
-from dmm.pipeline import CaptionError
+from dmm.pipeline import CaptionError, Pipeline
 from dmm.trace import Trace
-from explorer import overlay, slots, statistics, takeaway, walks
+from explorer import overlay, readings, slots, statistics, takeaway, walks
+from explorer.ballots import Judge, contenders, two_of
 from explorer.edits import EditError
 from explorer.interventions import describe, lacks, to_data
 from explorer.notebook import changed_numbers
 from explorer.page_html import data_uri
 from explorer.questions import FIRST_SEED, Question, Refusal, read_seed
+from explorer.readings import UPLOAD_BYTES
 from explorer.regions import read_region
 from explorer.session import Session
+from explorer.votes import VoteError, VoteStore
 
 MOST_MODELS = 8  # side by side
 MOST_SEEDS = 16  # noises of one caption
-UPLOAD_BYTES = 4 * 2**20  # of a picture that is handed in
-UPLOAD_PIXELS = 4096 * 4096
-UPLOAD_KINDS = ("PNG", "JPEG", "WEBP")
+MOST_ALTERNATIVES = 8  # sentences of a beam search
 
 
 class Endpoints:
@@ -47,10 +45,12 @@ class Endpoints:
 
     Args:
         session: what is open.
+        votes: keeps what is voted; None keeps it until this process ends.
     """
 
-    def __init__(self, session: Session):
+    def __init__(self, session: Session, votes: VoteStore | None = None):
         self.session = session
+        self.store = votes or VoteStore()
 
     def models(self) -> list[dict]:
         """Open models: name, system, what it adds, and which edits it does not allow, how far its maps can be believed."""
@@ -147,35 +147,32 @@ class Endpoints:
         return {"stage_px": read.size, "quantity": read.quantity, "words": rows, "answered_by": answered}
 
     def redescribe(
-        self, caption: str = "", picture: str = "", seed: int = FIRST_SEED, model: str = "", edits: list[dict] | None = None
+        self,
+        caption: str = "",
+        picture: str = "",
+        seed: int = FIRST_SEED,
+        model: str = "",
+        edits: list[dict] | None = None,
+        alternatives: int = readings.WIDTH,
     ) -> list[dict]:
-        """What STREAM reads back, attribute by attribute: from each picture of a caption, or from one handed in as a data URI."""
-        if picture:
-            name = Question.read(self.session, caption, seed, model).model
-            sentences = {"handed in": self._read_picture(name, read_upload(picture))}
-        else:
-            trace = Question.read(self.session, caption, seed, model, edits).trace(self.session)
-            sentences = {str(stage.size): stage.redescription[0] for stage in trace.stages if stage.redescription}
-        if not sentences:
-            raise Refusal("no captioner (STREAM) came with this model, so that nothing is read back")
-        rows = []
-        for size, sentence in sentences.items():
-            found = slots.compare(caption, sentence)
-            listed = [{"attribute": s.name, "said": list(s.said), "read": list(s.read), "verdict": s.verdict} for s in found]
-            rows.append({"picture": size, "sentence": sentence, "attributes": listed, "summary": slots.summary(found)})
-        return rows
+        """What STREAM reads back, attribute by attribute: from each picture of a caption, or from one handed in as a data URI.
 
-    def _read_picture(self, model: str, picture: Image.Image) -> str:
-        from dmm.models.registry import picture_sizes
-
-        pipe = self.session.pipeline(model)
+        The sentence is the one of the likeliest words; alternatives are those that a beam search finds, each word with its probability.
+        A picture that is handed in is decoded in memory and not kept; with a caption it is compared with it.
+        """
+        if type(alternatives) is not int or not 0 <= alternatives <= MOST_ALTERNATIVES:
+            raise Refusal(f"alternatives: expected 0 to {MOST_ALTERNATIVES}, found {str(alternatives)[:40]}")
+        asked = Question.read(self.session, caption, seed, model, edits)
+        pipe = self.session.pipeline(asked.model)
         if pipe.captioner is None:
             raise Refusal("no captioner (STREAM) came with this model, so that nothing is read back")
-        side = picture_sizes(pipe.config)[-1]
-        pixels = np.array(picture.convert("RGB").resize((side, side), Image.Resampling.BICUBIC))
-        with torch.no_grad():
-            image = to_float(torch.from_numpy(pixels).permute(2, 0, 1)[None]).to(pipe.device)  # 1 3 S S
-            return pipe.captioner.sentences(image, pipe.vocab)[0]
+        if picture:
+            images = {"handed in": readings.as_generated(read_upload(picture), pipe)}
+        else:
+            stages = asked.trace(self.session).stages
+            images = {str(stage.size): stage.image for stage in stages if stage.image is not None}
+        with self.session.using(asked.model):
+            return [_read_back(pipe, asked.caption, name, image, alternatives) for name, image in images.items()]
 
     def intervene(self, caption: str, edits: list[dict], seed: int = FIRST_SEED, model: str = "") -> dict:
         """A caption with and without edits: both pictures, their difference, and the gates that changed."""
@@ -249,6 +246,39 @@ class Endpoints:
             "gif": animated,
         }
 
+    def ballot(self, voter: str, first: str = "", second: str = "") -> dict:
+        """The next pair of a blind vote for a voter: a caption and two pictures, sides shuffled. pair is None once all are judged.
+
+        first and second name what is judged: a model, or one of the names that a refusal lists.
+        """
+        judge = self.judge(first, second)
+        found = _refusing(lambda: judge.ballot(voter))
+        if found is None:
+            return {"pair": None, "of": judge.study.pairs, "judged": judge.study.pairs}
+        left, right = map(data_uri, found.pictures)
+        return {"pair": found.pair, "of": found.of, "judged": found.judged, "caption": found.caption, "left": left, "right": right}
+
+    def vote(self, voter: str, pair: int, choice: str, first: str = "", second: str = "") -> dict:
+        """Keep which picture of a ballot's pair fits the caption better, left or right. The first vote of a voter on a pair counts."""
+        return {"kept": _refusing(lambda: self.judge(first, second).vote(voter, pair, choice))}
+
+    def votes(self, first: str = "", second: str = "") -> dict:
+        """What the votes say: the share of the first with its exact 95 % interval, agreement of the voters, and all votes as CSV.
+
+        Over votes, and over pairs by the majority of their voters (votes on one pair are not independent). Agreement is Cohen's kappa of
+        two voters, Fleiss' kappa of more.
+        """
+        judge = self.judge(first, second)
+        return _refusing(lambda: judge.result() | {"csv": judge.table(), "could_be_judged": list(contenders(self.session.models))})
+
+    def judge(self, first: str = "", second: str = "") -> Judge:
+        """The blind vote between two contenders, by name.
+
+        Raises:
+            Refusal: an unknown name, or models that know no caption in common.
+        """
+        return _refusing(lambda: Judge(self.session, self.store, two_of(self.session, first, second)))
+
     def export(self, caption: str, kind: str = "json", seed: int = FIRST_SEED, model: str = "", edits: list[dict] | None = None) -> dict:
         """A file of a generated caption, base64: npz, json, csv, html (works offline), py (makes the same), png, svg or pdf."""
         if kind not in takeaway.FORMATS:
@@ -258,7 +288,10 @@ class Endpoints:
         return {"name": f"{asked.model}-{asked.seed}.{kind}", "base64": base64.b64encode(data).decode()}
 
 
-NAMES = ("models", "trace", "words", "map", "region", "redescribe", "intervene", "effects", "compare", "walk", "export")
+NAMES = (
+    *("models", "trace", "words", "map", "region", "redescribe", "intervene", "effects", "compare", "walk"),
+    *("ballot", "vote", "votes", "export"),
+)
 
 
 def read_upload(uri: str) -> Image.Image:
@@ -272,17 +305,24 @@ def read_upload(uri: str) -> Image.Image:
         raise Refusal(f"picture: expected a data URI of a PNG, JPEG or WebP of at most {UPLOAD_BYTES >> 20} MiB")
     try:
         data = base64.b64decode(body, validate=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(data), formats=UPLOAD_KINDS)
-            if picture.width * picture.height > UPLOAD_PIXELS:
-                raise Refusal(f"picture: expected at most {UPLOAD_PIXELS} pixels, found {picture.width} x {picture.height}")
-            picture.load()
-    except Refusal:
-        raise
-    except (binascii.Error, OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise Refusal(f"picture: not a PNG, JPEG or WebP that can be read ({type(error).__name__})") from error
-    return picture
+    except ValueError as error:
+        raise Refusal("picture: expected base64 after the comma") from error
+    return _refusing(lambda: readings.decode(data))
+
+
+def _read_back(pipe: Pipeline, caption: str, name: str, image: torch.Tensor, alternatives: int) -> dict:
+    """What is read in one picture 1 3 S S, and how it compares with a caption."""
+    first, *others = readings.readings(pipe, image, alternatives)
+    found = slots.compare(caption, first.sentence)
+    listed = [{"attribute": s.name, "said": list(s.said), "read": list(s.read), "verdict": s.verdict} for s in found]
+    row = {"picture": name, "sentence": first.sentence, "attributes": listed, "summary": slots.summary(found)}
+    return row | _sure(first) | {"alternatives": [{"sentence": one.sentence} | _sure(one) for one in others]}
+
+
+def _sure(reading: readings.Reading) -> dict:
+    """How sure STREAM is of a sentence and of each of its words."""
+    words = [{"word": word, "probability": share} for word, share in reading.words]
+    return {"probability": reading.probability, "words": words, "ended": reading.ended}
 
 
 def _png(image: torch.Tensor) -> str:
@@ -351,5 +391,5 @@ def _refusing(ask: Callable):
     """The answer, or a refusal with the reason."""
     try:
         return ask()
-    except (EditError, CaptionError, ValueError, statistics.MissingQuantity, IndexError) as error:
+    except (EditError, CaptionError, VoteError, ValueError, statistics.MissingQuantity, IndexError) as error:
         raise Refusal(str(error)) from error

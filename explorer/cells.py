@@ -13,6 +13,7 @@ from PIL import Image
 from dmm.trace import Trace
 from explorer import overlay, statistics
 from explorer.page_html import data_uri, text
+from explorer.readings import Reading
 
 FONT = "font:14px/1.5 system-ui,sans-serif"
 SMALL = "font-size:12px;opacity:.75"
@@ -94,6 +95,19 @@ def table(rows: Sequence[Mapping[str, object]], caption: str = "") -> str:
         f'<table style="{FONT};border-collapse:collapse;font-variant-numeric:tabular-nums">{above}'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
+
+
+def readings(found: Sequence[Reading]) -> str:
+    """Sentences with the probability of each word below it, and of the whole."""
+    said = ""
+    for one in found:
+        words = "".join(
+            f'<span style="display:inline-block;text-align:center;margin:0 5px 4px 0">{text(word)}<br>'
+            f"<small>{statistics.short(share)}</small></span>"
+            for word, share in one.words
+        )
+        said += f'<li><span style="{SMALL}">probability {one.probability:.2g}</span><br>{words}</li>'
+    return f'<ol style="{FONT}">{said}</ol>'
 
 
 def paragraph(line: str) -> str:

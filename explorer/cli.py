@@ -18,6 +18,7 @@ from explorer.figures import Figure, check_options, get_figure, list_figures
 from explorer.figures.export import FORMATS
 from explorer.produce import Sources, produce, produce_all, read_captions, shipped, texts_of, with_captions
 from explorer.session import Session
+from explorer.votes import VoteStore
 
 DEFAULT_MODEL = "dmmgan-aviary"
 ABOUT = """See what a text-to-image memory did.
@@ -158,17 +159,19 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="port to listen on", envvar="PORT")] = 7860,
     root_path: Annotated[str, typer.Option(help="path under which a reverse proxy shows the page, such as /bird")] = "",
     allow_host: Annotated[list[str] | None, typer.Option(help="a further name by which the page is addressed, as by a proxy")] = None,
+    votes: Annotated[Path | None, typer.Option(help="file to keep the blind votes in (SQLite); without it they end with the page")] = None,
 ) -> None:
     """Serve the page on this machine.
 
     Example: explorer app
 
-    Example: explorer app runs/cats-gan dmmgan-aviary --port 8000
+    Example: explorer app runs/cats-gan dmmgan-aviary --port 8000 --votes votes.db
     """
     from explorer import ui  # Gradio is slow to import; figures do not need it
 
     try:
-        ui.serve(ui.build(Session(checkpoints or [DEFAULT_MODEL])), host, port, root_path, allow_host or ())
+        built = ui.build(Session(checkpoints or [DEFAULT_MODEL]), VoteStore(votes))
+        ui.serve(built, host, port, root_path, allow_host or ())
     except ValueError as error:
         _stop(str(error))
 

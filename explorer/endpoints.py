@@ -9,19 +9,17 @@ import gradio as gr
 
 from explorer.api import NAMES, Endpoints
 from explorer.questions import Refusal
-from explorer.session import Session
 
 
-def register(session: Session, concurrency_id: str) -> None:
+def register(answers: Endpoints, concurrency_id: str) -> None:
     """Add every endpoint to the app that is being built; they take turns with the page's own requests.
 
     Args:
-        session: what is open.
+        answers: of what is open.
         concurrency_id: of the networks' queue.
     """
-    endpoints = Endpoints(session)
     for name in NAMES:
-        function = getattr(endpoints, name)
+        function = getattr(answers, name)
         about = inspect.getdoc(function)
         gr.api(_refusing(function), api_name=name, api_description=about, concurrency_id=concurrency_id, concurrency_limit=1)
 

@@ -1,7 +1,8 @@
 """What a request to the page has to be, checked before it is answered: whom it is for, where it comes from, how large it is, what it asks.
 
 A page on the loopback address can be reached by every web page that the reader has open: by a name that was made to point to this machine
-(DNS rebinding, seen in ``Host``), or by a form (seen in ``Origin``). Uploads, which Gradio would keep, have no use here.
+(DNS rebinding, seen in ``Host``), or by a form (seen in ``Origin``). Uploads, which Gradio would keep as files, are not taken; a picture
+that is to be read back comes inside its question, to the functions that take one.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from urllib.parse import urlsplit
 from dmm.files import FileError, parse, printable
 
 LARGEST = 1 << 16  # bytes of a request's body; a caption with its edits has a few thousand
+LARGEST_PICTURE = 3 << 19  # bytes of a body that holds a picture, as base64
+TAKES_PICTURES = frozenset({"redescribe", "read_picture"})  # names of functions
 PATIENCE = 20.0  # seconds until the next piece of a body has to be there
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-ASKING = re.compile(r"(^|/)gradio_api/(queue/join|cancel|reset|(run|api|call|call/v2)/[^/]+)/?$")  # what may be posted to
+ASKING = re.compile(r"(^|/)gradio_api/(queue/join|cancel|reset|(run|api|call|call/v2)/(?P<name>[^/]+))/?$")  # what may be posted to
 
 
 class Refused(Exception):
@@ -62,10 +65,11 @@ class Gate:
             self._check_host(headers)
             if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
                 self._check_origin(headers)
-                if not ASKING.search(scope["path"]):
+                asking = ASKING.search(scope["path"])
+                if not asking:
                     raise Refused(404, "Nothing is taken here; this page keeps no files.")
                 body = await self._body(headers, receive)
-                _check_question(body, scope)
+                _check_question(body, scope, asking["name"])
                 receive = _again(body, receive)
         except Refused as refusal:
             await _answer(send, refusal)
@@ -97,14 +101,14 @@ class Gate:
                 )
 
     async def _body(self, headers: Mapping[str, str], receive: Callable) -> bytes:
-        """A whole body within the limits.
+        """A whole body within the limits of one that holds a picture.
 
         Raises:
             Refused: 413 or 408; 400 if the client went away.
         """
         declared = headers.get("content-length", "0")
-        if not declared.isdecimal() or len(declared) > 12 or int(declared) > LARGEST:
-            raise Refused(413, f"A question has at most {LARGEST:,} bytes.")
+        if not declared.isdecimal() or len(declared) > 12 or int(declared) > LARGEST_PICTURE:
+            raise _too_large(LARGEST_PICTURE)
         body, more = b"", True
         while more:
             try:
@@ -115,16 +119,25 @@ class Gate:
                 raise Refused(400, "The question did not arrive.")
             body += message.get("body", b"")
             more = message.get("more_body", False)
-            if len(body) > LARGEST:
-                raise Refused(413, f"A question has at most {LARGEST:,} bytes.")
+            if len(body) > LARGEST_PICTURE:
+                raise _too_large(LARGEST_PICTURE)
         return body
 
 
-def _check_question(body: bytes, scope: Mapping) -> None:
-    """Is it JSON, and about a function that there is?
+def _too_large(most: int) -> Refused:
+    return Refused(413, f"A question has at most {most:,} bytes.")
+
+
+def _check_question(body: bytes, scope: Mapping, name: str | None) -> None:
+    """Is it JSON, about a function that there is, and no larger than its answer needs?
+
+    Args:
+        body: of the request.
+        scope: of the request.
+        name: of the function, where the path says it.
 
     Raises:
-        Refused: 400 or 422.
+        Refused: 400, 413 or 422.
     """
     try:
         asked = parse(body or b"{}", "the question")
@@ -136,6 +149,9 @@ def _check_question(body: bytes, scope: Mapping) -> None:
     known = scope["app"].get_blocks().fns
     if number is not None and (type(number) is not int or number not in known):
         raise Refused(422, f"fn_index: expected one of the {len(known)} functions of this page")
+    function = name if number is None else getattr(known[number], "api_name", None)
+    if len(body) > LARGEST and function not in TAKES_PICTURES:
+        raise _too_large(LARGEST)
 
 
 def _again(body: bytes, receive: Callable) -> Callable:

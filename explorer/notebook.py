@@ -11,6 +11,10 @@
     with ex.edits(mute="red"):
         muted = ex("a small red bird with black wings", seed=3)
     muted.against(t)
+    ex.read_back("photo.jpg", "a small red bird")
+    vote = ex.judge("ann", votes="votes.db")
+    vote.choose("left")
+    vote.result()
 
 Answers are HTML strings with plain data beside them (``rows``), so that they need no widget extension: JupyterLab, VS Code and Colab show
 the same, and a script prints them as text.
@@ -24,8 +28,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
+from dmm.images import write_atomic
 from dmm.trace import Trace
-from explorer import cells, overlay, slots, statistics
+from explorer import cells, overlay, readings, slots, statistics
+from explorer.ballots import Contender, Judge, two_of
 from explorer.edits import (
     ClampResponseGate,
     ClampWritingGate,
@@ -40,6 +48,7 @@ from explorer.edits import (
 from explorer.interventions import describe, from_data, lacks
 from explorer.regions import read_region
 from explorer.session import Session
+from explorer.votes import VoteError, VoteStore, read_voter
 
 
 @dataclass(frozen=True)
@@ -139,6 +148,52 @@ class Explorer:
         """Edits that a model does not allow, and why."""
         rows = [{"edit": name, "why": why} for name, why in lacks(self.session.pipeline(model)).items()]
         return Shown("What this system does not have", rows, cells.table(rows, "What this system does not have"))
+
+    def read_back(self, picture: str | os.PathLike, caption: str = "", model: str | None = None, alternatives: int = 4) -> Shown:
+        """What STREAM reads in any picture, and how that compares with a caption.
+
+        Args:
+            picture: file of a PNG, JPEG or WebP.
+            caption: one sentence; empty to compare with none.
+            model: name; None for the first.
+            alternatives: sentences of a beam search that are shown too.
+
+        Raises:
+            ValueError: no captioner, or a file that is no such picture.
+            OSError: no such file.
+        """
+        with open(picture, "rb") as file:
+            shown = readings.decode(file.read(readings.UPLOAD_BYTES + 1))
+        with self.session.using(model):
+            pipe = self.session.pipeline(model)
+            found = readings.readings(pipe, readings.as_generated(shown, pipe), alternatives)
+        return _read_back({Path(picture).name: found}, caption)
+
+    def judge(
+        self,
+        voter: str,
+        first: str | Contender = "",
+        second: str | Contender = "",
+        votes: str | os.PathLike | None = None,
+        captions: Sequence[str] | None = None,
+    ) -> Voting:
+        """A blind vote: which of two pictures fits the caption better.
+
+        Args:
+            voter: name, kept with the votes.
+            first: a model, or another name that :func:`explorer.ballots.contenders` lists, or any edits as a Contender; empty for the
+                first model.
+            second: the same; empty for the second model, or, if one is open, for the first without its memory's answer.
+            votes: file to keep the votes in, which others may use at the same time; None keeps them in memory.
+            captions: of the pairs; None for ten birds.
+
+        Raises:
+            ValueError: a name or a file that is none, or captions that a model does not know.
+        """
+        own = [one if isinstance(one, Contender) else None for one in (first, second)]
+        pair = two_of(self.session, *("" if isinstance(one, Contender) else one for one in (first, second)))
+        pair = (own[0] or pair[0], own[1] or pair[1])
+        return Voting(Judge(self.session, VoteStore(votes), pair, captions), read_voter(voter))
 
     def __repr__(self) -> str:
         on = f", {len(self._edits)} edits on" if self._edits else ""
@@ -285,22 +340,21 @@ class View:
         key = overlay.legend("difference", limits, "mean absolute change of a pixel, share of the full range")
         return Shown("Against", rows, cells.row(pictures) + cells.legend(key) + cells.table(rows, "gates"))
 
-    def redescribe(self) -> Shown:
-        """What STREAM reads back from each picture, attribute by attribute."""
-        rows, html = [], ""
-        for stage in self.trace.stages:
-            for sentence in stage.redescription or []:
-                found = slots.compare(self.trace.caption(), sentence)
-                mine = [
-                    {"attribute": slot.name, "said": ", ".join(slot.said), "read back": ", ".join(slot.read), "verdict": slot.verdict}
-                    for slot in found
-                ]
-                rows += [{"stage": f"{stage.size} px"} | row for row in mine]
-                line = slots.summary(found) or "no attribute is named"
-                html += cells.paragraph(f"{stage.size} px: “{sentence}”") + cells.table(mine, line)
-        if not html:
-            html = cells.paragraph("No captioner (STREAM) came with this model, so the picture is not read back.")
-        return Shown("Read back", rows, html)
+    def redescribe(self, alternatives: int = 0) -> Shown:
+        """What STREAM reads back from each picture, attribute by attribute.
+
+        Args:
+            alternatives: sentences of a beam search that are shown too, each word with its probability.
+        """
+        session, found = self.explorer.session, {}
+        with session.using(self.model):
+            pipe = session.pipeline(self.model)
+            for stage in self.trace.stages:
+                if stage.redescription and alternatives and stage.image is not None:
+                    found[f"{stage.size} px"] = readings.readings(pipe, stage.image, alternatives)
+                elif stage.redescription:
+                    found[f"{stage.size} px"] = stage.redescription
+        return _read_back(found, self.trace.caption())
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write the trace, edits included, as ``.npz`` with JSON inside (:meth:`dmm.trace.Trace.save`)."""
@@ -345,6 +399,76 @@ class View:
     def _size(self, stage: int) -> int:
         stage %= len(self.trace.stages)
         return self.trace.stages[stage].size or 64 << stage
+
+
+class Voting:
+    """One voter's blind vote. It shows the next pair; :meth:`choose` keeps a choice and shows the one after.
+
+    Args:
+        judge: the two contenders and where votes are kept.
+        voter: name.
+    """
+
+    def __init__(self, judge: Judge, voter: str):
+        self.judge, self.voter = judge, voter
+        self.ballot = judge.ballot(voter)
+
+    def choose(self, side: str) -> Voting:
+        """Keep which picture fits the caption better, "left" or "right".
+
+        Raises:
+            VoteError: another side, or all pairs are judged.
+        """
+        if self.ballot is None:
+            raise VoteError("All pairs are judged; see result().")
+        self.judge.vote(self.voter, self.ballot.pair, side)
+        self.ballot = self.judge.ballot(self.voter)
+        return self
+
+    def result(self) -> Shown:
+        """What all votes on these contenders say, and how far the voters agree."""
+        found = self.judge.result()
+        rows = [{"counted": name} | {k: v for k, v in found[name].items() if k != "tied"} for name in ("votes", "pairs", "left")]
+        title = f"{found['first']} against {found['second']}, {found['voters']} voters"
+        kappa = found["agreement"]["kappa"]
+        line = f"{found['agreement']['measure']} {'–' if kappa is None else statistics.short(kappa)}"
+        note = "low and high: exact 95 % interval (Clopper-Pearson). Votes on one pair are not independent; pairs count each once."
+        return Shown(title, [*rows, {"counted": line}], cells.table(rows, title) + cells.paragraph(line) + cells.paragraph(note))
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write every vote as CSV, whole or not at all."""
+        write_atomic(path, self.judge.table().encode())
+        return Path(path)
+
+    def _repr_html_(self) -> str:
+        if self.ballot is None:
+            return cells.paragraph("All pairs are judged, thank you.")
+        said = f"Pair {self.ballot.pair + 1} of {self.ballot.of}: “{self.ballot.caption}”. Which picture fits better?"
+        pictures = dict(zip(("left", "right"), map(np.asarray, self.ballot.pictures), strict=True))
+        return cells.paragraph(said) + cells.row(pictures)
+
+    def __repr__(self) -> str:
+        return f"Voting({self.voter!r}, {'all judged' if self.ballot is None else f'pair {self.ballot.pair + 1} of {self.ballot.of}'})"
+
+
+def _read_back(found: Mapping[str, Sequence[str | readings.Reading]], caption: str) -> Shown:
+    """What was read in pictures, by name: the sentence that is compared with the caption, then others."""
+    rows, html = [], ""
+    for name, (first, *others) in found.items():
+        sentence = first if isinstance(first, str) else first.sentence
+        compared = slots.compare(caption, sentence)
+        mine = [
+            {"attribute": slot.name, "said": ", ".join(slot.said), "read back": ", ".join(slot.read), "verdict": slot.verdict}
+            for slot in compared
+        ]
+        rows += [{"stage": name} | row for row in mine]
+        line = slots.summary(compared) or "no attribute is named"
+        html += cells.paragraph(f"{name}: “{sentence}”") + cells.table(mine, line)
+        if not isinstance(first, str):
+            html += cells.readings([first, *others])
+    if not html:
+        html = cells.paragraph("No captioner (STREAM) came with this model, so the picture is not read back.")
+    return Shown("Read back", rows, html)
 
 
 def changed_numbers(before: Trace, after: Trace) -> list[dict]:

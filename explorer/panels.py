@@ -5,6 +5,7 @@ Pure functions, as :mod:`explorer.page_html`; the controls compose edits as data
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 
 from PIL import Image
@@ -34,6 +35,18 @@ UNIT = (
     "which the pathways need not add up"
 )
 SEEDS = (("1", "this noise"), ("4", "4 noises"), ("8", "8 noises"))
+HANDED_IN = (
+    "It is shrunk in your browser, read in memory, and not kept. The middle square is read. The captioner knows pictures of the kind that "
+    "it was trained on; of others it says what it can."
+)
+SURE = (
+    "Below each word its probability, given the picture and the words before; that is how sure STREAM is, not how often it is right. The "
+    "first sentence takes the likeliest word each time."
+)
+COUNTED = (
+    "the interval is exact (Clopper-Pearson), p of the exact test against one half. Votes on one pair are not independent of each other: "
+    "the row of pairs is the careful one. The last row shows whether the side mattered"
+)
 DIFFERENCE = 128  # px, side of a difference picture
 PATHS = (("image", "the image"), ("words", "the words"), ("global", "the global memory"))
 
@@ -60,6 +73,7 @@ def _questions(trace: Trace) -> str:
     forms = [
         _form("why", "Ask", "how each word reached the picture"),
         _form("compare", "Compare", f"all open models and {_select('seeds', SEEDS)}, the map of the chosen word below each"),
+        _form("sentences", "Read back", "what else STREAM could have said of these pictures, with the probability of each word"),
         _form(
             "walk",
             "Walk",
@@ -250,6 +264,105 @@ def walked(found: Mapping) -> str:
         f'<section class="ex-reached"><h2>A walk {text(way)}</h2><p class="ex-note">{text(note)}</p>'
         f'<div class="ex-wide" tabindex="0" role="group" aria-label="film"><img class="ex-film" src="{found["strip"]}" alt="{alt}"></div>'
         f'<p><a class="ex-quiet" download="walk.gif" href="{found["gif"]}">Save as GIF</a></p></section>'
+    )
+
+
+def drop_zone(side: int) -> str:
+    """Where a picture is dropped or chosen; ``side`` in px is what the browser shrinks it to."""
+    return (
+        f'<div class="ex-drop" data-side="{side}"><label>Drop a picture here, or choose one: '
+        f'<input type="file" accept="image/png,image/jpeg,image/webp"></label><canvas width="{side}" height="{side}" hidden role="img"'
+        f' aria-label="your picture, as it is read"></canvas><p role="status" class="ex-note">{text(HANDED_IN)}</p></div>'
+    )
+
+
+def read_back(rows: Sequence[Mapping]) -> str:
+    """What STREAM reads: the sentence and how it compares with the caption, then what it could have said.
+
+    Args:
+        rows: as :meth:`explorer.api.Endpoints.redescribe` gives them.
+    """
+    shown = ""
+    for row in rows:
+        size = "" if row["picture"] == "handed in" else f"<h3>{text(row['picture'])} × {text(row['picture'])}</h3>"
+        compared = [
+            {
+                "attribute": one["attribute"],
+                "caption": ", ".join(one["said"]),
+                "read back": ", ".join(one["read"]),
+                "verdict": one["verdict"],
+            }
+            for one in row["attributes"]
+        ]
+        table = _table(compared, "Attribute by attribute, against the caption above") if compared else ""
+        others = "".join(map(_sentence, row["alternatives"]))
+        listed = f"<p>Likelier or nearly as likely as a whole (beam search):</p><ol>{others}</ol>" if others else ""
+        shown += f'<div>{size}<ul class="ex-readings">{_sentence(row)}</ul>{table}<div class="ex-readings">{listed}</div></div>'
+    return (
+        f'<section class="ex-reached"><h2>The captioner (STREAM) reads</h2><p class="ex-note">{text(SURE)}</p>'
+        f'<div class="ex-read-stages">{shown}</div></section>'
+    )
+
+
+def _sentence(said: Mapping) -> str:
+    """A sentence, the probability of each word below it."""
+    words = " ".join(f"<span>{text(one['word'])}<small>{short(one['probability'])}</small></span>" for one in said["words"])
+    cut = "" if said["ended"] else ", cut at its longest"
+    return f'<li><p>{words or "<em>nothing</em>"}</p><p class="ex-label">probability {said["probability"]:.2g}{cut}</p></li>'
+
+
+def vote_note(pairs: int) -> str:
+    """How a blind vote of so many pairs goes."""
+    note = (
+        "Two pictures of one caption and one seed, without names, sides drawn anew for each voter: say which fits the caption better. "
+        f"Everybody judges the same {pairs} pairs in the same order; the first vote on a pair counts. Look at the result when you are done."
+    )
+    return f'<p class="ex-note">{text(note)}</p>'
+
+
+def ballot(found: Mapping) -> str:
+    """A pair of a blind vote; nothing in it says which is which.
+
+    Args:
+        found: as :meth:`explorer.api.Endpoints.ballot` gives it.
+    """
+    if found["pair"] is None:
+        return f'<p class="ex-notice" role="status">You have judged all {text(found["of"])} pairs; thank you. See the result.</p>'
+    pictures = _figures({side: found[side] for side in ("left", "right")})
+    return (
+        f'<section class="ex-reached"><h2>Pair {found["pair"] + 1} of {found["of"]}</h2>'
+        f'<p class="ex-asked" role="status">“{text(found["caption"])}”: which picture fits better?</p>'
+        f'<div class="ex-pair">{pictures}</div></section>'
+    )
+
+
+def voted(found: Mapping) -> str:
+    """What the votes say, and all of them as CSV.
+
+    Args:
+        found: as :meth:`explorer.api.Endpoints.votes` gives it.
+    """
+    if not found["votes"]["of"]:
+        return '<p class="ex-notice" role="status">Nobody has voted on these two yet.</p>'
+    counted = {"votes": "votes", "pairs": "pairs, each by the majority of its voters", "left": "votes for the left side"}
+    rows = [
+        {
+            "counted": said,
+            "for": f"{found[name]['for_first']} of {found[name]['of']}",
+            "share": "–" if found[name]["share"] is None else short(found[name]["share"]),
+            "95 % interval": f"{short(found[name]['low'])} to {short(found[name]['high'])}",
+            "p": short(found[name]["p"]),
+        }
+        for name, said in counted.items()
+    ]
+    kappa = found["agreement"]["kappa"]
+    agree = "not to be had: no pair has two votes, or all chose one" if kappa is None else short(kappa)
+    href = "data:text/csv;base64," + base64.b64encode(found["csv"].encode()).decode()
+    return (
+        f'<section class="ex-reached"><h2>{text(found["first"])} <span>against</span> {text(found["second"])}</h2>'
+        f'<div class="ex-wide" tabindex="0" role="group" aria-label="result">{_table(rows, f"For the first of the two; {COUNTED}")}</div>'
+        f"<p>Agreement of the voters ({text(found['voters'])}), {text(found['agreement']['measure'])}: {text(agree)}.</p>"
+        f'<p><a class="ex-quiet" download="votes.csv" href="{href}">Save every vote as CSV</a></p></section>'
     )
 
 

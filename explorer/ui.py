@@ -20,28 +20,26 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 import gradio as gr
 from starlette.middleware import Middleware
 
-from dmm.pipeline import MOST_WORDS, CaptionError, Pipeline
+from dmm.pipeline import CaptionError
 from explorer import endpoints, overlay, overview, page_html, panels, tour
 from explorer.api import MOST_MODELS, MOST_SEEDS, Endpoints
+from explorer.ballots import CAPTIONS, sentences
 from explorer.connections import closing
 from explorer.edits import Edit, EditError, attached
 from explorer.gate import PATIENCE, Gate, names_of
 from explorer.headers import SecurityHeaders
-from explorer.interventions import describe, to_json
-from explorer.questions import FIRST_SEED, LONGEST, Question, Refusal, read_seed
+from explorer.interventions import describe, to_data, to_json
+from explorer.questions import FIRST_SEED, Question, Refusal, read_seed
+from explorer.sections import CLASS, Judging, ReadBack
 from explorer.session import Session
 from explorer.statistics import Spoken, short, spoken, word_indices
+from explorer.votes import VoteStore
 
 if TYPE_CHECKING:
     from explorer.figures.runs import Run
 
 STATIC = Path(__file__).parent / "static"
-EXAMPLES = (
-    "this small bird has a yellow crown and a white belly",
-    "a large blue bird with black wings and a long bill",
-    "an all red bird with a short bill",
-    "a brown bird with a streaked breast",
-)
+EXAMPLES = CAPTIONS[:4]
 QUEUE = "generate"  # what networks are used for takes turns in it
 NEARLY_SAME = 0.02  # mean change between two noises, share of the full range, below which the reader is told
 WAITING = 120  # requests that may wait: a class of 60, twice
@@ -133,12 +131,12 @@ def same_bird(session: Session, asked: Question, before) -> str:
     )
 
 
-def ask(session: Session, asked: str, about: Question, progress: gr.Progress) -> str:
+def ask(answers: Endpoints, asked: str, about: Question, progress: gr.Progress) -> str:
     """The HTML of an answer that is given on request.
 
     Args:
-        session: what is open.
-        asked: JSON with ``kind``: "why", "compare" (``seeds``, ``word``) or "walk" (``other``, ``seed``).
+        answers: of what is open.
+        asked: JSON with ``kind``: "why", "compare" (``seeds``, ``word``), "walk" (``other``, ``seed``) or "sentences".
         about: the picture that is shown.
         progress: is told how far the answer has come.
 
@@ -152,7 +150,7 @@ def ask(session: Session, asked: str, about: Question, progress: gr.Progress) ->
         count = int(values["seeds"] or 1)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise Refusal("That question could not be read; ask it again from the page.") from error
-    answers = Endpoints(session)
+    session = answers.session
     if kind == "why":
         found = session.effects(about.model, about.caption, about.seed, None, about.edits, _steps(progress))
         return panels.effects(found, session.lacks(about.model))
@@ -164,25 +162,14 @@ def ask(session: Session, asked: str, about: Question, progress: gr.Progress) ->
         return panels.walked(
             answers.walk(about.caption, values["other"], about.seed, read_seed(values["seed"] or about.seed), model=about.model)
         )
-    raise Refusal(f"kind: expected why, compare or walk; found {str(kind)[:40]!r}")
+    if kind == "sentences":
+        return panels.read_back(answers.redescribe(about.caption, "", about.seed, about.model, to_data(about.edits)))
+    raise Refusal(f"kind: expected why, compare, walk or sentences; found {str(kind)[:40]!r}")
 
 
 def _steps(progress: gr.Progress) -> Callable[[int, int], None]:
     """What is told how far an answer has come."""
     return lambda done, steps: progress((done, steps), desc="Exchanging each word", unit="pathways")
-
-
-def examples(pipe: Pipeline) -> list[str]:
-    """Captions to begin with: the birds above for a model that knows all their words, else up to four of those that its card holds."""
-    vocab = pipe.vocab
-
-    def told(caption: str) -> bool:
-        return len(caption) <= LONGEST and 0 < len(vocab.decode(vocab.encode(caption))) <= MOST_WORDS
-
-    if all(word is not None for caption in EXAMPLES for _, word in vocab.known(caption)):
-        return list(EXAMPLES)
-    candidates = [*dict.fromkeys(filter(told, pipe.card.get("captions", ())))] or [*filter(told, EXAMPLES)]
-    return candidates[: len(EXAMPLES)] or [" ".join(vocab.words[:5])]
 
 
 def learned(session: Session) -> list[str]:
@@ -215,8 +202,14 @@ def remember(session: Session, model: str, run: Run, number: int, step: float) -
     return page_html.learning(trace, course.steps, numbers, now, run.begins), generated
 
 
-def build(session: Session) -> gr.Blocks:
-    """The app, ready to launch with :func:`launch_options`. The first model is loaded and the first example generated here."""
+def build(session: Session, votes: VoteStore | None = None) -> gr.Blocks:
+    """The app, ready to launch with :func:`launch_options`. The first model is loaded and the first example generated here.
+
+    Args:
+        session: what is open.
+        votes: keeps the blind votes; None keeps them until this process ends.
+    """
+    answers = Endpoints(session, votes)
 
     def answer(caption, seed, model, edits="", before=None):
         """Message, page, the edits that are on, the answer about a word (cleared), and nothing left to wait for."""
@@ -255,7 +248,7 @@ def build(session: Session) -> gr.Blocks:
     def why(asked, caption, seed, model, edits, progress=PROGRESS):
         """The answer to a question about the picture that is shown, and no message; or why it cannot be answered."""
         try:
-            return "", ask(session, asked, fitting(session, caption, seed, model, edits)[0], progress)
+            return "", ask(answers, asked, fitting(session, caption, seed, model, edits)[0], progress)
         except (EditError, CaptionError, Refusal) as error:
             return page_html.notice(str(error)), gr.skip()
 
@@ -281,8 +274,9 @@ def build(session: Session) -> gr.Blocks:
         message = f"This link shows {model or 'a model'} at a step of its training; start the explorer with the folder of that run."
         return *shown, page_html.notice(message), *[gr.skip()] * 4, *folds
 
-    tries = examples(session.pipeline())
+    tries = sentences(session.pipeline(), EXAMPLES)
     with gr.Blocks(title="DMM-GAN explorer", analytics_enabled=False, fill_width=True) as app:
+        endpoints.register(answers, QUEUE)  # first: the page's own functions are numbered where a name is taken
         gr.HTML(HEADER, apply_default_css=False, js_on_load=None)
         with gr.Row(elem_id="controls", equal_height=False):
             caption = gr.Textbox(tries[0], label="Caption", lines=1, max_lines=3, elem_id="caption", scale=8)
@@ -305,6 +299,7 @@ def build(session: Session) -> gr.Blocks:
 
         gr.HTML(tour.render(), elem_id="tour", apply_default_css=False, js_on_load=TOUR)
         reached = gr.HTML("", elem_id="reached", apply_default_css=False, js_on_load=REACHED)
+        readback, judging = ReadBack(answers), Judging(answers)
         edits, question, waiting, address = (
             gr.Textbox("", elem_id=name, elem_classes="ex-wire", container=False, show_label=False)
             for name in ("edits", "asked", "waiting", "address")
@@ -327,7 +322,7 @@ def build(session: Session) -> gr.Blocks:
         loaded = app.load(follow_link, None, [caption, seed, model, *outputs, waiting, *folds], **free)
         for section in sections:
             events += section.events([message, result], asked)
-        endpoints.register(session, QUEUE)
+        events += readback.events(caption, model, asked) + judging.events(asked)
         for event in (*events, loaded):
             event.success(None, waiting, js=ANSWERED)
         later.success(None, waiting, js=SETTLE)
@@ -362,7 +357,7 @@ class _Section:
     def __init__(self, session: Session, model: str):
         self.session, self.model = session, model
         self.run: Run | None = None  # read when the section is opened
-        with gr.Accordion(f"Memory being learned: {model}", open=False, elem_classes="ex-learned") as self.fold:
+        with gr.Accordion(f"Memory being learned: {model}", open=False, elem_classes=CLASS) as self.fold:
             with gr.Row(equal_height=False):
                 self.number = gr.Dropdown([], label="Caption of the run", scale=2, min_width=280)
                 self.step = gr.Slider(0, 1, label="Training step", scale=3, min_width=280)

@@ -38,8 +38,12 @@ EXPLORER = {
     "interventions": MODEL | {"explorer.edits"},
     "regions": BASE | DRAWING,
     "slots": BASE | {"dmm.aviary"},
-    "cells": BASE | DRAWING | {"explorer.page_html"},
-    "notebook": SURFACE | {f"explorer.{room}" for room in ("cells", "interventions", "regions", "slots")},
+    "agreement": set(),
+    "votes": {"dmm.files"},
+    "ballots": MODEL | {f"explorer.{room}" for room in ("agreement", "edits", "interventions", "questions", "session", "votes")},
+    "readings": MODEL,
+    "cells": BASE | DRAWING | {"explorer.page_html", "explorer.readings"},
+    "notebook": SURFACE | {f"explorer.{room}" for room in ("ballots", "cells", "interventions", "readings", "regions", "slots", "votes")},
     "edits": MODEL | {"dmm.metrics", "explorer.statistics"},
     "statistics": BASE | {"dmm.data", "dmm.aviary"},
     "overlay": BASE,
@@ -53,8 +57,9 @@ EXPLORER = {
     "takeaway": SURFACE | {"explorer.interventions"},
     "api": SURFACE
     | {"dmm.metrics"}
-    | {f"explorer.{room}" for room in ("interventions", "notebook", "questions", "regions", "slots", "takeaway", "walks")},
-    "endpoints": {"explorer.api", "explorer.questions", "explorer.session"},
+    | {f"explorer.{room}" for room in ("ballots", "interventions", "notebook", "questions", "readings", "regions", "slots", "takeaway")}
+    | {"explorer.votes", "explorer.walks"},
+    "endpoints": {"explorer.api", "explorer.questions"},
     "figures": BASE | DRAWING | {"dmm.data", "dmm.aviary", "dmm.metrics"},
     "controls": BASE | {"explorer.figures"},
     "references": BASE | {"dmm.data", "dmm.aviary", "explorer.figures"},
@@ -69,8 +74,10 @@ EXPLORER = {
     | {
         f"explorer.{room}"
         for room in ("api", "connections", "endpoints", "gate", "headers", "interventions", "overview", "panels", "questions", "tour")
-    },
-    "cli": SURFACE | {"explorer.ui", "explorer.produce"},
+    }
+    | {"explorer.ballots", "explorer.sections", "explorer.votes"},
+    "sections": {"dmm.models"} | {f"explorer.{room}" for room in ("api", "ballots", "page_html", "panels", "questions")},
+    "cli": SURFACE | {"explorer.ui", "explorer.produce", "explorer.votes"},
 }
 
 #: Each system on the shared blocks; none knows another.
@@ -114,7 +121,7 @@ def allowed(name: str) -> set[str]:
     package, _, rest = name.partition(".")
     own = rest.split(".")[0]
     if package == "app":
-        return {"explorer.session", "explorer.ui"}
+        return {"explorer.session", "explorer.ui", "explorer.votes"}
     if not own:
         return {"explorer": {"explorer.notebook"}, "dmm": {"dmm.pipeline", "dmm.trace"}}[package]
     if package == "explorer":

@@ -7,7 +7,9 @@ regions before every word.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Generic
 
 import torch
@@ -184,6 +186,62 @@ class CaptionDecoder(nn.Module):
             inputs = self.embedding(ids[-1])
         return torch.stack(ids, dim=1)
 
+    @torch.no_grad()
+    def beam(
+        self, feature: Tensor, end: int, width: int = 4, steps: int = 20, regions: Tensor | None = None
+    ) -> list[list[tuple[int, float]]]:
+        """The likeliest sentences that a beam search finds for one picture, the likeliest first.
+
+        Args:
+            feature: 1 E of the picture.
+            end: id of the token that ends a sentence.
+            width: how many sentences are kept at every step, and returned at most.
+            steps: most tokens of a sentence, the end token included.
+            regions: 1 E 8 8 of the picture, if the decoder attends to them.
+
+        Returns:
+            for each sentence its tokens, each with its probability given those before; a sentence's probability is their product.
+
+        Raises:
+            ValueError: no regions for a decoder that attends to them, or another width than 1 and more.
+        """
+        if width < 1:
+            raise InputError(f"width: expected 1 or more sentences, found {width}")
+        entries, zeros = self._entries(regions), feature.new_zeros(1, self.lstm.hidden_size)
+        begun = [Hypothesis(0.0, [], feature, [(zeros, zeros)] * self.lstm.num_layers)]
+        ended: list[Hypothesis] = []
+        for _ in range(steps):
+            grown = [longer for one in begun for longer in self._longer(one, width, entries)]
+            grown = sorted(grown, key=lambda one: -one.score)[:width]
+            ended += [one for one in grown if one.said[-1][0] == end]
+            ended = sorted(ended, key=lambda one: -one.score)[:width]
+            begun = [one for one in grown if one.said[-1][0] != end]
+            if not begun or (len(ended) == width and begun[0].score <= ended[-1].score):  # scores only fall
+                break
+        return [one.said for one in sorted(ended + begun, key=lambda one: -one.score)[:width]]
+
+    def _longer(self, one: Hypothesis, width: int, entries: Tensor | None) -> list[Hypothesis]:
+        """A beginning with each of its ``width`` likeliest next tokens."""
+        states = list(one.states)
+        hidden = self._step(one.inputs, states)
+        logits, seen = self._logits(hidden[:, None], one.inputs[:, None], entries, one.seen)
+        found = logits[0, 0].log_softmax(0).topk(min(width, logits.shape[2]))
+        return [
+            Hypothesis(one.score + score, [*one.said, (token, math.exp(score))], self.embedding(index)[None], states, seen)
+            for score, token, index in zip(found.values.tolist(), found.indices.tolist(), found.indices, strict=True)
+        ]
+
+
+@dataclass
+class Hypothesis:
+    """The beginning of a sentence in a beam search."""
+
+    score: float  # log of its probability
+    said: list[tuple[int, float]]  # tokens, each with its probability
+    inputs: Tensor  # 1 E, what the LSTM reads next
+    states: list[tuple[Tensor, Tensor]]  # of its layers before that, hidden and cell 1 H
+    seen: Tensor | float = 0.0  # how much each view was looked at before that
+
 
 class Captioner(nn.Module, Generic[Network]):
     """An image encoder and the decoder that reads its code.
@@ -216,3 +274,9 @@ class Captioner(nn.Module, Generic[Network]):
         regions = None if self.decoder.attention is None else torch.cat([regions for regions, _ in encoded])
         ids = iter(self.decoder.greedy(code, steps, regions, vocab.end).tolist())
         return [[" ".join(vocab.decode(next(ids))) for _ in images] for images in pictures]
+
+    @torch.no_grad()
+    def alternatives(self, image: Tensor, vocab, width: int = 4, steps: int = 20) -> list[list[tuple[int, float]]]:
+        """:meth:`CaptionDecoder.beam` of one picture 1 3 S S, for sentences that end with ``vocab``'s end token."""
+        regions, code = self.encoder(image)
+        return self.decoder.beam(code, vocab.end, width, steps, regions)

@@ -314,7 +314,7 @@ window.explorerPage = (() => {
     const field = (name) => { const found = form.querySelector(`[name="${name}"]`); return found && found.value.trim(); };
     const tell = (words) => { page.querySelector(".ex-forms-note").textContent = words; };
     tell("");
-    if (["why", "compare", "walk"].includes(kind)) {
+    if (["why", "compare", "walk", "sentences"].includes(kind)) {
       const word = kind === "compare" && kept && kept.word ? kept.word : "";
       write("#asked", JSON.stringify({ kind, word, seeds: field("seeds"), other: field("other"), seed: field("seed"), at: Date.now() }));
       return;
@@ -383,6 +383,37 @@ window.explorerPage = (() => {
     const said = captionWords()[Number(effect.closest("tr").dataset.position) - Number(page.dataset.begin)];
     if (said && !same(chosenBy(said), kept)) keep(chosenBy(said));
   });
+
+  // --- a picture of one's own: shrunk here to what the captioner reads, then sent inside a question ------------------------------
+  const shrink = async (file, canvas) => {
+    const picture = await createImageBitmap(file);
+    const least = Math.min(picture.width, picture.height);
+    const context = canvas.getContext("2d");
+    context.imageSmoothingQuality = "high";
+    context.fillStyle = "#ffffff";
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    const [left, top] = [(picture.width - least) / 2, (picture.height - least) / 2];
+    context.drawImage(picture, left, top, least, least, 0, 0, canvas.width, canvas.height);
+    picture.close();
+  };
+  const handing = (root) => {
+    const zone = root.querySelector(".ex-drop");
+    const [canvas, told] = [zone.querySelector("canvas"), zone.querySelector("p")];
+    const promise = told.textContent;
+    const take = (file) => {
+      if (!file) return;
+      shrink(file, canvas).then(() => {
+        canvas.hidden = false;
+        told.textContent = promise;
+        write("#handed", canvas.toDataURL("image/png"));
+      }, () => { canvas.hidden = true; told.textContent = "That is not a picture that this browser can read; choose a PNG, JPEG or WebP."; });
+    };
+    const over = (event) => { event.preventDefault(); zone.classList.toggle("is-over", event.type === "dragover"); };
+    zone.querySelector("input").addEventListener("change", (event) => { take(event.target.files[0]); event.target.value = ""; });
+    zone.addEventListener("dragover", over);
+    zone.addEventListener("dragleave", over);
+    zone.addEventListener("drop", (event) => { over(event); take(event.dataTransfer.files[0]); });
+  };
 
   // --- a new page came from the server -------------------------------------------------------------------------------------
   const select = () => { // the selected word follows, if the caption still says it; on arrival one is selected
@@ -560,5 +591,5 @@ window.explorerPage = (() => {
   });
 
   if (store.get("explorer-theme")) theme(store.get("explorer-theme"));
-  return { mount, settle, tour, reach };
+  return { mount, settle, tour, reach, handing };
 })();

@@ -250,7 +250,7 @@ def test_a_link_brings_back_a_step_of_a_training_run(learner, run_url):
     learner.get_by_label("Caption of the run").click()
     learner.get_by_role("option", name="a small bird with a yellow crown, again").click()
     learner.wait_for_selector('.ex[data-step="50"][data-seed="1"]')
-    learner.locator(".ex-learned input[type=number]").fill("20")
+    learner.locator(".ex-section input[type=number]").fill("20")
     learner.keyboard.press("Tab")
     learner.wait_for_selector('.ex[data-step="20"]')
     learner.get_by_role("button", name="Copy link").click()
@@ -262,7 +262,7 @@ def test_a_link_brings_back_a_step_of_a_training_run(learner, run_url):
     learner.goto(link)
     learner.wait_for_selector('.ex[data-step="20"][data-seed="1"]')
     assert learner.locator(".ex-courses").inner_html() == curves
-    assert learner.locator(".ex-learned input[type=number]").input_value() == "20"
+    assert learner.locator(".ex-section input[type=number]").input_value() == "20"
     assert learner.get_by_label("Caption of the run").input_value() == named["caption"]
     assert learner.url == link
     learner.get_by_role("button", name="Generate").click()  # with the finished model
@@ -542,3 +542,59 @@ def test_it_fits_every_width_and_theme(explorer, app_url, width, scheme):
     if width >= 768:
         assert explorer.locator('[data-stage="1"]').bounding_box()["y"] == explorer.locator('[data-stage="2"]').bounding_box()["y"]
     keep_screenshot(explorer, f"page-{width}-{scheme}")
+
+
+def open_section(page, title: str):
+    """A section below the page, opened."""
+    button = page.get_by_role("button", name=title)
+    button.click()
+    return page.locator(".ex-section").filter(has=button)
+
+
+def test_a_blind_vote_on_the_page(explorer, app_url):
+    open_page(explorer, app_url)
+    section = open_section(explorer, "Judge: a blind vote")
+    section.get_by_label("Your name").fill("ann")
+    section.get_by_role("button", name="Show me a pair").click()
+    ballot = section.locator("#ballot")
+    ballot.get_by_role("heading", name="Pair 1 of 20").wait_for(timeout=SLOWEST * 1000)
+    assert ballot.locator("img").count() == 2 and "dmmgan" not in ballot.inner_text()
+    keep_screenshot(explorer, "judge")
+    section.screenshot(path=OUTPUT / "judge-section.png")
+    section.get_by_role("button", name="The left one fits better").click()
+    ballot.get_by_role("heading", name="Pair 2 of 20").wait_for(timeout=SLOWEST * 1000)
+    section.get_by_role("button", name="Show the result").click()
+    ballot.locator("table").wait_for(timeout=SLOWEST * 1000)
+    assert "1 of 1" in ballot.locator("tbody").inner_text() or "0 of 1" in ballot.locator("tbody").inner_text()
+    with explorer.expect_download() as saved:
+        ballot.get_by_role("link", name="Save every vote as CSV").click()
+    assert Path(saved.value.path()).read_text().splitlines()[0] == "pair,caption,seed,voter,left,right,chosen"
+    keep_screenshot(explorer, "judged")
+
+
+def test_a_picture_of_ones_own_is_read_back(explorer, app_url, tmp_path):
+    from PIL import Image
+
+    photo = tmp_path / "photo.jpg"
+    Image.effect_noise((900, 700), 80).convert("RGB").save(photo)
+    open_page(explorer, app_url)
+    asked = []
+    explorer.on("request", lambda request: asked.append(request) if request.method == "POST" else None)
+    section = open_section(explorer, "Read back a picture of your own")
+    section.locator("input[type=file]").set_input_files(photo)
+    section.locator(".ex-readings li").first.wait_for(timeout=SLOWEST * 1000)
+    assert section.locator("canvas").is_visible() and section.locator(".ex-readings li").count() > 1
+    assert section.locator("#handed textarea").input_value() == ""
+    assert all("upload" not in request.url for request in asked) and max(len(request.post_data or "") for request in asked) < 400_000
+    keep_screenshot(explorer, "handed-in")
+    (tmp_path / "note.png").write_text("no picture")
+    section.locator("input[type=file]").set_input_files(tmp_path / "note.png")
+    section.get_by_role("status").filter(has_text="not a picture that this browser can read").wait_for()
+
+
+def test_other_sentences_of_the_pictures(explorer, app_url):
+    open_page(explorer, app_url)
+    edit(explorer, "sentences").get_by_role("button").click()
+    explorer.locator("#reached .ex-readings li").first.wait_for(timeout=SLOWEST * 3000)
+    assert explorer.locator("#reached h3").all_inner_texts() == ["64 × 64", "128 × 128", "256 × 256"]
+    keep_screenshot(explorer, "sentences")

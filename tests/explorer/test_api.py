@@ -14,7 +14,9 @@ from PIL import Image
 from dmm.trace import Trace
 from explorer import ui
 from explorer.api import NAMES, UPLOAD_BYTES, Endpoints, read_upload
+from explorer.gate import LARGEST
 from explorer.questions import Question, Refusal, read_seed
+from explorer.readings import as_generated
 from explorer.session import Session
 from explorer.walks import slerp, walk
 from tests.explorer.toy import CAPTION, toy_pipeline, toy_system
@@ -85,6 +87,13 @@ def test_a_client_drives_every_endpoint(client, session):
     rows = client.predict(CAPTION, "red", seeds=[3, 4], api_name="/compare")
     assert [(row["model"], row["seed"]) for row in rows] == [(m, s) for m in ("toy", "dm", "dfgan") for s in (3, 4)]
     assert picture(client.predict(CAPTION, other_seed=9, steps=3, api_name="/walk")["gif"]).n_frames == 4
+    ballot = client.predict("ann", api_name="/ballot")
+    assert (ballot["pair"], ballot["judged"]) == (0, 0) and picture(ballot["left"]).size == picture(ballot["right"]).size
+    assert client.predict("ann", 0, "left", api_name="/vote") == {"kept": True}
+    assert client.predict("ann", 0, "right", api_name="/vote") == {"kept": False}
+    votes = client.predict(api_name="/votes")
+    assert (votes["first"], votes["second"], votes["voters"], votes["votes"]["of"]) == ("toy", "dm", 1, 1) and "ann" in votes["csv"]
+    assert client.predict("ann", api_name="/ballot")["pair"] == 1
     assert base64.b64decode(client.predict(CAPTION, "json", api_name="/export")["base64"]).startswith(b"{")
 
 
@@ -130,16 +139,66 @@ def test_what_a_model_lacks_is_said(api):
         api.intervene(CAPTION, MUTE, model="dfgan")
 
 
-def test_a_picture_is_read_back_attribute_by_attribute(monkeypatch, api, session):
-    class Reads:
-        def sentences(self, images, vocab):
-            assert images.shape == (1, 3, 256, 256) and float(images[0, 0].mean()) > 0.5 > float(images[0, 1].mean())
-            return ["a bird with a yellow crown"]
+class Reads:
+    """A captioner of two sentences; the first is likelier word by word, the second as a whole."""
 
-    monkeypatch.setattr(session.pipeline("toy"), "captioner", Reads())
+    def __init__(self, vocab):
+        self.vocab, self.seen = vocab, []
+
+    def alternatives(self, image, vocab, width, steps):
+        self.seen.append(image)
+        said = ("bird with yellow crown", 0.6), ("red bird", 0.9)
+        found = [[*((vocab.ids[word], share) for word in words.split()), (vocab.end, 0.5)] for words, share in said]
+        return found[:width]
+
+
+@pytest.fixture
+def reads(monkeypatch, session) -> Reads:
+    pipe = session.pipeline("toy")
+    monkeypatch.setattr(pipe, "captioner", Reads(pipe.vocab))
+    return pipe.captioner
+
+
+def test_a_picture_is_read_back_attribute_by_attribute(api, reads):
     (row,) = api.redescribe(CAPTION, uri())
-    assert row["sentence"] == "a bird with a yellow crown"
+    assert reads.seen[0].shape == (1, 3, 256, 256) and float(reads.seen[0][0, 0].mean()) > 0.5 > float(reads.seen[0][0, 1].mean())
+    assert row["picture"] == "handed in" and row["sentence"] == "bird with yellow crown"
     assert {a["attribute"]: a["verdict"] for a in row["attributes"]}["crown"] == "agrees"
+
+
+def test_alternatives_come_with_the_probability_of_each_word(api, reads):
+    (row,) = api.redescribe(CAPTION, uri())
+    assert row["probability"] == pytest.approx(0.6**4 * 0.5) and row["words"][0] == {"word": "bird", "probability": 0.6}
+    (other,) = row["alternatives"]
+    assert other["sentence"] == "red bird" and other["probability"] == pytest.approx(0.9**2 * 0.5) and other["ended"]
+    (row,) = api.redescribe(CAPTION, uri(), alternatives=0)
+    assert row["alternatives"] == []
+
+
+def test_a_picture_can_be_read_without_a_caption(api, reads):
+    (row,) = api.redescribe(picture=uri())
+    assert {a["verdict"] for a in row["attributes"]} == {"not in the caption"}
+
+
+def test_pictures_of_every_shape_keep_their_middle_and_stand_on_white(session):
+    pipe = session.pipeline("toy")
+    wide = Image.new("RGB", (300, 100), "red")
+    wide.paste((0, 0, 255), (100, 0, 200, 100))
+    blue = as_generated(wide, pipe)
+    assert blue.shape == (1, 3, 256, 256) and float(blue[0, 2].min()) > 0.9 and float(blue[0, 0].max()) < -0.9
+    assert float(as_generated(Image.new("RGBA", (9, 9), (0, 0, 0, 0)), pipe).min()) == 1
+    assert as_generated(Image.new("1", (1, 700), 1), pipe).shape == (1, 3, 256, 256)
+
+
+def test_a_client_hands_in_a_picture_larger_than_a_question_may_be(client, reads):
+    buffer = io.BytesIO()
+    Image.effect_noise((300, 300), 90).save(buffer, format="PNG")
+    handed = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    assert len(handed) > LARGEST
+    (row,) = client.predict("", handed, api_name="/redescribe")
+    assert row["sentence"] == "bird with yellow crown"
+    with pytest.raises(Exception, match="413"):
+        client.predict("x" * len(handed), api_name="/trace")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
@@ -152,10 +211,10 @@ def test_pictures_of_common_kinds_are_read(kind):
     [
         ("/etc/passwd", "expected a data URI"),
         ("file:///etc/passwd", "expected a data URI"),
-        ("data:image/png;base64,!!!", "cannot be read|can be read"),
+        ("data:image/png;base64,!!!", "expected base64"),
         ("data:image/png;base64,aGVsbG8=", "can be read"),
         ("data:image/svg+xml;base64,PHN2Zz48L3N2Zz4=", "can be read"),
-        ("data:image/png;base64," + "A" * (UPLOAD_BYTES * 2), "at most 4 MiB"),
+        ("data:image/png;base64," + "A" * (UPLOAD_BYTES * 2), "at most 1 MiB"),
         (uri("GIF"), "can be read"),
         (uri("PNG", (5000, 5000)), "pixels"),
         (uri("PNG")[:-40], "can be read"),
@@ -180,6 +239,12 @@ def test_other_uploads_are_refused(value, said):
         (lambda api: api.effects(CAPTION, "red", "zorp"), "vocabulary"),
         (lambda api: api.compare(CAPTION, seeds=list(range(17))), "at most 8 models and 16 seeds"),
         (lambda api: api.walk(CAPTION, steps=1), "2 to 24"),
+        (lambda api: api.redescribe(CAPTION, alternatives=99), "0 to 8"),
+        (lambda api: api.ballot("<b>"), "1 to 40 letters"),
+        (lambda api: api.ballot("ann", "zorp"), "no contender"),
+        (lambda api: api.vote("ann", 99, "left"), "0 to 19"),
+        (lambda api: api.vote("ann", 0, "first"), "left or right"),
+        (lambda api: api.votes("toy", "toy"), "two different"),
         (lambda api: api.export(CAPTION, "exe"), "expected one of npz"),
         (lambda api: api.trace("zorp"), "vocabulary"),
         (lambda api: api.trace(CAPTION, model="other"), "toy, dm"),

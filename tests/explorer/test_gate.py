@@ -8,10 +8,11 @@ import types
 
 import pytest
 
-from explorer.gate import LARGEST, Gate, names_of
+from explorer.gate import LARGEST, LARGEST_PICTURE, Gate, names_of
 from explorer.ui import launch_options
 
 JOIN = "/gradio_api/queue/join"
+PICTURE = json.dumps({"fn_index": 2, "data": ["x" * (LARGEST_PICTURE - 100)]}).encode()
 ASKED = json.dumps({"fn_index": 1, "data": []}).encode()
 
 
@@ -39,7 +40,8 @@ def status(
     async def send(message):
         sent.append(message)
 
-    blocks = types.SimpleNamespace(fns={0: None, 1: None})
+    reads = types.SimpleNamespace(api_name="redescribe")
+    blocks = types.SimpleNamespace(fns={0: None, 1: types.SimpleNamespace(api_name="trace"), 2: reads})
     headers = [(b"host", host.encode())] if host is not None else []
     headers += [(b"origin", origin.encode())] if origin is not None else []
     headers += [(b"content-length", length.encode())] if length is not None else []
@@ -61,6 +63,8 @@ ANSWERED = {
     "from the page": {"origin": "http://127.0.0.1:7860"},
     "from the page of a proxy": {"host": "127.0.0.1:7860", "origin": "https://birds.example", "names": ["birds.example"]},
     "nothing asked": {"path": "/gradio_api/reset", "pieces": (b"",)},
+    "a picture": {"pieces": (PICTURE,)},
+    "a picture by name": {"path": "/gradio_api/call/redescribe", "pieces": (b'{"data": "' + b"x" * 200_000 + b'"}',)},
     "as large as may be": {"pieces": (b'{"data": "' + b"x" * (LARGEST - 12) + b'"}',)},
 }
 
@@ -82,7 +86,10 @@ REFUSED = {
     "an odd origin": (403, {"origin": "http://[::1"}),
     "said to be large": (413, {"length": "500000000"}),
     "a length that is none": (413, {"length": "-1"}),
-    "large in pieces": (413, {"pieces": (b"x" * 60_000, b"x" * 60_000)}),
+    "large in pieces": (413, {"pieces": (b'{"data": "' + b"x" * 60_000, b"x" * 60_000 + b'"}')}),
+    "a picture too large": (413, {"pieces": (PICTURE, b" " * 200)}),
+    "a picture for a function that takes none": (413, {"pieces": (PICTURE.replace(b": 2", b": 1", 1),)}),
+    "a picture for a name that takes none": (413, {"path": "/gradio_api/call/trace", "pieces": (b'{"data": "' + b"x" * LARGEST + b'"}',)}),
     "an upload": (404, {"path": "/gradio_api/upload"}),
     "another place": (404, {"path": "/gradio_api/process_recording"}),
     "a put": (404, {"path": "/config", "method": "PUT"}),

@@ -266,14 +266,17 @@ def session(run) -> Session:
     return Session(["plain", run.directory], load=lambda name: toy_pipeline())
 
 
+SECTIONS = ["Read back a picture of your own", "Judge: a blind vote"]
+
+
 def test_the_section_is_there_for_models_with_traces_only(session):
     assert ui.learned(session) == ["my-gan"]
 
     def labels(app) -> list[str]:
         return [block.label for block in app.blocks.values() if type(block).__name__ == "Accordion"]
 
-    assert labels(ui.build(session)) == ["Memory being learned: my-gan"]
-    assert labels(ui.build(Session("plain", load=lambda name: toy_pipeline()))) == []
+    assert labels(ui.build(session)) == ["Memory being learned: my-gan", *SECTIONS]
+    assert labels(ui.build(Session("plain", load=lambda name: toy_pipeline()))) == SECTIONS
 
 
 def test_a_step_of_a_run_is_shown_as_a_page(session, run):

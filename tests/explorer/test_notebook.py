@@ -8,6 +8,7 @@ import torch
 import explorer
 from dmm.trace import Trace
 from explorer import notebook, statistics
+from explorer.ballots import Contender
 from explorer.edits import EditError, Mute
 from explorer.session import Session
 from tests.explorer.handmade import make_trace
@@ -149,3 +150,51 @@ def test_what_a_system_lacks_is_said():
     assert "no response gate" in view.region((0, 0, 1, 1)).html
     with pytest.raises(statistics.MissingQuantity, match="writing_gate"):
         view.words(by="writing_gate")
+
+
+def test_a_picture_from_a_file_is_read_back(ex, tmp_path):
+    from PIL import Image
+
+    from dmm.models.captioner import CaptionDecoder, Captioner
+    from dmm.models.image_encoder import SmallImageEncoder
+
+    pipe = ex.session.pipeline("toy")
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "photo.png")
+    with pytest.raises(ValueError, match="no captioner"):
+        ex.read_back(tmp_path / "photo.png", CAPTION)
+    torch.manual_seed(1)
+    pipe.captioner = Captioner(SmallImageEncoder(4, 8), CaptionDecoder(len(pipe.vocab), 8, 6)).eval()
+    torch.nn.init.normal_(pipe.captioner.decoder.linear.weight, std=4)
+    try:
+        found = ex.read_back(tmp_path / "photo.png", CAPTION, alternatives=3)
+    finally:
+        pipe.captioner = None
+    assert {row["stage"] for row in found.rows} == {"photo.png"} and found.html.count("<li>") >= 3
+    (tmp_path / "photo.png").write_bytes(b"GIF89a")
+    pipe.captioner = Captioner(SmallImageEncoder(4, 8), CaptionDecoder(len(pipe.vocab), 8, 6))
+    try:
+        with pytest.raises(ValueError, match="not a PNG, JPEG or WebP"):
+            ex.read_back(tmp_path / "photo.png")
+    finally:
+        pipe.captioner = None
+
+
+def test_a_blind_vote_in_a_notebook(ex, tmp_path):
+    voting = ex.judge("ann", votes=tmp_path / "votes.db", captions=[CAPTION])
+    assert voting._repr_html_().count("<img") == 2 and "dm" not in voting._repr_html_().split("base64")[0]
+    assert repr(voting.choose("left").choose("right")) == "Voting('ann', pair 3 of 20)"
+    again = ex.judge("ann", votes=tmp_path / "votes.db", captions=[CAPTION])
+    assert again.ballot.pair == 2
+    result = again.result()
+    assert "toy against dm, 1 voters" in repr(result) and result.rows[0]["of"] == 2
+    assert again.save(tmp_path / "votes.csv").read_text().count("\n") == 3
+    for _ in range(18):
+        again.choose("left")
+    assert "All pairs are judged" in again._repr_html_()
+    with pytest.raises(ValueError, match="All pairs are judged"):
+        again.choose("left")
+
+
+def test_edits_are_judged_in_a_notebook(ex):
+    voting = ex.judge("ann", "toy", Contender("toy", (Mute("red"),)), captions=[CAPTION])
+    assert voting.judge.study.contenders[1].name == "toy: mute “red” in the memory only"

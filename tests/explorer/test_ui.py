@@ -177,14 +177,14 @@ def test_what_cannot_be_edited_is_said(session):
 
 def answer(session, **asked) -> str:
     """What is shown for a question about a picture of the toy model."""
-    return ui.ask(session, json.dumps(asked), ui.Question.read(session, CAPTION, 3, "toy"), gr.Progress())
+    return ui.ask(ui.Endpoints(session), json.dumps(asked), ui.Question.read(session, CAPTION, 3, "toy"), gr.Progress())
 
 
 def test_models_and_noises_are_compared(session):
     html = answer(session, kind="compare", seeds="4", word="red")
     assert html.count("<figure>") == 4 * len(session.models) and "toy, seed 6" in html
     assert "where “red” is read: toy, seed 3" in html
-    lone = ui.ask(with_words("grey cat"), '{"kind":"compare"}', ui.Question("own", "grey cat", 3), gr.Progress())
+    lone = ui.ask(ui.Endpoints(with_words("grey cat")), '{"kind":"compare"}', ui.Question("own", "grey cat", 3), gr.Progress())
     assert lone.count("<figure>") == 1 and "several checkpoints" in lone
 
 
@@ -198,8 +198,8 @@ def test_questions_that_cannot_be_answered_are_refused(session):
     about = ui.Question.read(session, CAPTION, 3, "toy")
     for asked in ("", "[]", "{", '{"kind":"compare","seeds":"x"}', "[" * 10_000):
         with pytest.raises(ui.Refusal, match="could not be read"):
-            ui.ask(session, asked, about, gr.Progress())
-    with pytest.raises(ui.Refusal, match="expected why, compare or walk"):
+            ui.ask(ui.Endpoints(session), asked, about, gr.Progress())
+    with pytest.raises(ui.Refusal, match="expected why, compare, walk or sentences"):
         answer(session, kind="vote")
     with pytest.raises(ui.Refusal, match="whole number"):
         answer(session, kind="walk", seed="1.5")
@@ -267,20 +267,20 @@ def with_words(words: str, **card) -> Session:
 def test_a_model_of_other_things_begins_with_its_own_captions():
     captions = ["grey cat on red chair", "zorp", "black cat asleep", "grey cat on red chair"]
     session = with_words("grey cat on red chair black asleep", captions=captions)
-    assert ui.examples(session.pipeline()) == ["grey cat on red chair", "black cat asleep"]
+    assert ui.sentences(session.pipeline(), ui.EXAMPLES) == ["grey cat on red chair", "black cat asleep"]
     shown = [block.value for block in ui.build(session).blocks.values() if isinstance(block, (gr.Textbox, gr.Button))]
     assert shown[0] == "grey cat on red chair" and "black cat asleep" in shown and not any("bird" in text for text in shown)
 
 
 def test_a_model_without_captions_on_its_card_can_be_shown():
-    assert ui.examples(with_words("grey cat asleep").pipeline()) == ["grey cat asleep word0 word1"]
+    assert ui.sentences(with_words("grey cat asleep").pipeline(), ui.EXAMPLES) == ["grey cat asleep word0 word1"]
     ui.build(with_words("grey cat asleep"))
 
 
 def test_a_model_that_knows_the_words_begins_with_birds():
     pipe = toy_pipeline()
     pipe.vocab, pipe.card = Vocabulary.build(ui.EXAMPLES), {"captions": ["a bird"]}
-    assert ui.examples(pipe) == list(ui.EXAMPLES)
+    assert ui.sentences(pipe, ui.EXAMPLES) == list(ui.EXAMPLES)
 
 
 def test_starting_says_where_and_nothing_else(session, capsys, monkeypatch):

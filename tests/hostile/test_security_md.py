@@ -5,6 +5,9 @@ from pathlib import Path
 
 from dmm.data.transforms import PIXELS, PIXELS_A_BYTE
 from dmm.files import LIMITS
+from explorer.gate import LARGEST, LARGEST_PICTURE
+from explorer.readings import UPLOAD_BYTES, UPLOAD_PIXELS
+from explorer.votes import MOST
 from tests.hostile import sandbox
 
 TEXT = (Path(__file__).parents[2] / "SECURITY.md").read_text(encoding="utf-8")
@@ -18,4 +21,6 @@ def test_the_limits_are_those_of_the_code():
 def test_the_further_figures_are_those_of_the_code():
     text = " ".join(TEXT.split())
     assert f"at most {PIXELS // 10**6} million pixels, or {PIXELS_A_BYTE} for each byte" in text
+    assert f"questions of at most {LARGEST:,} bytes" in text and f"inside a question of at most {LARGEST_PICTURE:,} bytes" in text
+    assert f"of at most {UPLOAD_BYTES >> 20} MiB and {UPLOAD_PIXELS:,} pixels" in text and f"at most {MOST:,} votes" in text
     assert f"{sandbox.MEMORY >> 20} MB beyond what the process has, {sandbox.SECONDS} seconds of processor time" in text

@@ -1,0 +1,252 @@
+"""A blind vote between two models, or two ways of using one: pairs of pictures of the same captions, and what the votes say.
+
+Which picture stands left is drawn for each voter by a seeded rng, and is left for half of the pairs. All voters judge the same pairs in the
+same order, so that their agreement can be measured (:mod:`explorer.agreement`).
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from dmm.images import to_pil
+from dmm.pipeline import MOST_WORDS, Pipeline
+from explorer.agreement import cohen, exact_interval, fleiss, two_sided
+from explorer.edits import ClampResponseGate, Edit
+from explorer.interventions import describe, to_data
+from explorer.questions import FIRST_SEED, LONGEST, Question, Refusal
+from explorer.session import Session
+from explorer.votes import Vote, VoteError, VoteStore, read_voter
+
+PAIRS = 20  # of a study
+OTHER_NOISE = 1000  # added to the seed by the contender that takes another noise
+SIDES = ("left", "right")
+CAPTIONS = (
+    "this small bird has a yellow crown and a white belly",
+    "a large blue bird with black wings and a long bill",
+    "an all red bird with a short bill",
+    "a brown bird with a streaked breast",
+    "a white bird with grey wings and orange legs",
+    "this bird has a green back and a red throat",
+    "a black bird with a yellow bill",
+    "a small grey bird with a white throat",
+    "this bird has blue wings and a brown breast",
+    "a yellow bird with black wings and a black crown",
+)
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes a cell that begins with it for
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One of the two: a model, the edits under which it generates, and what is added to the seed of a pair."""
+
+    model: str
+    edits: tuple[Edit, ...] = ()
+    later: int = 0
+
+    @property
+    def name(self) -> str:
+        """As the result says it."""
+        return ": ".join([self.model, *map(describe, self.edits)]) + (": another noise" if self.later else "")
+
+    def question(self, caption: str, seed: int) -> Question:
+        """What it generates for a pair."""
+        return Question(self.model, caption, seed + self.later, self.edits)
+
+
+@dataclass(frozen=True)
+class Study:
+    """Two contenders and the captions of their pairs."""
+
+    contenders: tuple[Contender, Contender]
+    captions: tuple[str, ...]
+    seed: int = FIRST_SEED
+    pairs: int = PAIRS
+
+    @property
+    def key(self) -> str:
+        """Names this study in a store of votes: equal contenders, captions and seed give an equal key."""
+        sides = [[one.model, to_data(one.edits), one.later] for one in self.contenders]
+        said = json.dumps([sides, self.captions, self.seed, self.pairs], sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+    def pair(self, number: int) -> tuple[str, int]:
+        """Caption and seed of a pair, counted from 0."""
+        return self.captions[number % len(self.captions)], self.seed + number // len(self.captions)
+
+    def left(self, voter: str) -> list[int]:
+        """The contender that stands left, for each pair; each of the two does for half of them."""
+        sides = [number % 2 for number in range(self.pairs)]
+        random.Random(f"{self.key}:{voter}").shuffle(sides)
+        return sides
+
+
+def contenders(models: Sequence[str]) -> dict[str, Contender]:
+    """What can be judged, by name: every model, with its memory silenced, and from another noise."""
+    alone = ClampResponseGate.only("image")
+    found = [Contender(model) for model in models]
+    found += [Contender(model, (alone,)) for model in models] + [Contender(model, later=OTHER_NOISE) for model in models]
+    return {one.name: one for one in found}
+
+
+def two_of(session: Session, first: str = "", second: str = "") -> tuple[Contender, Contender]:
+    """Contenders by name; empty: the first model, and the second one, or with one model open the same without its memory's answer.
+
+    Raises:
+        Refusal: an unknown name, or twice the same.
+    """
+    known = contenders(session.models)
+    names = list(known)
+    chosen = [first or names[0], second or next(name for name in names if name != (first or names[0]))]
+    if not second and len(session.models) == 1 and "response_gate" in session.lacks(session.models[0]):
+        chosen[1] = names[-1]
+    for name in chosen:
+        if name not in known:
+            raise Refusal(f"no contender {str(name)[:80]!r}; there are {'; '.join(names)}")
+    if chosen[0] == chosen[1]:
+        raise Refusal("A vote needs two different contenders.")
+    return known[chosen[0]], known[chosen[1]]
+
+
+def sentences(pipe: Pipeline, birds: Sequence[str] = CAPTIONS) -> list[str]:
+    """Captions that suit a model: the birds, if it knows all their words, else as many of its card, else its first words."""
+    if all(word is not None for caption in birds for _, word in pipe.vocab.known(caption)):
+        return list(birds)
+    own = [caption for caption in dict.fromkeys(pipe.card.get("captions", ())) if _told(pipe, caption)]
+    found = own or [caption for caption in birds if _told(pipe, caption)]
+    return found[: len(birds)] or [" ".join(pipe.vocab.words[:5])]
+
+
+def _told(pipe: Pipeline, caption: str) -> bool:
+    return len(caption) <= LONGEST and 0 < len(pipe.vocab.decode(pipe.vocab.encode(caption))) <= MOST_WORDS
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """One pair for one voter. It does not say which contender stands where."""
+
+    pair: int  # from 0
+    of: int
+    judged: int  # by this voter so far
+    caption: str
+    pictures: tuple[Image.Image, Image.Image]  # left, right, of one size
+
+
+class Judge:
+    """A study, its pictures and its votes.
+
+    Args:
+        session: generates the pictures.
+        store: keeps the votes.
+        pair: the two contenders.
+        captions: of the pairs; None for those of :func:`sentences` that both can generate.
+
+    Raises:
+        Refusal: no caption that both can generate.
+    """
+
+    def __init__(self, session: Session, store: VoteStore, pair: tuple[Contender, Contender], captions: Sequence[str] | None = None):
+        self.session, self.store = session, store
+        pipes = [session.pipeline(one.model) for one in pair]
+        known = tuple(c for c in (captions or sentences(pipes[0])) if all(_told(pipe, c) for pipe in pipes))
+        if not known:
+            raise Refusal("These two models know no caption in common.")
+        self.study = Study(pair, known)
+
+    def ballot(self, voter: str) -> Ballot | None:
+        """The next pair of a voter; None if all are judged.
+
+        Raises:
+            VoteError: a name that is none.
+            Refusal: a contender that cannot generate, such as an edit that its system does not have.
+        """
+        voter = read_voter(voter)
+        judged = self.store.judged(self.study.key, voter)
+        open_pairs = [number for number in range(self.study.pairs) if number not in judged]
+        if not open_pairs:
+            return None
+        caption, seed = self.study.pair(open_pairs[0])
+        images = [to_pil(one.question(caption, seed).trace(self.session).images[-1]) for one in self.study.contenders]
+        side = min(image.width for image in images)
+        images = [image if image.width == side else image.resize((side, side), Image.Resampling.BICUBIC) for image in images]
+        left = self.study.left(voter)[open_pairs[0]]
+        return Ballot(open_pairs[0], self.study.pairs, len(judged), caption, (images[left], images[1 - left]))
+
+    def vote(self, voter: str, pair: int, side: str) -> bool:
+        """Keep a choice; False if this voter has judged the pair before.
+
+        Raises:
+            VoteError: a name, a pair or a side that is none, or a store that takes no more.
+        """
+        voter = read_voter(voter)
+        if type(pair) is not int or not 0 <= pair < self.study.pairs:
+            raise VoteError(f"pair: expected 0 to {self.study.pairs - 1}, found {str(pair)[:40]}")
+        if side not in SIDES:
+            raise VoteError(f"choice: expected left or right, found {str(side)[:40]!r}")
+        left = self.study.left(voter)[pair]
+        return self.store.add(Vote(self.study.key, voter, pair, left if side == "left" else 1 - left, left))
+
+    def result(self) -> dict:
+        """What the votes say, in plain data; numbers that there are not are None.
+
+        ``votes`` counts for the first contender with its exact 95 % interval and the exact test against one half; ``pairs`` the same over
+        pairs, each counted once by the majority of its voters, since votes on one pair are not independent of each other.
+        """
+        votes = [vote for vote in self.store.votes(self.study.key) if vote.pair < self.study.pairs]
+        counts = [(row.count(0), row.count(1)) for row in _by_pair(votes)]
+        voters = sorted({vote.voter for vote in votes})
+        name, kappa = _agreement(votes, voters, counts)
+        decided = [first > second for first, second in counts if first != second]
+        left = sum(vote.chosen == vote.shown_left for vote in votes)
+        return {
+            "first": self.study.contenders[0].name,
+            "second": self.study.contenders[1].name,
+            "voters": len(voters),
+            "votes": _share(sum(vote.chosen == 0 for vote in votes), len(votes)),
+            "pairs": _share(sum(decided), len(decided)) | {"tied": len(counts) - len(decided)},
+            "left": _share(left, len(votes)),
+            "agreement": {"measure": name, "kappa": kappa if kappa == kappa else None},
+        }
+
+    def table(self) -> str:
+        """Every vote as CSV."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("pair", "caption", "seed", "voter", "left", "right", "chosen"))
+        names = [one.name for one in self.study.contenders]
+        for vote in self.store.votes(self.study.key):
+            caption, seed = self.study.pair(vote.pair)
+            row = (vote.pair, caption, seed, vote.voter, names[vote.shown_left], names[1 - vote.shown_left], names[vote.chosen])
+            writer.writerow(f"'{cell}" if str(cell).startswith(FORMULAS) else cell for cell in row)
+        return text.getvalue()
+
+
+def _by_pair(votes: Sequence[Vote]) -> list[list[int]]:
+    """The contenders that were chosen, a list for each pair with a vote."""
+    found: dict[int, list[int]] = {}
+    for vote in votes:
+        found.setdefault(vote.pair, []).append(vote.chosen)
+    return list(found.values())
+
+
+def _share(count: int, of: int) -> dict:
+    low, high = exact_interval(count, of)
+    return {"for_first": count, "of": of, "share": count / of if of else None, "low": low, "high": high, "p": two_sided(count, of)}
+
+
+def _agreement(votes: Sequence[Vote], voters: Sequence[str], counts: Sequence[Sequence[int]]) -> tuple[str, float]:
+    """Cohen's kappa of two voters over the pairs that both judged, Fleiss' kappa of more; NaN where there is none."""
+    if len(voters) != 2:
+        return "Fleiss' kappa", fleiss(counts)
+    chosen = [{vote.pair: vote.chosen for vote in votes if vote.voter == voter} for voter in voters]
+    both = Counter((chosen[0][pair], chosen[1][pair]) for pair in chosen[0].keys() & chosen[1].keys())
+    table = [[both[row, column] for column in (0, 1)] for row in (0, 1)]
+    return "Cohen's kappa", cohen(table) if both else float("nan")
