@@ -98,7 +98,7 @@ def table(rows: Sequence[Mapping[str, object]], caption: str = "") -> str:
 
 
 def readings(found: Sequence[Reading]) -> str:
-    """Sentences with the probability of each word below it, and of the whole."""
+    """Sentences with the probability of each word below it, and of the whole; nothing for none."""
     said = ""
     for one in found:
         words = "".join(
@@ -107,7 +107,7 @@ def readings(found: Sequence[Reading]) -> str:
             for word, share in one.words
         )
         said += f'<li><span style="{SMALL}">probability {one.probability:.2g}</span><br>{words}</li>'
-    return f'<ol style="{FONT}">{said}</ol>'
+    return f'<ol style="{FONT}">{said}</ol>' if said else ""
 
 
 def paragraph(line: str) -> str:

@@ -346,7 +346,8 @@ class View:
         Args:
             alternatives: sentences of a beam search that are shown too, each word with its probability.
         """
-        session, found = self.explorer.session, {}
+        session = self.explorer.session
+        found: dict[str, Sequence[str | readings.Reading]] = {}
         with session.using(self.model):
             pipe = session.pipeline(self.model)
             for stage in self.trace.stages:
@@ -454,8 +455,8 @@ class Voting:
 def _read_back(found: Mapping[str, Sequence[str | readings.Reading]], caption: str) -> Shown:
     """What was read in pictures, by name: the sentence that is compared with the caption, then others."""
     rows, html = [], ""
-    for name, (first, *others) in found.items():
-        sentence = first if isinstance(first, str) else first.sentence
+    for name, sentences in found.items():
+        sentence = sentences[0] if isinstance(sentences[0], str) else sentences[0].sentence
         compared = slots.compare(caption, sentence)
         mine = [
             {"attribute": slot.name, "said": ", ".join(slot.said), "read back": ", ".join(slot.read), "verdict": slot.verdict}
@@ -464,8 +465,7 @@ def _read_back(found: Mapping[str, Sequence[str | readings.Reading]], caption: s
         rows += [{"stage": name} | row for row in mine]
         line = slots.summary(compared) or "no attribute is named"
         html += cells.paragraph(f"{name}: “{sentence}”") + cells.table(mine, line)
-        if not isinstance(first, str):
-            html += cells.readings([first, *others])
+        html += cells.readings([one for one in sentences if isinstance(one, readings.Reading)])
     if not html:
         html = cells.paragraph("No captioner (STREAM) came with this model, so the picture is not read back.")
     return Shown("Read back", rows, html)

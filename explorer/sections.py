@@ -6,6 +6,8 @@ the same.
 
 from __future__ import annotations
 
+from typing import Literal, TypedDict
+
 import gradio as gr
 
 from dmm.models.registry import picture_sizes
@@ -16,6 +18,23 @@ from explorer.questions import Refusal
 
 CLASS = "ex-section"
 HANDED = "window.explorerPage.handing(element);"
+
+
+class Queued(TypedDict):
+    """How Gradio hears an event for which a network is used: one at a time, in the queue of all that use networks."""
+
+    concurrency_limit: int
+    concurrency_id: str
+    show_progress_on: gr.HTML
+    api_visibility: Literal["private"]
+
+
+class AtOnce(TypedDict):
+    """How Gradio hears an event that is answered without queueing."""
+
+    queue: bool
+    show_progress: Literal["hidden"]
+    api_visibility: Literal["private"]
 
 
 class ReadBack:
@@ -29,10 +48,11 @@ class ReadBack:
             self.shown = gr.HTML("", apply_default_css=False, js_on_load=None, elem_id="handed-answer")
             self.handed = gr.Textbox("", elem_id="handed", elem_classes="ex-wire", container=False, show_label=False)
 
-    def events(self, caption: gr.Textbox, model: gr.Dropdown, asked: dict) -> list:
+    def events(self, caption: gr.Textbox, model: gr.Dropdown, asked: Queued) -> list:
         """Answer when a picture was handed in; it is compared with the caption that is typed above."""
-        options = asked | {"show_progress_on": self.shown, "api_name": "read_picture"}
-        return [self.handed.submit(self.answer, [self.handed, caption, model], [self.shown, self.handed], **options)]
+        options: Queued = {**asked, "show_progress_on": self.shown}
+        inputs, outputs = [self.handed, caption, model], [self.shown, self.handed]
+        return [self.handed.submit(self.answer, inputs, outputs, api_name="read_picture", **options)]
 
     def answer(self, picture: str, caption: str, model: str) -> tuple[str, str]:
         """What was read, and nothing left of the picture in the page's fields."""
@@ -63,15 +83,15 @@ class Judging:
                 self.sides = {side: gr.Button(f"The {side} one fits better", elem_id=f"vote-{side}") for side in ("left", "right")}
             self.pair = gr.State(None)
 
-    def events(self, asked: dict) -> list:
+    def events(self, asked: Queued) -> list:
         """Answer to the buttons; a change of the contenders takes the pair away."""
-        options = asked | {"show_progress_on": self.shown}
+        options: Queued = {**asked, "show_progress_on": self.shown}
         study, outputs = [self.voter, self.first, self.second], [self.shown, self.choices, self.pair]
         events = [trigger(self.ballot, study, outputs, **options) for trigger in (self.begin.click, self.voter.submit)]
         for side, button in self.sides.items():
             events.append(button.click(_choice(self, side), [self.pair, *study], outputs, **options))
         events.append(self.look.click(self.result, study[1:], outputs, **options))
-        free = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        free: AtOnce = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         return events + [field.input(self.nothing, None, outputs, **free) for field in (self.first, self.second)]
 
     def nothing(self) -> tuple:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -30,7 +30,7 @@ from explorer.gate import PATIENCE, Gate, names_of
 from explorer.headers import SecurityHeaders
 from explorer.interventions import describe, to_data, to_json
 from explorer.questions import FIRST_SEED, Question, Refusal, read_seed
-from explorer.sections import CLASS, Judging, ReadBack
+from explorer.sections import CLASS, AtOnce, Judging, Queued, ReadBack
 from explorer.session import Session
 from explorer.statistics import Spoken, short, spoken, word_indices
 from explorer.votes import VoteStore
@@ -304,8 +304,8 @@ def build(session: Session, votes: VoteStore | None = None) -> gr.Blocks:
             gr.Textbox("", elem_id=name, elem_classes="ex-wire", container=False, show_label=False)
             for name in ("edits", "asked", "waiting", "address")
         )
-        asked: _Queued = {"concurrency_limit": 1, "concurrency_id": QUEUE, "show_progress_on": message, "api_visibility": "private"}
-        free: _AtOnce = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        asked: Queued = {"concurrency_limit": 1, "concurrency_id": QUEUE, "show_progress_on": message, "api_visibility": "private"}
+        free: AtOnce = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         inputs, outputs = [caption, seed, model, edits], [message, result, edits, reached]
         events = [
             trigger(at_once, inputs, [*outputs, waiting], **free)
@@ -331,23 +331,6 @@ def build(session: Session, votes: VoteStore | None = None) -> gr.Blocks:
     return app.queue(max_size=WAITING, default_concurrency_limit=1, api_open=False)
 
 
-class _Queued(TypedDict):
-    """How Gradio hears an event for which a network is used: one at a time, in the queue of all that use networks."""
-
-    concurrency_limit: int
-    concurrency_id: str
-    show_progress_on: gr.HTML
-    api_visibility: Literal["private"]
-
-
-class _AtOnce(TypedDict):
-    """How Gradio hears an event that is answered without queueing."""
-
-    queue: bool
-    show_progress: Literal["hidden"]
-    api_visibility: Literal["private"]
-
-
 class _Section:
     """A section of the page, closed at first, for a model whose training left traces: a caption, a slider over the steps, and the curves.
 
@@ -363,7 +346,7 @@ class _Section:
                 self.step = gr.Slider(0, 1, label="Training step", scale=3, min_width=280)
             self.curves = gr.HTML("", apply_default_css=False, js_on_load=None)
 
-    def events(self, outputs: list[gr.HTML], asked: _Queued) -> list:
+    def events(self, outputs: list[gr.HTML], asked: Queued) -> list:
         """Answer when the section is opened and when a caption or a step is chosen; ``outputs`` are the message and the generated page."""
         chosen, shown = [self.number, self.step], [self.curves, *outputs]
         return [
