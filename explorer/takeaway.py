@@ -13,8 +13,6 @@ from pathlib import Path
 
 from dmm.trace import Trace
 from explorer import statistics
-from explorer.figures import draw
-from explorer.figures.export import render
 from explorer.interventions import describe, from_data
 from explorer.page_html import render as page_of
 from explorer.page_html import text
@@ -107,6 +105,9 @@ def as_html(trace: Trace, model: str) -> bytes:
 
 def _drawn(kind: str) -> Callable[[Trace, str], bytes]:
     def drawn(trace: Trace, _model: str) -> bytes:
+        from explorer.figures import draw  # loads what draws figures; a page starts sooner without
+        from explorer.figures.export import render
+
         ranked = any(stage.writing_gate is not None and stage.addressing is not None for stage in trace.stages)
         return render(draw("dmgan-fig6b" if ranked else "dmgan-fig4", [trace]), kind)
 

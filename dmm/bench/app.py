@@ -184,6 +184,16 @@ def resident(pid: int) -> float:
     return round(int(said) / 1024, 1)
 
 
+def computed(pid: int) -> float:
+    """Seconds of processor time that a process has used, of all its threads."""
+    said = subprocess.run(["ps", "-o", "time=", "-p", str(pid)], capture_output=True, text=True, check=True).stdout.strip()
+    days, _, clock = said.rpartition("-")
+    seconds = 0.0
+    for part in clock.split(":"):  # hours, minutes, seconds; systems differ in how many they print
+        seconds = 60 * seconds + float(part)
+    return 86400 * int(days or 0) + seconds
+
+
 @contextmanager
 def server(model: str) -> Iterator[tuple[int, int]]:
     """The page of a model, served by a process of its own; (port, process id).
@@ -240,8 +250,9 @@ def bench_app(
 
     Returns:
         ``machine``, ``model``, ``people``, ``seconds``, ``thinking``; ``visits``: count, errors, rss_mib before, half way and after;
-        ``answers``: count, p50, p95 and largest seconds, fewest and most of one person; ``queue``: of the captions that waited, count,
-        median and largest place; ``errors``: what -> count; ``rss_mib``: before, the most during, after.
+        ``answers``: count, p50, p95 and largest seconds, fewest and most of one person, the server's processor time for each;
+        ``queue``: of the captions that waited, count, median and largest place; ``errors``: what -> count; ``rss_mib``: before, the
+        most during, after.
 
     Raises:
         InputError: the page did not come up.
@@ -251,7 +262,9 @@ def bench_app(
         told(f"{visits} visits")
         visited = _visits(port, pid, visits)
         told(f"{people} people for {seconds:g} s")
+        before = computed(pid)
         seen, memory = _crowd(port, pid, people, seconds, thinking)
+        used = computed(pid) - before
     ordered = sorted(seen.seconds)
     counts = [seen.answers.get(person, 0) for person in range(people)]
     return {
@@ -268,6 +281,7 @@ def bench_app(
             "largest": _at(ordered, 1.0),
             "fewest_of_one": min(counts),
             "most_of_one": max(counts),
+            "processor_seconds_each": round(used / len(ordered), 2) if ordered else None,
         },
         "queue": {
             "count": len(seen.places),
@@ -344,7 +358,8 @@ def app_table(result: dict) -> str:
         f"{visits['count']} visits: the server's memory went from {held} MiB",
         f"{result['people']} people, {result['seconds']:g} s, {result['thinking']:g} s of thought between captions: "
         f"{answers['count']} pages, {answers['fewest_of_one']} to {answers['most_of_one']} of one person, {errors} errors",
-        f"seconds from a caption to its page: half below {answers['p50']}, 95 % below {answers['p95']}, at most {answers['largest']}",
+        f"seconds from a caption to its page: half below {answers['p50']}, 95 % below {answers['p95']}, at most {answers['largest']}; "
+        f"{answers['processor_seconds_each']} s of the server's processor time for each",
         f"{queue['count']} waited in the queue, at place {queue['median_place']} (median), at most {queue['largest_place']}",
         f"the server's memory: {memory['before']:g} MiB before, {memory['most']:g} at most, {memory['after']:g} after",
     ]

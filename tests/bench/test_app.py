@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import types
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -40,6 +41,7 @@ def test_a_real_page_is_driven_and_recorded(tmp_path, monkeypatch):
     answers, queue = found["answers"], found["queue"]
     assert answers["count"] > 0 and 0 < answers["p50"] <= answers["p95"] <= answers["largest"]
     assert answers["fewest_of_one"] <= answers["count"] / 3 <= answers["most_of_one"]
+    assert answers["processor_seconds_each"] >= 0
     assert 0 < queue["count"] <= answers["count"] and 0 <= queue["median_place"] <= queue["largest_place"]
     assert f"3 people, 2 s, 0.2 s of thought between captions: {answers['count']} pages" in done.output
 
@@ -88,7 +90,7 @@ def test_errors_make_the_command_fail_and_are_printed(monkeypatch):
     found = {
         "machine": "a machine", "people": 1, "seconds": 1.0, "thinking": 1.0, "visits": visits, "errors": {"OSError: no": 2},
         "rss_mib": {"before": 1.0, "most": 2.0, "after": 1.0},
-        "answers": {"count": 0, "p50": None, "p95": None, "largest": None, "fewest_of_one": 0, "most_of_one": 0},
+        "answers": dict.fromkeys(("p50", "p95", "largest", "processor_seconds_each")) | {"count": 0, "fewest_of_one": 0, "most_of_one": 0},
         "queue": {"count": 0, "median_place": None, "largest_place": None},
     }  # fmt: skip
     monkeypatch.setattr(bench, "bench_app", lambda *settings, **more: found)
@@ -106,6 +108,13 @@ def test_shares_of_times_are_nearest_ranks():
     ordered = [float(number) for number in range(1, 101)]
     assert [bench._at(ordered, share) for share in (0.5, 0.95, 1.0)] == [50.0, 95.0, 100.0]
     assert bench._at([3.0], 0.5) == 3.0 and bench._at([], 0.5) is None
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("00:01:05", 65), ("1-02:00:01", 93601), ("3:04.50", 184.5)])
+def test_processor_time_is_read_as_systems_print_it(said, seconds, monkeypatch):
+    printed = types.SimpleNamespace(stdout=f"  {said}\n")
+    monkeypatch.setattr(bench.subprocess, "run", lambda *arguments, **more: printed)
+    assert bench.computed(1) == seconds
 
 
 def test_a_page_that_does_not_come_up_is_said(tmp_path):
