@@ -215,7 +215,7 @@ def _word(
     values = statistics.word_map(trace, number, chip.index)
     low, high = float(values.min()), float(values.max())
     own = (low, high) if high > low else (low, low + 1)
-    style.write(drawing, left, top, _clip(statistics.names(trace)[chip.index], thumb))
+    style.write(drawing, left, top, style.clip(statistics.names(trace)[chip.index], thumb))
     style.tile(drawing, left, top + 0.17, thumb, overlay(trace.stages[number].quantity("image"), values, shared or own, strength))
     if shared is None:
         ends = f"{statistics.short(low)} to {statistics.short(high)}"
@@ -228,15 +228,6 @@ def _word_value(
     high, mark = (1.0, None) if quantity == "writing_gate" else (high, statistics.uniform(trace))
     style.value_bar(drawing, left, top + 0.012, thumb - 0.3, chip.value, high, mark)
     style.write(drawing, left + thumb, top, statistics.short(chip.value), size=style.SMALL, ha="right")
-
-
-def _clip(word: str, inches: float) -> str:
-    """A word cut with an ellipsis so that it fits above its thumbnail."""
-    if style.text_width(word) <= inches:
-        return word
-    while word and style.text_width(word + "…") > inches:
-        word = word[:-1]
-    return word + "…"
 
 
 def _word_record(trace: Trace, number: int, quantity: str, chip: statistics.Chip) -> dict:

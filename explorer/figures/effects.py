@@ -64,8 +64,8 @@ def _left() -> float:
 
 def _bar(drawing: Drawing, word: WordEffect, parts: Sequence[str], high: float, top: float) -> None:
     other = "muted" if word.other is None else f"→ {word.other}"
-    style.write(drawing, MARGIN + SIDE + 0.2, top, _clip(word.word, 0.75))
-    style.write(drawing, MARGIN + SIDE + 1.0, top, _clip(other, NAME - 0.85), color=style.QUIET)
+    style.write(drawing, MARGIN + SIDE + 0.2, top, style.clip(word.word, 0.75))
+    style.write(drawing, MARGIN + SIDE + 1.0, top, style.clip(other, NAME - 0.85), color=style.QUIET)
     axes = style.place(drawing, _left(), top + 0.01, WIDTH - MARGIN - VALUE - _left(), BAR)
     axes.set(xlim=(0, 1.02 * high), ylim=(0, 1), xticks=[], yticks=[])
     axes.set_facecolor("#f2f2f2")
@@ -87,14 +87,6 @@ def _key(drawing: Drawing, parts: Sequence[str], high: float, top: float) -> Non
     axes.legend(handles=patches, ncols=2, loc="upper left", frameon=False, fontsize=style.SMALL, borderpad=0, borderaxespad=0)
     note = f"Mean absolute change of the pixels in [-1, 1], bars from 0 to {bare(f'{high:.3g}')}; tick and number: exchanged everywhere."
     style.write(drawing, MARGIN, top + 0.36, style.wrap(note, WIDTH - 2 * MARGIN, style.SMALL), size=style.SMALL, color=style.QUIET)
-
-
-def _clip(word: str, inches: float) -> str:
-    if style.text_width(word) <= inches:
-        return word
-    while word and style.text_width(word + "…") > inches:
-        word = word[:-1]
-    return word + "…"
 
 
 def _record(found: WordEffects, word: WordEffect, pathway: str) -> dict:

@@ -38,7 +38,7 @@ class Box:
     @property
     def width(self) -> float:
         """Inches."""
-        widths = [style.text_width(line) * (1.12 if i == 0 and self.look != "input" else 1.03) for i, line in enumerate(self.lines)]
+        widths = [style.text_width(line) * (style.BOLD if i == 0 and self.look != "input" else 1.03) for i, line in enumerate(self.lines)]
         return max(widths) + 2 * PAD
 
     @property

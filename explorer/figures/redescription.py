@@ -104,7 +104,7 @@ def _below(drawing: Drawing, trace: Trace, told: _Told, left: float, down: float
     pairs = _pairs(trace, told)
     agreeing, claims = _agreeing(pairs)
     said = f"{told.size} px: {agreeing} of {claims} agree" if claims else f"{told.size} px: no claim"
-    style.write(drawing, left, down, said, weight="bold" if style.text_width(said) * 1.12 < side else "normal")
+    style.write(drawing, left, down, said, weight="bold" if style.text_width(said) * style.BOLD < side else "normal")
     width, height = drawing.get_size_inches()
     for number, line in enumerate(_lines(pairs, side), start=1):
         at, y = left, down + number * LINE

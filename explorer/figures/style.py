@@ -22,6 +22,7 @@ RULE = "#c8c8c8"
 SMALL, BASE, LARGE = 6.5, 7.5, 9.0  # type sizes, points
 LEADING = 1.35  # from baseline to baseline, in type sizes
 ASCENT = 0.8  # of the letters above the baseline, in type sizes
+BOLD = 1.12  # width of bold type, of the plain
 
 FONTS = ["DejaVu Sans"]
 RC = matplotlib.RcParams(
@@ -91,6 +92,15 @@ def wrap(text: str, inches: float, size: float = BASE) -> str:
         else:
             lines.append(word)
     return "\n".join(lines)
+
+
+def clip(text: str, inches: float) -> str:
+    """Text as it is where it fits a column in one line, else its beginning with an ellipsis."""
+    if text_width(text) <= inches:
+        return text
+    while text and text_width(text + "…") > inches:
+        text = text[:-1]
+    return text + "…"
 
 
 def text_height(text: str, size: float = BASE) -> float:

@@ -105,19 +105,13 @@ def _wide(count: int, side: float) -> float:
     return 2 * MARGIN + count * side + (count - 1) * GAP
 
 
-def _clip(text: str, inches: float) -> str:
-    while len(text) > 2 and style.text_width(text) * 1.12 > inches:
-        text = text.rstrip("…")[:-1] + "…"
-    return text
-
-
 def _broken(name: str, inches: float) -> str:
     """A model's name over several lines, broken behind hyphens; a part that is wider than a picture by itself is cut."""
     lines = [""]
     for part in name.replace("-", "- ").split():
         joined = lines[-1] + part
-        lines = [*lines[:-1], joined] if not lines[-1] or style.text_width(joined) * 1.12 <= inches else [*lines, part]
-    return "\n".join(_clip(line, inches) for line in lines)
+        lines = [*lines[:-1], joined] if not lines[-1] or style.text_width(joined) * style.BOLD <= inches else [*lines, part]
+    return "\n".join(style.clip(line, inches / style.BOLD) for line in lines)
 
 
 def _rows(systems: Systems) -> list[dict]:
@@ -214,7 +208,7 @@ def _favoured(line: Line, shared: Limits, strength: float, stop_words: str, top:
     for place, (chip, values) in enumerate(zip(line.chips, _maps(trace, line.stage, line.chips), strict=True), start=1):
         left = MARGIN + place * (side + GAP)
         word, colour = shown_word(chip.word, stop_words)
-        style.write(drawing, left, top + LINE + 0.02, _clip(word, side), color=colour)
+        style.write(drawing, left, top + LINE + 0.02, style.clip(word, side), color=colour)
         style.tile(drawing, left, tile, side, overlay(image, values, shared, strength))
         style.write(drawing, left, tile + side + 0.02, statistics.short(chip.value), color=style.QUIET)
 

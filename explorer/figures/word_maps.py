@@ -146,7 +146,7 @@ def _band(drawing: Drawing, band: Band, top: float, scale: str, strength: float)
         values = band.map(index)
         low, high = float(values.min()), float(values.max())
         own = (low, high) if high > low else (low, low + 1)
-        style.write(drawing, left, down, _clip(band.trace.tokens()[index], band.side))
+        style.write(drawing, left, down, style.clip(band.trace.tokens()[index], band.side))
         over = overlay(_image(band), values, own if scale == "own" else band.shared, strength)
         style.tile(drawing, left, down + ABOVE, band.side, over)
         ends = f"{statistics.short(low)} to {statistics.short(high)}"
@@ -167,12 +167,6 @@ def _key(drawing: Drawing, band: Band, down: float, scale: str) -> None:
         return
     key = legend(f"{about.label} over its own range; if even, 1/T = {statistics.short(even)}", (0, 1))
     style.colour_bar(drawing, LEFT, down, width, key, ends=("least of the map", "most"), size=style.BASE)
-
-
-def _clip(word: str, inches: float) -> str:
-    while len(word) > 2 and style.text_width(word) > inches:
-        word = word.rstrip("…")[:-1] + "…"
-    return word
 
 
 def _fit(text: str, inches: float) -> float:

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from explorer import figures, statistics
-from explorer.figures import FigureError, Option
+from explorer.figures import FigureError, Option, style
 from explorer.figures.export import FORMATS, export, render
 from tests.explorer.handmade import make_trace
 
@@ -192,3 +192,11 @@ def test_nothing_is_written_if_a_format_is_unknown(tmp_path):
     with pytest.raises(FigureError):
         export(figures.draw("dmgan-fig6b", [make_trace()]), tmp_path, "x", ["csv", "bmp"])
     assert not list(tmp_path.iterdir())
+
+
+def test_text_is_cut_to_its_column():
+    word = "yellow-bellied"
+    assert style.clip(word, style.text_width(word)) == word
+    cut = style.clip(word, 0.4)
+    assert cut.endswith("…") and word.startswith(cut[:-1]) and style.text_width(cut) <= 0.4 < style.text_width(word[: len(cut)] + "…")
+    assert style.clip(word, 0.0) == "…"
