@@ -310,14 +310,14 @@ def _mute(edit: Mute, pipe, sentence: Sentence | None) -> list:
     places = _places(sentence, edit.word)
 
     def hide(_module: nn.Module, inputs: tuple) -> tuple:
-        image, key, mask = inputs
+        features, key, mask = inputs
         if max(places) >= mask.shape[1]:
             raise EditError(f"position {max(places)} is outside the caption's {mask.shape[1]} tokens")
         mask = mask.clone()
         mask[:, places] = True
         if mask.all(dim=1).any():
             raise EditError(f"muting {edit.word!r} would leave no word to read")
-        return image, key, mask
+        return features, key, mask
 
     return [_module(stage, "addressing").register_forward_pre_hook(hide) for stage in _stages(pipe, edit.stages)]
 
@@ -363,7 +363,7 @@ def _uniform_addressing(edit: UniformAddressing, pipe, _sentence: Sentence | Non
     def even(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
         if not isinstance(module, KeyAddressing):
             raise EditError(f"expected key addressing, found {type(module).__name__}")
-        _image, _key, mask = inputs
+        _features, _key, mask = inputs
         height, width = output.shape[2:]
         read = (~module.pair(mask, height * width)).to(output.dtype)  # B T 1, or B T Q
         read = (read / read.sum(dim=1, keepdim=True)).expand(-1, -1, height * width)
@@ -407,14 +407,14 @@ _HOOKS: dict[type, Callable[..., list]] = {
 
 
 def is_read(edit: Edit) -> bool:
-    """Whether the edit gives a reader another sentence; a mute in the memory masks a slot instead."""
+    """Whether the edit gives a stage another sentence to read; a mute in the memory masks a slot instead."""
     if not isinstance(edit, (Mute, Exchange)):
         return False
     return edit.where in ("code", "initial", "global") or (edit.where == "memory" and isinstance(edit, Exchange))
 
 
 def _other_reads(edits: Sequence[Mute | Exchange], pipe, sentence: Sentence | None) -> list:
-    """Hooks that give each reader its own sentence: the first stage its code, each refinement stage its words and its code."""
+    """Hooks that give each stage its own sentence: the first its code, each refinement stage its words and its code."""
     if not edits:
         return []
     count = len(_refinements(pipe))
@@ -426,7 +426,7 @@ def _other_reads(edits: Sequence[Mute | Exchange], pipe, sentence: Sentence | No
         for k in _readers(edit, pipe):
             chosen = words if edit.where == "memory" else codes
             chosen[k - 1] = chosen[k - 1].edited(edit)
-    read = _Reader(pipe)
+    read = _TextFeatures(pipe)
     given = {}  # what the generator was called with
 
     def begin(_module: nn.Module, inputs: tuple) -> tuple:
@@ -436,11 +436,11 @@ def _other_reads(edits: Sequence[Mute | Exchange], pipe, sentence: Sentence | No
 
     def give(k: int):
         def hook(_module: nn.Module, inputs: tuple) -> tuple:
-            image, conditions = inputs
+            features, conditions = inputs
             own = given["sentence"] if codes[k] is sentence else read.sentence(codes[k]).expand_as(given["sentence"])
             code, _, _ = pipe.generator.conditioning(own, given["eps"])
             changed = replace(conditions, sentence=own, code=code)
-            return image, changed if words[k] is sentence else replace(changed, words=read.words(words[k], conditions))
+            return features, changed if words[k] is sentence else replace(changed, words=read.words(words[k], conditions))
 
         return hook
 
@@ -448,7 +448,7 @@ def _other_reads(edits: Sequence[Mute | Exchange], pipe, sentence: Sentence | No
     return handles + [stage.register_forward_pre_hook(give(k)) for k, stage in enumerate(_refinements(pipe))]
 
 
-class _Reader:
+class _TextFeatures:
     """Text features of sentences, each encoded once."""
 
     def __init__(self, pipe):

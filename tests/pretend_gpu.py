@@ -34,7 +34,7 @@ _CPU_GENERATOR = torch.Generator
 
 
 class PretendGenerator(_CPU_GENERATOR):
-    """Random numbers for either device, in the stream of a CPU's; ``place`` says for which."""
+    """Random numbers for either device, in the sequence of a CPU's; ``place`` says for which."""
 
     def __new__(cls, device: str | torch.device = "cpu") -> PretendGenerator:
         generator = super().__new__(cls, "cpu")

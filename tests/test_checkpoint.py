@@ -206,23 +206,23 @@ def test_foreign_files_are_refused(tmp_path):
         read(tmp_path)
 
 
-def cut_or_overwritten(whole: bytes, dice: random.Random) -> bytes:
+def cut_or_overwritten(whole: bytes, rng: random.Random) -> bytes:
     """A copy that is cut, overwritten in up to four places (mostly in the header), or both."""
-    damaged = bytearray(whole[: dice.randrange(len(whole))] if dice.random() < 0.2 else whole)
+    damaged = bytearray(whole[: rng.randrange(len(whole))] if rng.random() < 0.2 else whole)
     header = 8 + int.from_bytes(whole[:8], "little")
-    for _ in range(dice.randint(1, 4)):
-        place = dice.randrange(header if dice.random() < 0.8 else len(whole))
+    for _ in range(rng.randint(1, 4)):
+        place = rng.randrange(header if rng.random() < 0.8 else len(whole))
         if place < len(damaged):
-            damaged[place] = dice.choice([dice.randrange(256), ord(dice.choice('0123456789"{}[],:aeF'))])
+            damaged[place] = rng.choice([rng.randrange(256), ord(rng.choice('0123456789"{}[],:aeF'))])
     return bytes(damaged)
 
 
 @pytest.mark.parametrize("round", range(4))
 def test_damaged_files_give_one_error_or_changed_values(directory, tmp_path, round):
-    whole, dice, same = (directory / FILE).read_bytes(), random.Random(round), load(directory)
+    whole, rng, same = (directory / FILE).read_bytes(), random.Random(round), load(directory)
     refused = 0
     for _ in range(100):
-        (tmp_path / FILE).write_bytes(cut_or_overwritten(whole, dice))
+        (tmp_path / FILE).write_bytes(cut_or_overwritten(whole, rng))
         try:
             found = load(tmp_path)
         except CheckpointError as error:

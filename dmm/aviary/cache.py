@@ -93,7 +93,8 @@ class AviaryCache:
         if images < 1 or any(size < 1 or DRAWN % size for size in sizes) or not sizes:
             raise InputError(f"expected at least one image and sizes that divide {DRAWN}, found {images} images at {tuple(sizes)}")
         root = Path(root)
-        wanted = {"seed": seed, "level": level, "split": split, "painted": _fingerprint(seed, level, split), "labels": LABELLED}
+        rendered = _fingerprint(seed, level, split)
+        wanted = {"seed": seed, "level": level, "split": split, "painted": rendered, "labels": LABELLED}  # keys of caches on disk
         found = _find(root, images, wanted, sizes)
         if found is None:
             found = root / f"{level}-{split}-{seed}-{images}"

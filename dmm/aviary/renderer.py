@@ -1,7 +1,7 @@
 """The renderer of Aviary: from :class:`~dmm.aviary.traits.Bird` to a picture and the masks of its visible parts.
 
 Birds are rendered in flocks that share a pose and a place, back to front, from formulas (signed distances, see :mod:`shapes`), in windows
-no larger than the part at hand. No operation mixes birds and every bird draws its random numbers from streams of its own, so the same
+no larger than the part at hand. No operation mixes birds and every bird draws its random numbers from an rng of its own, so the same
 bird is the same picture to the last bit whatever else is in the batch. On a CPU several flocks are rendered at once, a thread each.
 """
 

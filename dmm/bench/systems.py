@@ -132,7 +132,7 @@ def names() -> list[str]:
 
 
 def machine_label() -> str:
-    """Processor or GPU and thread count, for a file's name: ``amd-epyc-2-threads``."""
+    """CPU or GPU and thread count, for a file's name: ``amd-epyc-2-threads``."""
     threads = torch.get_num_threads()
     if torch.cuda.is_available():
         name = torch.cuda.get_device_name()

@@ -210,7 +210,7 @@ ReaderSeed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of weights,
 
 def _train_reader(train, name: str, out: Path | None, **settings) -> None:
     """Train a network that measures generators, and print what it reaches on unseen species."""
-    from dmm.metrics.readers import Course
+    from dmm.metrics.measuring import Course
 
     folder = out or Path("runs") / f"aviary-{name}"
     card = train(Course(folder, command=command_line(), progress=sys.stderr.isatty(), **settings))

@@ -23,9 +23,9 @@ from dmm.aviary.cache import AviaryCache
 from dmm.aviary.traits import COLOURS, SIZES, WING_PATTERNS, Bird
 from dmm.checkpoint import assets
 from dmm.images import to_float
-from dmm.metrics import readers
+from dmm.metrics import measuring
 from dmm.metrics.attributes import PARTS, agreement
-from dmm.metrics.readers import Residual, block, resize
+from dmm.metrics.measuring import Residual, block, resize
 
 FORMAT = "dmm-judge/1"
 FILE = "judge.safetensors"
@@ -33,7 +33,7 @@ FILE = "judge.safetensors"
 HEADS: dict[str, tuple[str, ...]] = {part: COLOURS for part in PARTS} | {"size": SIZES, "wing_pattern": WING_PATTERNS}
 
 
-class Judge(readers.Reader):
+class Judge(measuring.MeasuringNetwork):
     """Classifier of attributes.
 
     Args:
@@ -78,7 +78,7 @@ class Judge(readers.Reader):
 
     def save(self, path: Path, card: dict) -> None:
         """Write ``path/judge.safetensors`` in fp16, with config and card in the metadata."""
-        readers.write(Path(path) / FILE, self, FORMAT, ("heads", self.heads), card)
+        measuring.write(Path(path) / FILE, self, FORMAT, ("heads", self.heads), card)
 
 
 def load_judge(path: str | Path | None = None, device: str | torch.device = "cpu") -> Judge:
@@ -88,7 +88,7 @@ def load_judge(path: str | Path | None = None, device: str | torch.device = "cpu
         CheckpointError: nothing there, or not a judge of these attributes.
     """
     file = Path(path or assets() / "checkpoints" / "aviary-judge") / FILE
-    return readers.load(file, Judge, FORMAT, ("heads", HEADS), "judge", tuple(HEADS)).to(device)
+    return measuring.load(file, Judge, FORMAT, ("heads", HEADS), "judge", tuple(HEADS)).to(device)
 
 
 def targets(birds: Sequence[Bird]) -> dict[str, Tensor]:
@@ -130,7 +130,7 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
 def attribute_loss(
     judge: Judge,
     store: AviaryCache,
-    course: readers.Course,
+    course: measuring.Course,
     rng: torch.Generator,
     truth: Mapping[str, Tensor],
     weights: Mapping[str, Tensor] | None = None,
@@ -138,7 +138,7 @@ def attribute_loss(
     """Scalar: the sum over the attributes of the cross-entropies of one batch of augmented pictures.
 
     Args:
-        judge: or another reader of attributes.
+        judge: or another classifier of attributes.
         store: the training birds.
         course: says how many, and the batch.
         rng: of the batch and its augmentation.
@@ -152,8 +152,8 @@ def attribute_loss(
     return torch.stack(terms).sum()
 
 
-def train_judge(course: readers.Course, width: int = 16, input_size: int = 128) -> dict:
-    """Train a judge of a width that reads pictures of a side, px, as :func:`dmm.metrics.readers.train` does; returns the card."""
+def train_judge(course: measuring.Course, width: int = 16, input_size: int = 128) -> dict:
+    """Train a judge of a width that reads pictures of a side, px, as :func:`dmm.metrics.measuring.train` does; returns the card."""
 
     def losses(judge: Judge, store: AviaryCache, rng: torch.Generator) -> Callable[[], Tensor]:
         return partial(attribute_loss, judge, store, course, rng, targets(store.birds(range(course.images))))
@@ -161,7 +161,7 @@ def train_judge(course: readers.Course, width: int = 16, input_size: int = 128) 
     def tested(judge: Judge) -> dict:
         return examine(judge, course.test_images, course.level, course.cache, course.progress)
 
-    return readers.train("judge", course, partial(Judge, width, input_size=input_size), losses, tested, Judge.save, model_card)
+    return measuring.train("judge", course, partial(Judge, width, input_size=input_size), losses, tested, Judge.save, model_card)
 
 
 def model_card(card: dict) -> str:
@@ -201,7 +201,7 @@ def _captioned(scores: dict, name: str) -> str:
 def read_unseen(
     judge: Judge, images: int, level: str, cache: str | Path, progress: bool, batch: int
 ) -> tuple[AviaryCache, dict[str, Tensor]]:
-    """Rendered birds of the 50 unseen species at 256 px, and what a reader of attributes answers: attribute -> N answers."""
+    """Rendered birds of the 50 unseen species at 256 px, and what a classifier of attributes answers: attribute -> N answers."""
     birds = AviaryCache.open(cache, images, 0, level, "test", (256,), progress)
     chunks = [range(start, min(start + batch, images)) for start in range(0, images, batch)]
     read = [judge(to_float(birds.images(256, rows)))["logits"] for rows in chunks]

@@ -1,6 +1,6 @@
 """Patterns and marks: are the captioned bars, spots, streaks, crests and eyerings in the picture?
 
-A second reader of the judge's kind (:class:`dmm.metrics.judge.Judge`), trained on rendered birds only and used in no loss, names the
+A second classifier of the judge's kind (:class:`dmm.metrics.judge.Judge`), trained on rendered birds only and used in no loss, names the
 pattern of five parts and says which of five marks the head has. What a caption says of them is *read back* when it is the reader's answer.
 Solid parts are not counted: captions do not speak of them.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 from dmm.aviary.cache import AviaryCache
 from dmm.aviary.traits import HEAD_MARKS, PATTERNS, WING_PATTERNS, Bird
 from dmm.checkpoint import assets
-from dmm.metrics import readers
+from dmm.metrics import measuring
 from dmm.metrics.judge import Judge, attribute_loss, read_unseen
 from dmm.metrics.records import digest
 from dmm.metrics.registry import register_metric
@@ -35,13 +35,13 @@ def _reader(**config) -> Judge:
 
 
 def load_marks(path: str | Path | None = None, device: str | torch.device = "cpu") -> Judge:
-    """The reader of patterns and marks in a directory, by default ``assets/checkpoints/aviary-marks``, in eval mode, with its ``.card``.
+    """The classifier of patterns and marks in a directory, default ``assets/checkpoints/aviary-marks``, in eval mode, with its ``.card``.
 
     Raises:
-        CheckpointError: nothing there, or a reader of other things.
+        CheckpointError: nothing there, or a classifier of other things.
     """
     file = Path(path or assets() / "checkpoints" / "aviary-marks") / FILE
-    return readers.load(file, _reader, FORMAT, ("heads", HEADS), "marks", tuple(HEADS)).to(device)
+    return measuring.load(file, _reader, FORMAT, ("heads", HEADS), "marks", tuple(HEADS)).to(device)
 
 
 def targets(birds: Sequence[Bird]) -> dict[str, Tensor]:
@@ -107,8 +107,8 @@ def marks_agreement(evaluation) -> dict:
     }
 
 
-def train_marks(course: readers.Course, width: int = 16, input_size: int = 128) -> dict:
-    """Train the reader, of a width and for pictures of a side, px, as :func:`dmm.metrics.readers.train` does; returns the card.
+def train_marks(course: measuring.Course, width: int = 16, input_size: int = 128) -> dict:
+    """Train the classifier, of a width and for pictures of a side, px, as :func:`dmm.metrics.measuring.train` does; returns the card.
 
     Rare answers weigh more (the inverse root of their share): most parts are solid, and most heads have no crest.
     """
@@ -122,9 +122,9 @@ def train_marks(course: readers.Course, width: int = 16, input_size: int = 128) 
         return examine(network, course.test_images, course.level, course.cache, course.progress)
 
     def save(network: Judge, folder: Path, card: dict) -> None:
-        readers.write(folder / FILE, network, FORMAT, ("heads", HEADS), card)
+        measuring.write(folder / FILE, network, FORMAT, ("heads", HEADS), card)
 
-    return readers.train("marks", course, partial(_reader, width=width, input_size=input_size), losses, tested, save, model_card)
+    return measuring.train("marks", course, partial(_reader, width=width, input_size=input_size), losses, tested, save, model_card)
 
 
 def rare_first(numbers: Tensor, answers: int) -> Tensor:

@@ -117,10 +117,10 @@ def _give(words: Text, code: Text):
     """A forward pre-hook that gives a stage these words and this code. A map, or a text, of one row stands for all rows."""
 
     def give(_module: nn.Module, inputs: tuple) -> tuple[Tensor, Conditions]:
-        image, conditions = inputs
-        rows = max(len(image), len(words.words), len(code.sentence))
+        features, conditions = inputs
+        rows = max(len(features), len(words.words), len(code.sentence))
         reads = {"sentence": code.sentence, "code": code.code, "words": words.words, "mask": words.mask}
-        return _rows(image, rows), replace(conditions, **{name: _rows(value, rows) for name, value in reads.items()})
+        return _rows(features, rows), replace(conditions, **{name: _rows(value, rows) for name, value in reads.items()})
 
     return give
 

@@ -20,8 +20,8 @@ from dmm.aviary.cache import LABELLED, AviaryCache
 from dmm.aviary.canvas import LABELS
 from dmm.checkpoint import assets
 from dmm.images import to_float
-from dmm.metrics import readers
-from dmm.metrics.readers import Residual, block, resize
+from dmm.metrics import measuring
+from dmm.metrics.measuring import Residual, block, resize
 
 FORMAT = "dmm-segmenter/1"
 FILE = "segmenter.safetensors"
@@ -55,7 +55,7 @@ class _Merge(nn.Module):
         return self.block(self.mix(torch.cat((F.interpolate(coarse, scale_factor=2.0), fine), 1)))
 
 
-class Segmenter(readers.Reader):
+class Segmenter(measuring.MeasuringNetwork):
     """Part segmenter.
 
     Args:
@@ -92,7 +92,7 @@ class Segmenter(readers.Reader):
 
     def save(self, path: Path, card: dict) -> None:
         """Write ``path/segmenter.safetensors`` in fp16, with config and card in the metadata."""
-        readers.write(Path(path) / FILE, self, FORMAT, ("classes", NAMES), card)
+        measuring.write(Path(path) / FILE, self, FORMAT, ("classes", NAMES), card)
 
 
 def part_mask(segmentation: Tensor, part: str) -> Tensor:
@@ -114,7 +114,7 @@ def load_segmenter(path: str | Path | None = None, device: str | torch.device = 
         CheckpointError: nothing there, or not a segmenter of these classes.
     """
     file = Path(path or assets() / "checkpoints" / "aviary-segmenter") / FILE
-    return readers.load(file, Segmenter, FORMAT, ("classes", NAMES), "segmenter", NAMES).to(device)
+    return measuring.load(file, Segmenter, FORMAT, ("classes", NAMES), "segmenter", NAMES).to(device)
 
 
 def augment(images: Tensor, classes: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -162,8 +162,8 @@ def intersection_over_union(pairs: Iterable[tuple[Tensor, Tensor]]) -> dict[str,
     return {name: (both[k] / either[k]).item() if either[k] else None for k, name in enumerate(NAMES)}
 
 
-def train_segmenter(course: readers.Course, width: int = 16) -> dict:
-    """Train a segmenter of a width as :func:`dmm.metrics.readers.train` does; returns the card."""
+def train_segmenter(course: measuring.Course, width: int = 16) -> dict:
+    """Train a segmenter of a width as :func:`dmm.metrics.measuring.train` does; returns the card."""
 
     def losses(network: Segmenter, store: AviaryCache, rng: torch.Generator) -> Callable[[], Tensor]:
         weight = class_weights(classes_of(store.labels(range(min(course.images, 200)))))
@@ -178,7 +178,7 @@ def train_segmenter(course: readers.Course, width: int = 16) -> dict:
     def tested(network: Segmenter) -> dict:
         return examine(network, course.test_images, course.level, course.cache, course.progress)
 
-    return readers.train("segmenter", course, partial(Segmenter, width), losses, tested, Segmenter.save, model_card)
+    return measuring.train("segmenter", course, partial(Segmenter, width), losses, tested, Segmenter.save, model_card)
 
 
 @torch.no_grad()
@@ -214,7 +214,7 @@ def _mean(values: Iterable[float | None]) -> float:
 
 
 def model_card(card: dict) -> str:
-    """What a reader of the weights must know, in Markdown."""
+    """What a user of the weights must know, in Markdown."""
     test = card["unseen_species"]
     rows = [f"| {name} | {_three(test['iou'][name])} | {_three(test['iou_blurred'][name])} |" for name in ("mean", *NAMES)]
     return "\n".join([

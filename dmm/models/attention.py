@@ -1,4 +1,4 @@
-"""Attention to words (AttnGAN, Xu et al., CVPR 2018, Eq. 2) and to the sentence (MirrorGAN, Qiao et al., CVPR 2019, Eq. 5).
+"""Attention to words (AttnGAN, Xu et al., CVPR 2018, Eq. 2) and to the sentence (MirrorGAN, Qiao et al., CVPR 2019).
 
 Word attention is three modules: the words are projected into the space of the picture's features (e' = U e), every place of the picture
 weighs them (:class:`dmm.models.memory.KeyAddressing`, AttnGAN's softmax over the words of e'_i . h_j), and reads their weighted sum

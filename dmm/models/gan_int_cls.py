@@ -5,7 +5,7 @@ of 64 px. Built from the paper's description; no published weights were compared
 
 * CLS, the matching-aware discriminator (Algorithm 1): real pictures with their sentence against real pictures with another one and
   generated pictures, :func:`dmm.losses.adversarial.conditional_loss`. It is shared with StackGAN (:mod:`dmm.models.discriminators`).
-* INT, the interpolation of sentences (Eq. 5): the generator also answers for the sentence halfway between two (``train.interpolation``).
+* INT, the interpolation of sentences: the generator also answers for the sentence halfway between two (``train.interpolation``).
 
 What the paper leaves open: the stack starts at 16 times the last map's channels, and the picture is a 3x3 convolution of the map at 64 px.
 """

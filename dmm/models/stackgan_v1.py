@@ -4,8 +4,8 @@ Two stages, 64 and 256 px, each with a discriminator. What it adds to GAN-INT-CL
 sees the first one's *picture*, reads the text again, and draws it anew in detail. Built from the paper's description; no published weights
 were compared.
 
-* Stage I (Eqs. 3, 4): code and noise to a map at 64x64, the first stage that StackGAN++ and all after it kept.
-* Stage II (Eqs. 5, 6; no noise): the picture is encoded to 16x16, joined with the code, passed through residual blocks and enlarged to
+* Stage I: code and noise to a map at 64x64, the first stage that StackGAN++ and all after it kept.
+* Stage II, which has no noise: the picture is encoded to 16x16, joined with the code, passed through residual blocks and enlarged to
   256x256.
 * Its discriminators are matching-aware as those of GAN-INT-CLS, :func:`dmm.losses.adversarial.conditional_loss`.
 

@@ -287,7 +287,7 @@ class GanStep:
         return terms | self.text_guidance(read, batch, micro_batch.text.words, micro_batch.text.sentence, index)
 
     def _interpolation_loss(self, micro_batch: MicroBatch, stages: list[int]) -> Tensor:
-        """What discriminators ask of pictures of sentences halfway between two of the batch (Reed et al., Eq. 5 with beta = 0.5)."""
+        """What discriminators ask of pictures of sentences halfway between two of the batch (INT of Reed et al., with beta = 0.5)."""
         sentence = micro_batch.text.sentence
         between = (sentence + sentence.roll(1, 0)) / 2
         generated = self._generated(self._generate_share(micro_batch, between))

@@ -483,18 +483,18 @@ def test_hostile_and_foreign_files_are_refused_and_nothing_runs(kind, tmp_path):
     assert not marker.exists()
 
 
-def damage(whole: bytes, dice: random.Random) -> bytes:
+def damage(whole: bytes, rng: random.Random) -> bytes:
     """A copy that is cut, overwritten in up to four places, or both."""
-    damaged = bytearray(whole[: dice.randrange(len(whole))] if dice.random() < 0.25 else whole)
-    for _ in range(dice.randint(1, 4)):
+    damaged = bytearray(whole[: rng.randrange(len(whole))] if rng.random() < 0.25 else whole)
+    for _ in range(rng.randint(1, 4)):
         if damaged:
-            damaged[dice.randrange(len(damaged))] = dice.randrange(256)
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
     return bytes(damaged)
 
 
 @pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
 def test_random_corruptions_of_weights_are_refused_or_change_values_only(kind, tmp_path):
-    path, out, dice = tmp_path / "x.pth", tmp_path / "out", random.Random(kind)
+    path, out, rng = tmp_path / "x.pth", tmp_path / "out", random.Random(kind)
     state = upstream(toy("dmgan").text_encoder, "dmgan", "text_encoder", "RNN_ENCODER_vocab5450")
     if kind == "safetensors":
         save_file(state, path)
@@ -503,7 +503,7 @@ def test_random_corruptions_of_weights_are_refused_or_change_values_only(kind, t
     whole, expected = path.read_bytes(), translate("dmgan", "text_encoder", state)[0]
     outcomes = {"refused": 0, "taken": 0}
     for _ in range(250):
-        path.write_bytes(damage(whole, dice))
+        path.write_bytes(damage(whole, rng))
         try:
             found = convert(out, "dmgan", "text_encoder", path).tensors
         except ConvertError as error:

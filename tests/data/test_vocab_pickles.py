@@ -162,14 +162,14 @@ def test_file_names_and_classes(tmp_path):
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_random_corruptions_give_the_one_error_or_plain_captions(protocol, tmp_path):
-    whole, path, dice = pickle.dumps(CAPTIONS, protocol), tmp_path / "captions.pickle", random.Random(protocol)
+    whole, path, rng = pickle.dumps(CAPTIONS, protocol), tmp_path / "captions.pickle", random.Random(protocol)
     for _ in range(400):
         damaged = bytearray(whole)
-        if dice.random() < 0.3:
-            damaged = damaged[: dice.randrange(len(whole))]
-        for _ in range(dice.randint(1, 4)):
+        if rng.random() < 0.3:
+            damaged = damaged[: rng.randrange(len(whole))]
+        for _ in range(rng.randint(1, 4)):
             if damaged:
-                damaged[dice.randrange(len(damaged))] = dice.randrange(256)
+                damaged[rng.randrange(len(damaged))] = rng.randrange(256)
         path.write_bytes(damaged)
         try:
             train, test, vocab = read_captions_pickle(path)

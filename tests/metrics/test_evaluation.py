@@ -15,7 +15,7 @@ from dmm.metrics.attributes import PARTS
 from dmm.metrics.evaluation import METRICS, shuffled
 from dmm.metrics.features import Collection
 from dmm.metrics.judge import HEADS, Judge, augment, examine, load_judge, resize, targets, train_judge
-from dmm.metrics.readers import Course
+from dmm.metrics.measuring import Course
 from dmm.metrics.registry import get_metric, register_metric
 from dmm.trace import StageTrace, Trace
 

@@ -8,7 +8,7 @@ from dmm.aviary.species import bird
 from dmm.aviary.traits import HEAD_MARKS
 from dmm.checkpoint import CheckpointError
 from dmm.metrics.marks import HEADS, YES, agreement, answer_of, load_marks, rare_first, said, targets, train_marks
-from dmm.metrics.readers import Course
+from dmm.metrics.measuring import Course
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 from dmm.aviary.cache import AviaryCache
 from dmm.aviary.canvas import LABELS
 from dmm.checkpoint import CheckpointError
-from dmm.metrics.readers import Course
+from dmm.metrics.measuring import Course
 from dmm.metrics.segmenter import (
     CLASSES,
     NAMES,

@@ -44,21 +44,21 @@ def test_projection_is_never_negative():
 @given(st.integers(1, 4), st.integers(1, 6), st.integers(1, 4), st.integers(0, 99))
 def test_addressing_is_a_softmax_over_the_words_alone(batch, steps, side, seed):
     torch.manual_seed(seed)
-    image, key, mask = torch.randn(batch, 3, side, side), torch.randn(batch, 3, steps), torch.rand(batch, steps) < 0.5
+    features, key, mask = torch.randn(batch, 3, side, side), torch.randn(batch, 3, steps), torch.rand(batch, steps) < 0.5
     mask[:, 0] = False
-    found = KeyAddressing()(image, key, mask)
+    found = KeyAddressing()(features, key, mask)
     torch.testing.assert_close(found.sum(1), torch.ones(batch, side, side))
     assert found[mask].abs().sum() == 0
     b, y, x = batch - 1, side - 1, side // 2
-    logits = torch.tensor([float(key[b, :, t] @ image[b, :, y, x]) if not mask[b, t] else -float("inf") for t in range(steps)])
+    logits = torch.tensor([float(key[b, :, t] @ features[b, :, y, x]) if not mask[b, t] else -float("inf") for t in range(steps)])
     torch.testing.assert_close(found[b, :, y, x], logits.softmax(0))
 
 
 def test_published_pairing_masks_with_another_samples_mask():
     torch.manual_seed(0)
-    image, key = torch.randn(3, 4, 5, 5), torch.randn(3, 4, 6)
+    features, key = torch.randn(3, 4, 5, 5), torch.randn(3, 4, 6)
     mask = torch.arange(6)[None] >= torch.tensor([6, 4, 2])[:, None]
-    found = KeyAddressing("published")(image, key, mask).flatten(2)  # B T Q
+    found = KeyAddressing("published")(features, key, mask).flatten(2)  # B T Q
     for b in range(3):
         for q in range(25):
             other = (b * 25 + q) % 3
@@ -70,8 +70,8 @@ def test_both_pairings_agree_on_one_sample_and_on_equal_masks():
     torch.manual_seed(0)
     mask = torch.tensor([False, False, True])
     for batch in (1, 4):
-        image, key = torch.randn(batch, 2, 3, 3), torch.randn(batch, 2, 3)
-        arguments = image, key, mask.expand(batch, 3)
+        features, key = torch.randn(batch, 2, 3, 3), torch.randn(batch, 2, 3)
+        arguments = features, key, mask.expand(batch, 3)
         torch.testing.assert_close(KeyAddressing("published")(*arguments), KeyAddressing("right")(*arguments))
     with pytest.raises(ValueError, match="mask_pairing"):
         KeyAddressing("other")

@@ -92,7 +92,7 @@ def test_mismatching_pictures_are_read_too(toy_cache, earlier_runs, process):
 
 @pytest.mark.parametrize("attention", [0, 2])
 def test_a_frozen_encoder_sees_every_picture_in_one_process(toy, earlier_runs, process, monkeypatch, attention):
-    """What it sees is computed in turns: here by two processes one after the other, which leave each other's rows at 0."""
+    """What it sees is computed across ranks: here by two, one after the other, which leave each other's rows at 0."""
     config, chunk = toy("caption", caption_attention=attention), CaptionStep._maps
     alone = CaptionStep(config, earlier_runs[0])
     whole = chunk(alone, alone.networks["captioner"].encoder.eval(), attention > 0, size=3)

@@ -1,6 +1,6 @@
 """What the networks share that measure generators: blocks, one training loop on rendered birds, and their files.
 
-They are the judge (:mod:`dmm.metrics.judge`), the reader of patterns and marks (:mod:`dmm.metrics.marks`) and the part segmenter
+They are the judge (:mod:`dmm.metrics.judge`), the classifier of patterns and marks (:mod:`dmm.metrics.marks`) and the part segmenter
 (:mod:`dmm.metrics.segmenter`). None is used in a loss of a generator.
 """
 
@@ -27,7 +27,7 @@ from dmm.images import write_atomic
 from dmm.models.kernels.memory_format import channels_last
 
 
-class Reader(nn.Module):
+class MeasuringNetwork(nn.Module):
     """A network that reads pictures."""
 
     input_size: int  # side to which every picture is resized, px
@@ -35,7 +35,7 @@ class Reader(nn.Module):
     card: dict  # how it was trained
 
 
-Network = TypeVar("Network", bound=Reader)
+Network = TypeVar("Network", bound=MeasuringNetwork)
 
 
 def block(inside: int, outside: int, kernel: int, stride: int) -> nn.Sequential:
@@ -165,7 +165,7 @@ def train(
     return card
 
 
-def write(file: Path, network: Reader, form: str, answers: tuple[str, object], card: dict) -> None:
+def write(file: Path, network: MeasuringNetwork, form: str, answers: tuple[str, object], card: dict) -> None:
     """A network in fp16 with its sizes (``network.config``), its answers and its card in the metadata.
 
     Args:
