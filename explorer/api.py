@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -279,19 +280,64 @@ class Endpoints:
         """
         return _refusing(lambda: Judge(self.session, self.store, two_of(self.session, first, second)))
 
-    def export(self, caption: str, kind: str = "json", seed: int = FIRST_SEED, model: str = "", edits: list[dict] | None = None) -> dict:
-        """A file of a generated caption, base64: npz, json, csv, html (works offline), py (makes the same), png, svg or pdf."""
-        if kind not in takeaway.FORMATS:
-            raise Refusal(f"kind: expected one of {', '.join(takeaway.FORMATS)}; found {kind[:40]!r}")
+    def export(
+        self,
+        caption: str,
+        kind: str = "json",
+        seed: int = FIRST_SEED,
+        model: str = "",
+        edits: list[dict] | None = None,
+        panel: str = "",
+    ) -> dict:
+        """A file of a generated caption, base64: npz, json, csv, html (works offline), py (makes the same), png, svg or pdf.
+
+        With a panel, that panel alone as png, svg, pdf, or its numbers as csv: maps, words, read back, noises, effects or learning.
+        """
         asked = Question.read(self.session, caption, seed, model, edits)
-        data = takeaway.FORMATS[kind](asked.trace(self.session), asked.model)
-        return {"name": f"{asked.model}-{asked.seed}.{kind}", "base64": base64.b64encode(data).decode()}
+        if panel:
+            data = _refusing(lambda: takeaway.panel_file(self.session, asked, panel, kind))
+        elif kind in takeaway.FORMATS:
+            data = takeaway.FORMATS[kind](asked.trace(self.session), asked.model)
+        else:
+            raise Refusal(f"kind: expected one of {', '.join(takeaway.FORMATS)}; found {kind[:40]!r}")
+        name = "-".join(filter(None, (asked.model, str(asked.seed), panel.replace(" ", "-"))))
+        return {"name": f"{name}.{kind}", "base64": base64.b64encode(data).decode()}
+
+    def learning(self, model: str = "", caption: int = 1, step: int = -1) -> dict:
+        """What a training run of a model wrote of its memory: captions, steps, numbers at every step, and the pictures of one step.
+
+        caption is counted from 1; step is the nearest one that was traced, -1 the last. The run may still be going on.
+        """
+        asked = Question.read(self.session, "", FIRST_SEED, model).model
+        return _refusing(lambda: learning(self.session.source(asked), caption, step))
 
 
 NAMES = (
     *("models", "trace", "words", "map", "region", "redescribe", "intervene", "effects", "compare", "walk"),
-    *("ballot", "vote", "votes", "export"),
+    *("ballot", "vote", "votes", "learning", "export"),
 )
+
+
+def learning(source: str | Path, caption: int, step: int) -> dict:
+    """A run's directory as plain data, for one caption; as :meth:`Endpoints.learning`.
+
+    Raises:
+        ValueError: a directory without the traces of a run, or no such caption.
+    """
+    from explorer.figures import draw  # loads what draws figures; a page that nobody asks this does not need it
+    from explorer.figures.runs import Run
+
+    run = Run(source)
+    course = run.course(caption)
+    now = course.steps[-1] if step < 0 else min(course.steps, key=lambda s: abs(s - step))
+    trace = run.trace(now, course.sample)
+    return {
+        "captions": [{"caption": said, "seed": seed} for said, seed in zip(run.captions, run.seeds, strict=True)],
+        "steps": list(course.steps),
+        "step": now,
+        "numbers": draw("memory-learning", course, caption=caption).rows,
+        "pictures": {str(stage.size): _png(stage.image) for stage in trace.stages if stage.image is not None},
+    }
 
 
 def read_upload(uri: str) -> Image.Image:

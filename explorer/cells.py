@@ -61,6 +61,11 @@ def row(pictures: Mapping[str, np.ndarray], side: int = 256) -> str:
     return f'<div style="{FONT};display:flex;flex-wrap:wrap;gap:12px">{"".join(cells)}</div>'
 
 
+def picture(image: Image.Image, name: str, width: int = 900) -> str:
+    """One picture, at most ``width`` px wide."""
+    return f'<img src="{data_uri(image)}" alt="{text(name)}" style="width:100%;max-width:{width}px;background:#fff">'
+
+
 def word_row(trace: Trace, stage: int, indices: Sequence[int], quantity: str = "addressing", strength: float = 0.6) -> str:
     """A stage's picture, and the map of words (their positions on the T axis) over the grey picture, with the legend."""
     values, name = statistics.phrase_map(trace, stage, indices, quantity), called(trace, indices)

@@ -22,6 +22,7 @@ the same, and a script prints them as text.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from dmm.images import write_atomic
 from dmm.trace import Trace
@@ -46,6 +48,7 @@ from explorer.edits import (
     UniformAddressing,
 )
 from explorer.interventions import describe, from_data, lacks
+from explorer.questions import Question
 from explorer.regions import read_region
 from explorer.session import Session
 from explorer.votes import VoteError, VoteStore, read_voter
@@ -168,6 +171,26 @@ class Explorer:
             pipe = self.session.pipeline(model)
             found = readings.readings(pipe, readings.as_generated(shown, pipe), alternatives)
         return _read_back({Path(picture).name: found}, caption)
+
+    def learning(self, model: str | None = None, caption: int = 1) -> Shown:
+        """What the memory learned in a training run: the figure ``memory-learning`` and its numbers at every step.
+
+        Args:
+            model: name of a model that was opened from the directory of its run; None for the first.
+            caption: of those that the run traced, counted from 1.
+
+        Raises:
+            ValueError: a directory without traces, or no such caption.
+        """
+        from explorer.figures import draw
+        from explorer.figures.export import render
+        from explorer.figures.runs import Run
+
+        run = Run(self.session.source(model))
+        result = draw("memory-learning", run.course(caption), caption=caption)
+        shown = Image.open(io.BytesIO(render(result, "png"))).convert("RGB")
+        html = cells.picture(shown, f"The memory being learned. {result.alt}")
+        return Shown(f"The memory being learned in {run.name}", result.rows, html)
 
     def judge(
         self,
@@ -356,6 +379,27 @@ class View:
                 elif stage.redescription:
                     found[f"{stage.size} px"] = stage.redescription
         return _read_back(found, self.trace.caption())
+
+    def export(self, path: str | os.PathLike, panel: str = "") -> Path:
+        """Write a file, whole or not at all; its ending says what it is.
+
+        Args:
+            path: ends in one of :data:`explorer.takeaway.FORMATS`.
+            panel: of :data:`explorer.takeaway.PANELS`, saved alone as .png, .svg, .pdf or .csv; empty for the whole caption.
+
+        Raises:
+            ValueError: another ending, or a panel that this model or caption does not have.
+        """
+        from explorer import takeaway  # draws figures; most notebooks do not
+
+        kind = Path(path).suffix.removeprefix(".")
+        asked = Question(self.model, self.caption, self.seed, self.edits)
+        if not panel and kind not in takeaway.FORMATS:
+            raise ValueError(f"{path}: expected an ending of {', '.join(takeaway.FORMATS)}")
+        session = self.explorer.session
+        data = takeaway.panel_file(session, asked, panel, kind) if panel else takeaway.FORMATS[kind](self.trace, self.model)
+        write_atomic(path, data)
+        return Path(path)
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write the trace, edits included, as ``.npz`` with JSON inside (:meth:`dmm.trace.Trace.save`)."""

@@ -311,6 +311,20 @@ def _sentence(said: Mapping) -> str:
     return f'<li><p>{words or "<em>nothing</em>"}</p><p class="ex-label">probability {said["probability"]:.2g}{cut}</p></li>'
 
 
+def taken(file: Mapping[str, str], code: str) -> str:
+    """A file inside a link, which the browser saves at once, and the Python that makes the same picture.
+
+    Args:
+        file: as :meth:`explorer.api.Endpoints.export` gives it.
+        code: some lines of Python.
+    """
+    name = text(file["name"])
+    return (
+        f'<p role="status"><a class="ex-quiet ex-file" href="#" download="{name}" data-base64="{file["base64"]}">Save {name} again</a></p>'
+        f'<p class="ex-label">In a notebook:</p><pre class="ex-code" tabindex="0">{text(code)}</pre>'
+    )
+
+
 def vote_note(pairs: int) -> str:
     """How a blind vote of so many pairs goes."""
     note = (

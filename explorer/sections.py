@@ -6,17 +6,30 @@ the same.
 
 from __future__ import annotations
 
+import base64
 from typing import Literal, TypedDict
 
 import gradio as gr
 
 from dmm.models.registry import picture_sizes
-from explorer import page_html, panels
+from explorer import page_html, panels, takeaway
 from explorer.api import Endpoints
 from explorer.ballots import PAIRS, contenders
-from explorer.questions import Refusal
+from explorer.interventions import to_data
+from explorer.questions import Question, Refusal
 
 CLASS = "ex-section"
+KINDS = {
+    "a picture (PNG)": "png",
+    "a drawing (SVG)": "svg",
+    "a drawing (PDF)": "pdf",
+    "its numbers (CSV)": "csv",
+    "the trace for Python (.npz)": "npz",
+    "the trace without maps (JSON)": "json",
+    "a page that works offline (HTML)": "html",
+    "Python that makes the same": "py",
+}
+SAVED = "watch('value', () => window.explorerPage.save(element));"
 HANDED = "window.explorerPage.handing(element);"
 
 
@@ -126,3 +139,32 @@ class Judging:
 def _choice(judging: Judging, side: str):
     """What a button of a side does."""
     return lambda pair, voter, first, second: judging.choose(side, pair, voter, first, second)
+
+
+class TakeAway:
+    """What the page shows, as a file: the whole caption, or one panel; the browser saves it at once."""
+
+    def __init__(self, answers: Endpoints):
+        self.answers = answers
+        whats = [("Everything of this caption", ""), *((title, name) for name, (title, _) in takeaway.PANELS.items())]
+        with gr.Accordion("Take away", open=False, elem_classes=CLASS, elem_id="takeaway"):
+            with gr.Row(equal_height=False):
+                self.what = gr.Dropdown(whats, value="", label="What", scale=3, min_width=240)
+                self.kind = gr.Dropdown(list(KINDS.items()), value="png", label="As", scale=3, min_width=240)
+                self.save = gr.Button("Save", min_width=110, scale=0, elem_id="save")
+            self.shown = gr.HTML("", apply_default_css=False, js_on_load=SAVED, elem_id="taken")
+
+    def events(self, inputs: list, asked: Queued) -> list:
+        """Answer the button; ``inputs`` are the caption, seed, model and edits."""
+        options: Queued = {**asked, "show_progress_on": self.shown}
+        return [self.save.click(self.answer, [self.what, self.kind, *inputs], self.shown, **options)]
+
+    def answer(self, panel: str, kind: str, caption: str, seed, model: str, edits: str) -> str:
+        """A link that holds the file, and the Python that makes the same picture."""
+        try:
+            on = to_data(Question.read(self.answers.session, caption, seed, model, edits).edits)
+            file = self.answers.export(caption, kind, seed, model, on, panel or "")
+            code = base64.b64decode(self.answers.export(caption, "py", seed, model, on)["base64"]).decode()
+        except Refusal as refusal:
+            return page_html.notice(str(refusal))
+        return panels.taken(file, code)

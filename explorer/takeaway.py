@@ -1,4 +1,7 @@
-"""A generated caption as files: the trace, its numbers, a drawing, and a page that works without a server."""
+"""A generated caption as files: the trace, its numbers, a drawing, and a page that works without a server.
+
+A panel of the page as a file is a figure of the register, drawn from the same traces; its CSV holds the numbers that it shows.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,30 @@ import io
 import json
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dmm.trace import Trace
 from explorer import statistics
 from explorer.interventions import describe, from_data
 from explorer.page_html import render as page_of
 from explorer.page_html import text
+from explorer.questions import Question
+from explorer.session import Session
 
+if TYPE_CHECKING:
+    from explorer.figures import Result
+
+#: panel -> (its title, the figure that draws it).
+PANELS = {
+    "maps": ("Where each colour and part is read", "word-maps"),
+    "words": ("Top words by writing gate and by key addressing", "dmgan-fig6b"),
+    "read back": ("What the captioner reads back", "mirrorgan-redescriptions"),
+    "noises": ("Pictures of other noises", "dmgan-fig5"),
+    "effects": ("How each word reached the picture", "memory-effects"),
+    "learning": ("The memory being learned", "memory-learning"),
+}
 STATIC = Path(__file__).parent / "static"
 
 
@@ -125,3 +144,43 @@ FORMATS: dict[str, Callable[[Trace, str], bytes]] = {
     "svg": _drawn("svg"),
     "pdf": _drawn("pdf"),
 }
+
+
+def draw_panel(session: Session, asked: Question, panel: str) -> Result:
+    """A panel of the page as a figure, with the numbers that it shows.
+
+    Args:
+        session: what is open.
+        asked: the picture that the page shows; for "learning", a caption and seed that the model's run traced.
+        panel: a key of :data:`PANELS`.
+
+    Raises:
+        ValueError: no such panel, or what it shows this model or caption does not have.
+    """
+    from explorer.figures import draw, get_figure
+    from explorer.figures.runs import Run
+
+    if panel not in PANELS:
+        raise ValueError(f"panel: expected one of {', '.join(PANELS)}; found {panel[:40]!r}")
+    figure = get_figure(PANELS[panel][1])
+    if figure.shows == "run":
+        run = Run(session.source(asked.model))
+        return draw(figure, run.course(run.find(asked.caption, asked.seed)))
+    if figure.shows == "effects":
+        found = session.effects(asked.model, asked.caption, asked.seed, None, asked.edits)
+        return draw(figure, [found], caption=asked.caption, seed=asked.seed)
+    options = {option.name: option for option in figure.options}
+    values = {"captions": (asked.caption,)} if "captions" in options else {"caption": asked.caption}
+    count = options["seeds"].default if "seeds" in options else 1
+    traces = [replace(asked, seed=asked.seed + k).trace(session) for k in range(count)]
+    return draw(figure, traces, seed=asked.seed, **values)
+
+
+def panel_file(session: Session, asked: Question, panel: str, kind: str) -> bytes:
+    """:func:`draw_panel` as PNG, SVG or PDF, or its numbers as CSV. Raises as it, and for another kind."""
+    from explorer.figures.export import FORMATS as DRAWINGS
+    from explorer.figures.export import render
+
+    if kind not in DRAWINGS:
+        raise ValueError(f"kind: a panel is saved as one of {', '.join(DRAWINGS)}; found {kind[:40]!r}")
+    return render(draw_panel(session, asked, panel), kind)

@@ -43,7 +43,9 @@ EXPLORER = {
     "ballots": MODEL | {f"explorer.{room}" for room in ("agreement", "edits", "interventions", "questions", "session", "votes")},
     "readings": MODEL,
     "cells": BASE | DRAWING | {"explorer.page_html", "explorer.readings"},
-    "notebook": SURFACE | {f"explorer.{room}" for room in ("ballots", "cells", "interventions", "readings", "regions", "slots", "votes")},
+    "notebook": SURFACE
+    | {f"explorer.{room}" for room in ("ballots", "cells", "interventions", "questions", "readings", "regions", "slots")}
+    | {"explorer.takeaway", "explorer.votes"},
     "edits": MODEL | {"dmm.metrics", "explorer.statistics"},
     "statistics": BASE | {"dmm.data", "dmm.aviary"},
     "overlay": BASE,
@@ -54,7 +56,7 @@ EXPLORER = {
     "walks": BASE,
     "panels": BASE | DRAWING | {"dmm.metrics"} | {f"explorer.{room}" for room in ("edits", "interventions", "notebook", "page_html")},
     "questions": MODEL | {"explorer.edits", "explorer.interventions", "explorer.session"},
-    "takeaway": SURFACE | {"explorer.interventions"},
+    "takeaway": SURFACE | {"explorer.interventions", "explorer.questions"},
     "api": SURFACE
     | {"dmm.metrics"}
     | {f"explorer.{room}" for room in ("ballots", "interventions", "notebook", "questions", "readings", "regions", "slots", "takeaway")}
@@ -76,7 +78,8 @@ EXPLORER = {
         for room in ("api", "connections", "endpoints", "gate", "headers", "interventions", "overview", "panels", "questions", "tour")
     }
     | {"explorer.ballots", "explorer.sections", "explorer.votes"},
-    "sections": {"dmm.models"} | {f"explorer.{room}" for room in ("api", "ballots", "page_html", "panels", "questions")},
+    "sections": {"dmm.models"}
+    | {f"explorer.{room}" for room in ("api", "ballots", "interventions", "page_html", "panels", "questions", "takeaway")},
     "cli": SURFACE | {"explorer.ui", "explorer.produce", "explorer.votes"},
 }
 

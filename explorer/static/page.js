@@ -415,6 +415,17 @@ window.explorerPage = (() => {
     zone.addEventListener("drop", (event) => { over(event); take(event.dataTransfer.files[0]); });
   };
 
+  // --- a file came inside a link: it is saved at once, and again on request -----------------------------------------------------
+  let held = ""; // the address of the last file
+  const save = (root) => {
+    const link = root.querySelector(".ex-file");
+    if (!link) return;
+    URL.revokeObjectURL(held);
+    held = URL.createObjectURL(new Blob([Uint8Array.from(atob(link.dataset.base64), (sign) => sign.charCodeAt(0))]));
+    link.href = held;
+    link.click();
+  };
+
   // --- a new page came from the server -------------------------------------------------------------------------------------
   const select = () => { // the selected word follows, if the caption still says it; on arrival one is selected
     const words = captionWords();
@@ -591,5 +602,5 @@ window.explorerPage = (() => {
   });
 
   if (store.get("explorer-theme")) theme(store.get("explorer-theme"));
-  return { mount, settle, tour, reach, handing };
+  return { mount, settle, tour, reach, handing, save };
 })();

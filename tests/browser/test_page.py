@@ -598,3 +598,23 @@ def test_other_sentences_of_the_pictures(explorer, app_url):
     explorer.locator("#reached .ex-readings li").first.wait_for(timeout=SLOWEST * 3000)
     assert explorer.locator("#reached h3").all_inner_texts() == ["64 × 64", "128 × 128", "256 × 256"]
     keep_screenshot(explorer, "sentences")
+
+
+def test_what_is_shown_is_taken_away(explorer, app_url):
+    open_page(explorer, app_url)
+    section = open_section(explorer, "Take away")
+
+    def choose(label: str, option: str) -> None:
+        section.get_by_label(label, exact=True).click()
+        explorer.get_by_role("option", name=option).click()
+
+    with explorer.expect_download(timeout=SLOWEST * 2000) as saved:
+        section.get_by_role("button", name="Save", exact=True).click()
+    assert saved.value.suggested_filename == "dmmgan-aviary-3.png" and Path(saved.value.path()).read_bytes().startswith(b"\x89PNG")
+    choose("What", "What the captioner reads back")
+    choose("As", "its numbers (CSV)")
+    with explorer.expect_download(timeout=SLOWEST * 2000) as saved:
+        section.get_by_role("button", name="Save", exact=True).click()
+    assert saved.value.suggested_filename == "dmmgan-aviary-3-read-back.csv" and b"\n" in Path(saved.value.path()).read_bytes()
+    assert 'explorer.open("dmmgan-aviary")' in section.locator("pre").inner_text()
+    keep_screenshot(explorer, "taken")

@@ -18,6 +18,7 @@ from explorer.gate import LARGEST
 from explorer.questions import Question, Refusal, read_seed
 from explorer.readings import as_generated
 from explorer.session import Session
+from explorer.takeaway import PANELS
 from explorer.walks import slerp, walk
 from tests.explorer.toy import CAPTION, toy_pipeline, toy_system
 
@@ -94,6 +95,8 @@ def test_a_client_drives_every_endpoint(client, session):
     votes = client.predict(api_name="/votes")
     assert (votes["first"], votes["second"], votes["voters"], votes["votes"]["of"]) == ("toy", "dm", 1, 1) and "ann" in votes["csv"]
     assert client.predict("ann", api_name="/ballot")["pair"] == 1
+    with pytest.raises(AppError, match="no such run"):
+        client.predict("toy", api_name="/learning")
     assert base64.b64decode(client.predict(CAPTION, "json", api_name="/export")["base64"]).startswith(b"{")
 
 
@@ -246,6 +249,9 @@ def test_other_uploads_are_refused(value, said):
         (lambda api: api.vote("ann", 0, "first"), "left or right"),
         (lambda api: api.votes("toy", "toy"), "two different"),
         (lambda api: api.export(CAPTION, "exe"), "expected one of npz"),
+        (lambda api: api.export(CAPTION, "npz", panel="maps"), "png, pdf, svg, csv"),
+        (lambda api: api.export(CAPTION, "png", panel="../x"), "expected one of maps"),
+        (lambda api: api.export(CAPTION, "png", panel="read back"), "does not have"),
         (lambda api: api.trace("zorp"), "vocabulary"),
         (lambda api: api.trace(CAPTION, model="other"), "toy, dm"),
         (lambda api: api.trace(CAPTION, edits=[{"edit": "x"}]), "expected each to name"),
@@ -289,6 +295,16 @@ def test_files_of_every_kind(api, kind, begins):
 
 def test_a_system_without_maps_is_exported_too(api):
     assert exported(api, "png", model="dfgan").startswith(b"\x89PNG") and exported(api, "csv", model="dfgan") == b""
+
+
+@pytest.mark.parametrize("panel", [name for name in PANELS if name not in ("read back", "learning")])
+def test_a_panel_is_saved_alone_with_its_numbers(api, panel):
+    assert exported(api, "svg", panel=panel, edits=MUTE if panel != "effects" else None).startswith(b"<?xml")
+    assert len(exported(api, "csv", panel=panel).splitlines()) > 3
+
+
+def test_edits_reach_a_saved_panel(api):
+    assert exported(api, "csv", panel="words", edits=MUTE) != exported(api, "csv", panel="words")
 
 
 def test_the_snippet_makes_the_same(api, session):

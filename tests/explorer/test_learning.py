@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import dataclasses
 import math
@@ -266,7 +267,7 @@ def session(run) -> Session:
     return Session(["plain", run.directory], load=lambda name: toy_pipeline())
 
 
-SECTIONS = ["Read back a picture of your own", "Judge: a blind vote"]
+SECTIONS = ["Read back a picture of your own", "Judge: a blind vote", "Take away"]
 
 
 def test_the_section_is_there_for_models_with_traces_only(session):
@@ -347,3 +348,39 @@ def test_a_system_without_words_shows_its_pictures_only(tmp_path):
     run = lacking(tmp_path, "addressing", "writing_gate", "response_gate")
     course = run.course()
     assert "reads single words" in page_html.learning(course[0], course.steps, course.numbers, 1, 0)
+
+
+# --- the same by an endpoint and in a notebook ----------------------------------------------------------------------------------
+
+
+def test_the_endpoint_says_what_a_run_learned(session, run):
+    said = ui.Endpoints(session).learning("my-gan", 2, 29)
+    assert said["steps"] == [10, 20, 30, 40, 50] and said["step"] == 30 and set(said["pictures"]) == {"64", "128", "256"}
+    assert said["captions"] == [{"caption": c, "seed": s} for c, s in zip(run.captions, run.seeds, strict=True)]
+    assert {row["caption"] for row in said["numbers"]} == {run.captions[1]} and {row["step"] for row in said["numbers"]} == set(
+        said["steps"]
+    )
+    assert ui.Endpoints(session).learning("my-gan")["step"] == 50
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"), [({"model": "plain"}, "no such run"), ({"model": "my-gan", "caption": 9}, "counted from 1; found 9")]
+)
+def test_what_was_not_learned_is_refused(session, asked, said):
+    with pytest.raises(ui.Refusal, match=said):
+        ui.Endpoints(session).learning(**asked)
+
+
+def test_the_figure_of_a_run_is_taken_away(session, run):
+    file = ui.Endpoints(session).export(run.captions[1], "csv", run.seeds[1], "my-gan", panel="learning")
+    rows = list(csv.DictReader(base64.b64decode(file["base64"]).decode().splitlines()))
+    assert file["name"] == "my-gan-1-learning.csv" and {row["caption"] for row in rows} == {run.captions[1]}
+    with pytest.raises(ui.Refusal, match="traced no caption"):
+        ui.Endpoints(session).export("a red bird", "csv", 1, "my-gan", panel="learning")
+
+
+def test_what_was_learned_in_a_notebook(session, run):
+    from explorer.notebook import Explorer
+
+    shown = Explorer(session).learning("my-gan")
+    assert shown.html.startswith('<img src="data:image/png') and {row["step"] for row in shown.rows} == {10, 20, 30, 40, 50}

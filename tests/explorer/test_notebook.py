@@ -198,3 +198,11 @@ def test_a_blind_vote_in_a_notebook(ex, tmp_path):
 def test_edits_are_judged_in_a_notebook(ex):
     voting = ex.judge("ann", "toy", Contender("toy", (Mute("red"),)), captions=[CAPTION])
     assert voting.judge.study.contenders[1].name == "toy: mute “red” in the memory only"
+
+
+def test_a_view_is_written_as_any_file(ex, tmp_path):
+    view = ex(CAPTION, seed=3)
+    assert view.export(tmp_path / "page.html").read_text().startswith("<!doctype html>")
+    assert view.export(tmp_path / "words.csv", "words").read_text().count("\n") > 3
+    with pytest.raises(ValueError, match="expected an ending of npz"):
+        view.export(tmp_path / "page.exe")

@@ -9,7 +9,7 @@ import pytest
 
 from explorer import panels
 from explorer.api import Endpoints
-from explorer.sections import Judging, ReadBack
+from explorer.sections import Judging, ReadBack, TakeAway
 from explorer.session import Session
 from tests.explorer.toy import CAPTION, toy_pipeline
 
@@ -72,3 +72,13 @@ def test_what_is_read_back_is_escaped():
     row = said | {"picture": "handed in", "attributes": [{"attribute": "<i>", "said": ["x"], "read": [], "verdict": "differs"}]}
     html = panels.read_back([row | {"alternatives": [said]}])
     assert "<b>" not in html and "<i>" not in html and html.count("cut at its longest") == 2 and "<small>.50</small>" in html
+
+
+def test_a_file_comes_with_the_python_that_makes_the_same(answers):
+    with gr.Blocks():
+        taking = TakeAway(answers)
+    html = taking.answer("words", "csv", CAPTION, 3, "toy", '[{"edit":"mute","word":"red"}]')
+    assert 'download="toy-3-words.csv"' in html and "with ex.edits(" in html and "mute" in html
+    assert 'role="alert"' in taking.answer("", "exe", CAPTION, 3, "toy", "") and "whole number" in taking.answer(
+        "", "png", CAPTION, "x", "toy", ""
+    )
