@@ -39,7 +39,7 @@ def lab(rgb: np.ndarray) -> np.ndarray:
 
 
 def nearest(rgb: np.ndarray) -> str:
-    """The name of a rendered colour: the nearest in Lab of all eleven palette, each from deep shade to a bright rim."""
+    """The name of a rendered colour: the nearest in Lab of all eleven, each from deep shade to a bright rim."""
     target = lab(np.asarray(rgb))
     shades = np.array([0.72, 0.86, 1.0, 1.13])
     palette = np.array([SRGB[name] for name in COLOURS])  # 11 3
@@ -56,7 +56,7 @@ class Coat:
 
     @staticmethod
     def _mix(rng: np.random.Generator) -> np.ndarray:
-        """Eleven palette, each lighter or darker by up to 6 % and each of its primaries by up to 3.5 %."""
+        """The eleven colours, 11 3: each darker by up to 6 % or lighter by up to 5 %, and each of its primaries by up to 3.5 % more."""
         offset = rng.uniform(0.94, 1.05, (len(COLOURS), 1)) * rng.uniform(0.965, 1.035, (len(COLOURS), 3))
         return np.clip(np.array([SRGB[name] for name in COLOURS]) * offset, 0.0, 1.0)
 

@@ -1,4 +1,4 @@
-"""Replay of the attention systems' discriminators, of every loss term, and of one whole optimisation step with its average."""
+"""Replay of the attention systems' discriminators, of every loss term, and of one whole optimisation step with its EMA."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dmm.models.discriminators import SIZES, Discriminator
 from dmm.models.spectral import SpectralConv2d
 
 ATTENTIVE = tuple(name for name, system in SYSTEMS.items() if system.texts)
-DECAY = 0.999  # of the averaged generator
+DECAY = 0.999  # of the generator's EMA
 
 
 def discriminator_names(parts: Mapping[str, Tensor]) -> Tensors:
@@ -109,7 +109,7 @@ def _aliased_gradients(case: Case, fakes: Mapping[int, Tensor]) -> Tensors:
 
 @register_case("step", *ATTENTIVE)
 def replay_step(case: Case) -> Tensors:
-    """Generator forward, each discriminator's update, the generator's update through them, and the average."""
+    """Generator forward, each discriminator's update, the generator's update through them, and its EMA."""
     hp, system = case.hp, system_of(case)
     generator, nets = case_generator(case, "weights/G/").train(), case_discriminators(case)
     trace = generate(case, generator)

@@ -96,7 +96,7 @@ SYSTEMS = {
 
 
 def system_of(case: Case) -> System:
-    """The system a case names; it is known, or nobody would have been found to replay the case."""
+    """The system that a case names; a case of an unknown one has no replay, and does not come here."""
     return SYSTEMS[case.hp["system"]]
 
 

@@ -111,7 +111,7 @@ def discriminator_sizes(state: State) -> dict:
 
 
 def stackgan_discriminator_sizes(state: State) -> dict:
-    """StackGAN++'s discriminators join the conditioning code's mean, not with the sentence."""
+    """StackGAN++'s discriminators join their map with the mean of the conditioning code, not with the sentence."""
     sizes = discriminator_sizes(state)
     return {"discriminator_width": sizes["discriminator_width"], "condition_dim": sizes["text_dim"]}
 

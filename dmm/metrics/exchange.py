@@ -65,7 +65,7 @@ def exchanges(caption: str, vocab: Vocabulary, parts: bool = True) -> list[Excha
 
 
 def changed_part(before: dict, after: dict) -> str | None:
-    """The judged part whose only colour differs between two features, if nothing else does."""
+    """The judged part whose only colour differs between the slots of two captions, if nothing else does."""
     changed = [slot for slot in before.keys() | after.keys() if before.get(slot) != after.get(slot)]
     if len(changed) != 1 or changed[0] not in PARTS:
         return None

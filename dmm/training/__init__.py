@@ -1,1 +1,1 @@
-"""The training loop, its three steps, averaging and logs."""
+"""The training loop, its three steps, the EMA and the logs."""

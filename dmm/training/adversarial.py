@@ -306,7 +306,7 @@ class GanStep:
         return generator(text.sentence, text.words, text.mask, *noise, stages=self.schedule.limit(stages))
 
     def adopt_ema(self) -> None:
-        """Go on from the averaged first stage, with statistics of its own."""
+        """Go on from the EMA of the first stage, with statistics of its own."""
         self.snapshots.reestimate(1)
         self.generator.load_state_dict(self.ema.network.state_dict())
         if self.config.train.key_spread:

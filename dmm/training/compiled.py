@@ -1,7 +1,7 @@
 """Blocks of a generator and its discriminators compiled by ``torch.compile``, each where it stands.
 
 Compiled is how a block is called, nothing else: parameters, buffers, names, checkpoints and hooks stay as they are, a copy of a network
-(the averaged generator, a pipeline) is not compiled, and a run may go on from a checkpoint that was written without, or the other way
+(the EMA of the generator, a pipeline) is not compiled, and a run may go on from a checkpoint that was written without, or the other way
 round. The blocks are the outermost of :data:`BLOCKS` in a network: chains of up blocks, residual blocks and convolutions, where a
 compiler can join normalisation, gates and activations between two convolutions. Every shape is compiled on its own, so a schedule that
 changes the batch or freezes a stage compiles anew when it does; memories and attention stay outside, for the number of words changes with

@@ -36,7 +36,7 @@ def dry_run(step: Step, config: Config, directory: Path | None = None, say: Call
         begun: the run has a checkpoint, which would hold what a new one starts from.
 
     Returns:
-        ``parameters`` (name -> (all, trained)), ``estimate_bytes`` (weights, gradients, optimisers, average, and the pictures kept on the
+        ``parameters`` (name -> (all, trained)), ``estimate_bytes`` (weights, gradients, optimisers, EMA, and the pictures kept on the
         device, without activations), ``pictures_bytes`` (of those pictures), ``peak_bytes`` (measured, activations included),
         ``images_per_second``, ``seconds`` (of the whole run), ``checkpoint_bytes``.
     """
@@ -46,8 +46,8 @@ def dry_run(step: Step, config: Config, directory: Path | None = None, say: Call
     networks = step.networks
     trained = {name: sum(p.numel() for p in net.parameters() if p.requires_grad) for name, net in networks.items()}
     parameters = {name: (sum(p.numel() for p in net.parameters()), trained[name]) for name, net in networks.items()}
-    average = parameters.get("generator", (0, 0))[0]
-    weights = 4 * (sum(count for count, _ in parameters.values()) + 3 * sum(trained.values()) + average)  # a gradient, two moments
+    ema = parameters.get("generator", (0, 0))[0]
+    weights = 4 * (sum(count for count, _ in parameters.values()) + 3 * sum(trained.values()) + ema)  # a gradient, two moments
     step.update(last)
     began = time.monotonic()
     for number in range(TIMED):
@@ -56,7 +56,7 @@ def dry_run(step: Step, config: Config, directory: Path | None = None, say: Call
         torch.cuda.synchronize(device)
     seconds = (time.monotonic() - began) / TIMED
     images = step.batch_at(last)
-    checkpoint = 4 * (sum(parameters[name][0] for name in networks if trained[name]) + 2 * sum(trained.values()) + average)
+    checkpoint = 4 * (sum(parameters[name][0] for name in networks if trained[name]) + 2 * sum(trained.values()) + ema)
     found = {
         "parameters": parameters,
         "estimate_bytes": weights + step.data.held,

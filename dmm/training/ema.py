@@ -1,6 +1,6 @@
 """The exponential moving average (EMA) of the generator, and batch-norm statistics that belong to it.
 
-The published codes average the parameters and keep the batch-norm buffers of the last weights; the averaged network then runs with
+The published codes average the parameters and keep the batch-norm buffers of the last weights; the EMA then runs with the
 statistics of another network and, early in training, generates blurred pictures. :func:`reestimate` measures them anew.
 """
 
@@ -35,13 +35,13 @@ class EMA:
 
     @torch.no_grad()
     def update(self, live: nn.Module) -> None:
-        """Ema = decay * ema + (1 - decay) * live."""
+        """``ema = decay * ema + (1 - decay) * live``, parameter by parameter."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warm else self.decay
         self.updates += 1
         torch._foreach_lerp_(list(self.network.parameters()), [p.detach() for p in live.parameters()], 1 - decay)
 
     def state_dict(self) -> dict:
-        """The averaged weights and the count of updates."""
+        """The EMA of the weights and the count of updates."""
         return {"network": self.network.state_dict(), "updates": self.updates}
 
     def load_state_dict(self, state: dict) -> None:
@@ -55,7 +55,7 @@ def reestimate(network: nn.Module, forward: Callable[[nn.Module, Item], object],
     """Replace every batch norm's running statistics by the plain average over ``batches``.
 
     Args:
-        network: the averaged generator; left in eval mode.
+        network: the EMA of the generator; left in eval mode.
         forward: runs the network on one batch.
         batches: a few batches of captions and prior noise.
     """

@@ -8,9 +8,9 @@ It knows batches, steps, checkpoints and time; what one step does is the busines
     tensorboard/       the same, if asked for
     samples/           picture grids
     traces/            traces of fixed captions, if asked for
-    last.pt            everything needed to go on (networks, averages, optimisers, step, random numbers, config, vocabulary)
+    last.pt            everything needed to go on (networks, EMA, optimisers, step, random numbers, config, vocabulary)
     step-<step>.pt     the checkpoints before it
-    model.safetensors  the usable model (averaged weights, re-estimated batch norms)
+    model.safetensors  the usable model (EMA of the weights, re-estimated batch norms)
     best/              the model with the best evaluation so far, if there are evaluations
 
 Of several processes only the first writes.

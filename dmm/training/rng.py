@@ -33,7 +33,7 @@ class Purpose(IntEnum):
     CALIBRATION = 11
     WORD_SCALE = 12
     KEY_SPREAD = 13
-    STATISTICS = 14  # of the batch norms of the averaged generator
+    STATISTICS = 14  # of the batch norms of the generator's EMA
     EVALUATION = 15
 
 

@@ -1,4 +1,4 @@
-"""What is kept of an adversarial run while it goes on: the averaged generator's pictures, traces, figures and checkpoints."""
+"""What is kept of an adversarial run while it goes on: pictures of the generator's EMA, traces, figures and checkpoints."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Snapshots:
     generate: Callable[[nn.Module, Text, torch.Generator, int], Trace]
 
     def reestimate(self, stages: int, batches: int = 4, size: int = 32) -> None:
-        """Measure the averaged generator's batch-norm statistics, with the first ``stages`` pictures."""
+        """Measure the batch-norm statistics of the EMA, with the first ``stages`` pictures."""
 
         def forward(network: nn.Module, number: int) -> None:
             text = self.frozen.text(self.data.batch(number, size, (), Purpose.STATISTICS))
@@ -54,7 +54,7 @@ class Snapshots:
         reestimate(self.ema.network, forward, range(batches))
 
     def pipeline(self, stages: int, card: dict | None = None) -> Pipeline:
-        """The averaged generator with statistics of its own, and the networks that the explorer needs."""
+        """The EMA of the generator with statistics of its own, and the networks that the explorer needs."""
         self.reestimate(stages)
         frozen = self.frozen
         return Pipeline(
@@ -71,7 +71,7 @@ class Snapshots:
         (directory / "captions.txt").write_text("\n".join(captions) + "\n")
 
     def export(self, stages: int, directory: Path, card: dict) -> None:
-        """Write the averaged generator with everything the explorer needs."""
+        """Write the EMA of the generator with everything the explorer needs."""
         pipe = self.pipeline(stages, card)
         write(directory, dict(pipe.named_children()), dataclasses.replace(self.config.model), pipe.vocab, card)
 
