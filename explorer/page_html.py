@@ -23,6 +23,7 @@ from dmm.images import to_pil
 from dmm.trace import Trace
 from explorer import overlay, slots
 from explorer.beliefs import Belief
+from explorer.courses import gate_range, over_steps
 from explorer.statistics import (
     QUANTITIES,
     Chip,
@@ -381,7 +382,7 @@ def _path(name: str, values: np.ndarray, share: float) -> str:
 
 # --- a training run: what its traces say, step by step ------------------------------------------------------------------------
 
-Curve = tuple[Sequence[float | None], float | None]  # a number at each step, and now; None or not a number where there is none
+Curve = Sequence[float | None]  # a number at each step; None or not a number where there is none
 CHART = (300, 96)  # user units of a chart, stretched over its column
 HOW = "The page below shows it with all its maps. Choose a word there, then move the slider, to see where it comes to be read."
 
@@ -399,20 +400,20 @@ def learning(trace: Trace, steps: Sequence[int], course: Sequence[Sequence[Numbe
     reading = [index for index in range(len(trace.stages)) if maps_of(trace, index)]
     if not reading:
         return notice("No stage of this system reads single words; the slider shows its pictures.")
-    at = course[list(steps).index(now)]
-    lines: dict[str, Curve] = {f"for {trace.stages[i].size}": ([row[i].evenness for row in course], at[i].evenness) for i in reading}
+    place = list(steps).index(now)
+    over = {index: over_steps(trace, course, index) for index in reading}
+    lines: dict[str, Curve] = {f"for {trace.stages[i].size}": over[i].evenness for i in reading}
     maps = QUANTITIES[required_maps(trace, reading[0])].label
-    even = _chart("How evenly words are read", f"entropy of {maps} over log T; 1 = nothing chosen", lines, steps, now, begins)
+    even = _chart("How evenly words are read", f"entropy of {maps} over log T; 1 = nothing chosen", lines, steps, place, begins)
     columns = [f'<div class="ex-course">{even}{_at_step(trace, now, begins)}{_note([HOW])}</div>']
-    gates = np.array([gate for row in course for stage in row for gate in stage.gates.values()] or [0.0])
-    low, high = np.floor(gates.min() * 10) / 10, np.ceil(gates.max() * 10) / 10
+    limits = gate_range(over.values())
     for index in reading:
         size, cells = trace.stages[index].size, ""
-        if at[index].shares:
-            lines = {path: ([row[index].shares[path] for row in course], share) for path, share in at[index].shares.items()}
-            cells += _chart(f"Who answers for {size}", "response gate, mean over places", lines, steps, now, begins)
-        if at[index].gates:
-            cells += _gates(trace, index, steps, course, now, (float(low), float(max(high, low + 0.1))))
+        if over[index].shares:
+            cells += _chart(f"Who answers for {size}", "response gate, mean over places", over[index].shares, steps, place, begins)
+        gates = over[index].gates
+        if gates is not None:
+            cells += _gates(trace, index, steps, gates, place, limits)
         columns.append(f'<div class="ex-course">{cells}</div>')
     return f'<div class="ex-courses">{"".join(columns)}</div>'
 
@@ -432,22 +433,22 @@ def _along(step: int, steps: Sequence[int]) -> float:
     return (step - steps[0]) / (steps[-1] - steps[0])
 
 
-def _chart(title: str, unit: str, lines: Mapping[str, Curve], steps: Sequence[int], now: int, begins: int) -> str:
-    """Curves from 0 to 1 over the steps; below, each with its number now."""
+def _chart(title: str, unit: str, lines: Mapping[str, Curve], steps: Sequence[int], place: int, begins: int) -> str:
+    """Curves from 0 to 1 over the steps; below, each with its number at the step that is marked."""
     width, height = CHART
     shade = min(max(_along(begins, steps), 0.0), 1.0) * width
     curves, keys = "", ""
-    for place, (name, (values, value)) in enumerate(lines.items()):
-        kind = f"ex-line-{name}" if name in ("image", "words", "global") else f"ex-line-{place}"
+    for number, (name, values) in enumerate(lines.items()):
+        kind = f"ex-line-{name}" if name in ("image", "words", "global") else f"ex-line-{number}"
         points = " ".join(
             f"{_along(s, steps) * width:.1f},{(1 - v) * height:.1f}" for s, v in zip(steps, values, strict=True) if _is_number(v)
         )
         curves += f'<polyline class="{kind}" points="{points}"/>'
         swatch = f'<svg viewBox="0 0 24 8" aria-hidden="true"><line class="{kind}" x1="0" y1="4" x2="24" y2="4"/></svg>'
-        keys += f"<span>{swatch}{text(name)} <b>{_told(value)}</b></span>"
-    said = text(f"{title}, {unit}, at step {now:,}: " + ", ".join(f"{name} {_told(value)}" for name, (_, value) in lines.items()))
+        keys += f"<span>{swatch}{text(name)} <b>{_told(values[place])}</b></span>"
+    said = text(f"{title}, {unit}, at step {steps[place]:,}: " + ", ".join(f"{name} {_told(line[place])}" for name, line in lines.items()))
     marks = "".join(f'<line class="ex-hair" x1="0" x2="{width}" y1="{y * height}" y2="{y * height}"/>' for y in (0, 0.5, 1))
-    cursor = _along(now, steps) * width
+    cursor = _along(steps[place], steps) * width
     return (
         f'<h3>{text(title)} <span>{text(unit)}</span></h3><div class="ex-axes"><i>1</i><i>.5</i><i>0</i>'
         f'<svg class="ex-chart" viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" aria-label="{said}">'
@@ -466,10 +467,8 @@ def _is_number(value: float | None) -> TypeGuard[float]:
     return value is not None and value == value
 
 
-def _gates(trace: Trace, index: int, steps: Sequence[int], course: Sequence[Sequence[Numbers]], now: int, limits: overlay.Limits) -> str:
+def _gates(trace: Trace, index: int, steps: Sequence[int], values: np.ndarray, place: int, limits: overlay.Limits) -> str:
     """The writing gate of each word over the steps, a row a word; each cell is one step."""
-    values = np.array([[row[index].gates[i] for row in course] for i in word_indices(trace)])  # words steps
-    place = list(steps).index(now)
     names = "".join(f"<span>{text(trace.tokens()[i])}</span>" for i in word_indices(trace))
     shown = "".join(f"<span>{short(value)}</span>" for value in values[:, place])
     legend = _legend(overlay.legend(QUANTITIES[GATE].label, limits, QUANTITIES[GATE].unit))

@@ -44,6 +44,8 @@ QUEUE = "generate"  # what networks are used for takes turns in it
 NEARLY_SAME = 0.02  # mean change between two noises, share of the full range, below which the reader is told
 WAITING = 120  # requests that may wait: a class of 60, twice
 SESSIONS = 40  # visitors whose last page Gradio keeps; older ones are forgotten, and lose nothing that they see
+PLAY, PAUSE = "Play", "Pause"
+TICK = 1.2  # seconds between two steps of a run that is played
 CURVE = 60  # most steps of a training run that its curves are drawn from
 FONTS = ("Seravek", "Gill Sans Nova", "Open Sans", "Noto Sans", "Ubuntu", "Calibri", "Segoe UI", "DejaVu Sans", "sans-serif")
 MONO = ("ui-monospace", "DejaVu Sans Mono", "monospace")
@@ -321,7 +323,7 @@ def build(session: Session, votes: VoteStore | None = None) -> gr.Blocks:
         folds = [section.fold for section in sections]
         loaded = app.load(follow_link, None, [caption, seed, model, *outputs, waiting, *folds], **free)
         for section in sections:
-            events += section.events([message, result], asked)
+            events += section.events([message, result], asked, free)
         events += readback.events(caption, model, asked) + judging.events(asked) + taking.events(inputs, asked)
         for event in (*events, loaded):
             event.success(None, waiting, js=ANSWERED)
@@ -344,16 +346,34 @@ class _Section:
             with gr.Row(equal_height=False):
                 self.number = gr.Dropdown([], label="Caption of the run", scale=2, min_width=280)
                 self.step = gr.Slider(0, 1, label="Training step", scale=3, min_width=280)
+                self.play = gr.Button(PLAY, scale=0, min_width=110)
+            self.clock = gr.Timer(TICK, active=False)
             self.curves = gr.HTML("", apply_default_css=False, js_on_load=None)
 
-    def events(self, outputs: list[gr.HTML], asked: Queued) -> list:
+    def events(self, outputs: list[gr.HTML], asked: Queued, free: AtOnce) -> list:
         """Answer when the section is opened and when a caption or a step is chosen; ``outputs`` are the message and the generated page."""
         chosen, shown = [self.number, self.step], [self.curves, *outputs]
         return [
             self.fold.expand(self.open, None, [*chosen, *shown], **asked),
             self.number.input(self.answer, chosen, shown, **asked),
             self.step.input(self.answer, chosen, shown, trigger_mode="always_last", **asked),
+            self.play.click(self.turn, [self.play, self.step], [self.play, self.clock, self.step], **free),
+            self.clock.tick(self.onward, chosen, [self.step, self.play, self.clock, *shown], trigger_mode="once", **asked),
         ]
+
+    def turn(self, said: str, step: float) -> tuple:
+        """Play from here, from the first step if this is the last, or pause."""
+        if said == PAUSE or self.run is None:
+            return PLAY, gr.Timer(active=False), gr.skip()
+        ended = step >= self.run.steps[-1]
+        return PAUSE, gr.Timer(active=True), self.run.steps[0] if ended else gr.skip()
+
+    def onward(self, number: int, step: float) -> tuple:
+        """The next step that was traced; at the last one playing ends."""
+        later = [s for s in self.run.steps if s > step] if self.run else []
+        if not later:
+            return gr.skip(), PLAY, gr.Timer(active=False), gr.skip(), gr.skip(), gr.skip()
+        return later[0], gr.skip(), gr.skip(), *self.answer(number, later[0])
 
     def open(self, request: gr.Request) -> tuple:
         """The captions and steps that are there now, and what the address bar asks for, else the last step of the first caption."""

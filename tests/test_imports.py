@@ -49,7 +49,8 @@ EXPLORER = {
     "edits": MODEL | {"dmm.metrics", "explorer.statistics"},
     "statistics": BASE | {"dmm.data", "dmm.aviary"},
     "overlay": BASE,
-    "page_html": BASE | DRAWING | {"explorer.slots", "explorer.beliefs"},
+    "courses": BASE | DRAWING,
+    "page_html": BASE | DRAWING | {"explorer.beliefs", "explorer.courses", "explorer.slots"},
     "beliefs": set(),
     "tour": {"explorer.page_html"},
     "overview": BASE | DRAWING | {"explorer.page_html", "explorer.slots"},
@@ -62,7 +63,7 @@ EXPLORER = {
     | {f"explorer.{room}" for room in ("ballots", "interventions", "notebook", "questions", "readings", "regions", "slots", "takeaway")}
     | {"explorer.votes", "explorer.walks"},
     "endpoints": {"explorer.api", "explorer.questions"},
-    "figures": BASE | DRAWING | {"dmm.data", "dmm.aviary", "dmm.metrics"},
+    "figures": BASE | DRAWING | {"explorer.courses", "dmm.data", "dmm.aviary", "dmm.metrics"},
     "controls": BASE | {"explorer.figures"},
     "references": BASE | {"dmm.data", "dmm.aviary", "explorer.figures"},
     "describe": MODEL | {"explorer.figures"},

@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 
 from dmm.trace import Trace
 from explorer import statistics
+from explorer.courses import StageCourse, gate_range, over_steps
 from explorer.figures import style
 from explorer.figures.registry import FigureError, Option, Result, register_figure
 from explorer.figures.runs import Course, evenly
@@ -56,6 +57,10 @@ class Sheet:
     def trained(self, place: int, stage: int) -> bool:
         """Whether the stage was trained at the step of a column."""
         return self.course.run.trained(self.steps[self.shown[place]], stage)
+
+    def over(self, stage: int) -> StageCourse:
+        """A stage's numbers over all steps."""
+        return over_steps(self.traces[-1], self.numbers, stage)
 
     def size(self, stage: int) -> int:
         """Side of a stage's picture, px."""
@@ -326,8 +331,7 @@ def _answers(page: Sheet, down: float) -> float:
         axes.set_xlim(page.steps[0] - pad, page.steps[-1] + pad)
         _unlike(page, axes, page.steps[0] - pad)
         lines = []
-        for path in page.numbers[-1][stage].shares:
-            values = [at[stage].shares[path] for at in page.numbers]
+        for path, values in page.over(stage).shares.items():
             colour, dash = PATHS[path]
             axes.plot(page.steps, values, color=colour, linewidth=1.2, linestyle=dash)
             lines.append((values[-1], f"{path} {statistics.short(values[-1])}", colour))
@@ -343,8 +347,7 @@ def _gates(page: Sheet, down: float) -> float:
         return down
     last, quantity = page.traces[-1], statistics.QUANTITIES["writing_gate"]
     indices = statistics.word_indices(last)
-    values = {s: np.array([[at[s].gates[i] for at in page.numbers] for i in indices]) for s in stages}  # words steps
-    low, high = _range(values)
+    low, high = gate_range(page.over(stage) for stage in stages)
     for place, index in enumerate(indices):
         at, weight = down + 0.2 + (place + 0.5) * ROW - 0.055, "bold" if index == page.word else "normal"
         style.write(page.drawing, LEFT - 0.06, at, last.tokens()[index], size=style.SMALL, ha="right", weight=weight)
@@ -352,11 +355,12 @@ def _gates(page: Sheet, down: float) -> float:
     for stage, (left, width) in zip(stages, _panels(page, stages), strict=True):
         style.write(page.drawing, left, down, f"for {page.size(stage)} px", weight="bold")
         axes = style.place(page.drawing, left, down + 0.2, width, height)
-        axes.pcolormesh(_edges(page.steps), np.arange(len(indices) + 1), values[stage], vmin=low, vmax=high, cmap=SEQUENTIAL)
+        values = np.asarray(page.over(stage).gates)  # words steps
+        axes.pcolormesh(_edges(page.steps), np.arange(len(indices) + 1), values, vmin=low, vmax=high, cmap=SEQUENTIAL)
         axes.set(ylim=(len(indices), 0), yticks=[], xticks=[page.steps[0], page.steps[-1]])
         axes.set_xticklabels([f"{s:,}" for s in (page.steps[0], page.steps[-1])], fontsize=style.SMALL)
         axes.tick_params(length=2, width=0.6, pad=1.5)
-        for place, row in enumerate(values[stage]):
+        for place, row in enumerate(values):
             at = down + 0.2 + (place + 0.5) * ROW - 0.055
             style.write(page.drawing, left + width + 0.06, at, statistics.short(row[-1]), size=style.SMALL, color=style.QUIET)
         _x_label(page, down + 0.2 + height, left + width / 2)
@@ -365,13 +369,6 @@ def _gates(page: Sheet, down: float) -> float:
     key = legend(f"{quantity.label} of each word (Eq. 7)", (low, high), quantity.unit)
     style.colour_bar(page.drawing, LEFT, down, RIGHT - LEFT, key)
     return down + 0.4
-
-
-def _range(values: dict[int, np.ndarray]) -> Limits:
-    """The tenths around all gates: they stay close together for long, and a range from 0 to 1 would hide what moves."""
-    low = np.floor(10 * min(v.min() for v in values.values()) + 1e-6) / 10
-    high = np.ceil(10 * max(v.max() for v in values.values()) - 1e-6) / 10
-    return float(low), float(max(high, low + 0.1))
 
 
 def _edges(steps: tuple[int, ...]) -> np.ndarray:

@@ -313,6 +313,22 @@ def test_a_section_answers_when_it_is_opened(session, run):
     assert message == "" and "step 50" in generated and "<polyline" in curves and "Generated at step 50" in curves
 
 
+def test_a_run_is_played_step_by_step_to_its_end(session, run):
+    with ui.gr.Blocks():
+        section = ui._Section(session, "my-gan")
+    assert section.turn(ui.PLAY, 50)[0] == ui.PLAY  # not opened yet
+    section.open(asking())
+    said, clock, step = section.turn(ui.PLAY, 50)
+    assert (said, clock.active, step) == (ui.PAUSE, True, 10)
+    for expected in (20, 30, 40, 50):
+        step, *_, generated = section.onward(1, step)
+        assert step == expected and f'data-step="{step}"' in generated
+    _, said, clock, *_ = section.onward(1, step)
+    assert said == ui.PLAY and not clock.active
+    said, clock, _ = section.turn(ui.PAUSE, 20)
+    assert said == ui.PLAY and not clock.active
+
+
 def asking(**query: str) -> SimpleNamespace:
     """A request with this in its address bar."""
     return SimpleNamespace(query_params=query)
