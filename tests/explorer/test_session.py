@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from explorer.session import Session, UnknownModel, nbytes
+from explorer import session as session_module
+from explorer.session import Session, UnknownModel, give_back, nbytes
 from tests.explorer.handmade import make_trace
 
 
@@ -33,6 +36,32 @@ def test_memory_is_bounded_but_the_newest_stays(counting):
     session.trace("a", "bird", 1)
     session.trace("a", "bird", 2)
     assert len(session) == 1
+
+
+def test_memory_is_given_back_when_a_trace_is_let_go(monkeypatch):
+    given = []
+    monkeypatch.setattr(session_module, "give_back", lambda: given.append(len(session)))
+    session = Session("toy", capacity=2, load=lambda name: lambda caption, seed: make_trace())
+    for seed in (1, 2):
+        session.trace(None, "a bird", seed)
+    assert given == []
+    session.trace(None, "a bird", 3)
+    session.trace(None, "a bird", 3)
+    assert given == [2]
+
+
+def test_holes_between_what_is_held_go_back_to_the_system():
+    pieces = [bytearray(60_000) for _ in range(3000)]
+    kept, pieces = pieces[::40], []
+    before = resident()
+    assert not give_back() or resident() < before - 50 * 2**20
+    assert len(kept) == 75
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory, as Linux says them; 0 elsewhere."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * resource.getpagesize() if statm.exists() else 0
 
 
 def test_nbytes_counts_every_tensor():
