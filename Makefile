@@ -12,13 +12,13 @@ PARITY_FLAGS ?= --quiet
 FIGURES ?= figures
 
 .DEFAULT_GOAL := help
-.PHONY: help app test lint format parity figures models ablations results encoders notebook constraints clean
+.PHONY: help app test lint format parity figures models ablations results encoders notebook docs constraints clean
 .DELETE_ON_ERROR:
 
 # A .venv whose Python is gone or too old is made anew, whatever its stamps say.
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))
 ifneq ($(shell .venv/bin/python -c '$(SUPPORTED)' 2>/dev/null && echo yes),yes)
-.PHONY: .venv/installed-app .venv/installed-test .venv/installed-notebooks
+.PHONY: .venv/installed-app .venv/installed-test .venv/installed-notebooks .venv/installed-docs
 endif
 
 help:  ## show this list
@@ -80,6 +80,10 @@ encoders: .venv/installed-app
 notebook: .venv/installed-notebooks  ## open the teaching notebooks in JupyterLab
 	.venv/bin/python -m jupyterlab notebooks
 
+docs: .venv/installed-docs  ## build the documentation site into build/site, and say where it begins
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --quiet --config-file website/mkdocs.yml
+	@echo "open build/site/index.html, or with search: .venv/bin/python -m http.server --bind 127.0.0.1 --directory build/site 8000"
+
 constraints: .venv/installed-test  ## resolve constraints.txt anew, for Python 3.10 to 3.13
 	.venv/bin/python -m pip install --quiet uv
 	echo "torch==$$(sed -n 's/^torch==//p' constraints.txt)" > .venv/torch.txt
@@ -105,6 +109,11 @@ clean:  ## remove .venv, caches and build folders; runs/ and checkpoints stay
 .venv/installed-notebooks: setup.cfg pyproject.toml constraints.txt
 	@$(MAKE_VENV)
 	.venv/bin/python -m pip install --disable-pip-version-check $(PIP_FLAGS) --constraint constraints.txt --editable '.[notebooks]'
+	@touch .venv/installed-app $@
+
+.venv/installed-docs: setup.cfg pyproject.toml constraints.txt
+	@$(MAKE_VENV)
+	.venv/bin/python -m pip install --disable-pip-version-check $(PIP_FLAGS) --constraint constraints.txt --editable '.[docs]'
 	@touch .venv/installed-app $@
 
 # Keep a .venv that works; else find a Python (PYTHON wins) and make one.
