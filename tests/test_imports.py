@@ -134,7 +134,7 @@ def allowed(name: str) -> set[str]:
     row = next((i for i, rooms in enumerate(LAYERS) if own in rooms), None)
     assert row is not None, f"{name} is new: give it a row in tests/test_imports.py"
     rooms = {own, *(r for rooms in LAYERS[:row] for r in rooms)} | (set() if own in STRANGERS else set(LAYERS[row]) - STRANGERS)
-    return {f"dmm.{r}" for r in rooms}
+    return {f"dmm.{r}" for r in rooms} | ({"dmm"} if own == "cli" else set())  # which says the package's version
 
 
 def sources() -> list[Path]:
