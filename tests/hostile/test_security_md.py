@@ -1,12 +1,15 @@
 """The table of limits in SECURITY.md is the one that the code keeps."""
 
+import inspect
 import re
 from pathlib import Path
 
 from dmm.data.transforms import PIXELS, PIXELS_A_BYTE
 from dmm.files import LIMITS
-from explorer.gate import LARGEST, LARGEST_PICTURE
+from explorer.gate import LARGEST, LARGEST_PICTURE, PATIENCE
 from explorer.readings import UPLOAD_BYTES, UPLOAD_PIXELS
+from explorer.session import Session
+from explorer.ui import SESSIONS
 from explorer.votes import MOST
 from tests.hostile import sandbox
 
@@ -24,3 +27,10 @@ def test_the_further_figures_are_those_of_the_code():
     assert f"questions of at most {LARGEST:,} bytes" in text and f"inside a question of at most {LARGEST_PICTURE:,} bytes" in text
     assert f"of at most {UPLOAD_BYTES >> 20} MiB and {UPLOAD_PIXELS:,} pixels" in text and f"at most {MOST:,} votes" in text
     assert f"{sandbox.MEMORY >> 20} MB beyond what the process has, {sandbox.SECONDS} seconds of processor time" in text
+
+
+def test_what_the_page_keeps_is_what_the_code_keeps():
+    kept = inspect.signature(Session).parameters
+    assert f"at most {kept['capacity'].default} captions and {kept['megabytes'].default} MB" in " ".join(TEXT.split())
+    assert f"of its visitors the last {SESSIONS}" in " ".join(TEXT.split())
+    assert f"has {PATIENCE:.0f} seconds to complete the head" in TEXT
