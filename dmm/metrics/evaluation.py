@@ -221,7 +221,10 @@ def evaluate(
     others = load_encoders(encoders, pipe) if encoders is not None and "independent" in needed else None
     judge_network = load_judge(judge, pipe.device)
     original, pipe = pipe, pipe.fused() if hasattr(pipe, "fused") else pipe
-    sizes = [image.shape[-1] for image in pipe("a bird", seed=seed, redescribe=False).images]
+    images = pipe("a bird", seed=seed, redescribe=False).images
+    sizes = [image.shape[-1] for image in images]
+    if network is not None and "feature_logits" in needed and "logits" not in network(images[-1]):
+        raise ConfigError(f"--metrics inception_score: {network.name} gives features and no logits, so it cannot classify; leave it out")
     population = [bird(i, 0, level, "test") for i in range(captions)]
     sentences = [describe(one)[0] for one in population]
     texts, classes = [sentence.text for sentence in sentences], torch.tensor([one.species for one in population])

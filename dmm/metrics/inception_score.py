@@ -1,9 +1,10 @@
 """Inception Score (Salimans et al., NeurIPS 2016): exp of the mean over pictures x of KL(p(y|x) || p(y)), over 10 parts of the pictures.
 
 1 where a classifier's answers do not depend on the picture, at most as many as it has answers, where each picture gets one of them with
-certainty and all equally often. It asks nothing of the caption. Published scores take the thousand classes of Inception-v3 (on birds: of a
-network trained on them); here the judge classifies, whose answers are the 11 colours of each of seven parts: the score is the mean of the
-parts' scores. It compares with scores of the same judge only, and the rendered birds' score says what is right, more is not better.
+certainty and all equally often. It asks nothing of the caption. Published scores take the thousand classes of Inception-v3 (on birds: of
+a network trained on them), which ``--features inception:FILE`` gives; by default the judge classifies, whose answers are the 11 colours of
+each of seven parts: the score is the mean of the parts' scores. It compares with scores of the same network only, and the rendered birds'
+score says what is right, more is not better.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dmm.config import ConfigError
 from dmm.errors import InputError
 from dmm.metrics.attributes import PARTS as JUDGED
 from dmm.metrics.bootstrap import parts_interval
@@ -53,11 +53,7 @@ def score(evaluation) -> dict:
         answers = f"classes of {network.name}, {size} px"
 
     def of(features) -> dict:
-        logits = evaluation.seen(features).get("logits")
-        if logits is None:
-            raise ConfigError(
-                f"--metrics inception_score: {network.name} gives features and no logits, so it cannot classify; leave it out"
-            )
+        logits = evaluation.seen(features)["logits"]
         return over_parts({part: logits[part].double().softmax(1) for part in (JUDGED if network is None else logits)})
 
     return {

@@ -44,6 +44,7 @@ class Measure:
     metric: str  # name in ``metrics``
     keys: tuple[str, ...]  # below the metric
     digits: int = 3
+    features: str = ""  # kind of the network that was chosen by ``--features`` ("inception"); "": none was, so the judge or the model's own
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,18 @@ def figure(results: Results, subject: str, measure: Measure) -> Figure | None:
     """The figure of the record with the most captions, or None where nobody measured it."""
     found = []
     for record in results.evaluations:
-        if record.subject == subject:
-            holder, value = _look(record.content["metrics"].get(measure.metric), measure.keys)
+        metric = record.content["metrics"].get(measure.metric)
+        if record.subject == subject and _features(metric) == measure.features:
+            holder, value = _look(metric, measure.keys)
             if isinstance(value, (int, float)):
                 found.append(_figure(record, measure, float(value), holder))
     return max(found, key=lambda figure: (figure.n, figure.file), default=None)
+
+
+def _features(metric: object) -> str:
+    """The kind of network that a metric's features were chosen from, as :class:`Measure` has it."""
+    chosen = metric.get("feature_network") if isinstance(metric, Mapping) else None
+    return str(chosen.get("name", "")).partition(":")[0] if isinstance(chosen, Mapping) else ""
 
 
 def _look(metric: object, keys: Sequence[str]) -> tuple[object, object]:

@@ -28,6 +28,10 @@ AGREEMENT = Measure("captioned colours read back, 256 px ↑", "attributes", ("g
 FRECHET = Measure("Fréchet distance, judge's features ↓", "fid", ("generated", "distance"), 1)
 KERNEL = Measure("kernel distance (KID), judge's features ↓", "kid", ("generated", "distance"), 1)
 INCEPTION = Measure("Inception Score, judge as classifier ↑", "inception_score", ("generated", "mean"))
+#: With the FID community's Inception-v3; columns that are there only where somebody measured them.
+INCEPTION_FID = Measure("FID, Inception-v3 ↓", "fid", ("generated", "distance"), 2, "inception")
+INCEPTION_KID = Measure("KID, Inception-v3 ↓", "kid", ("generated", "distance"), 4, "inception")
+INCEPTION_IS = Measure("Inception Score, Inception-v3 ↑", "inception_score", ("generated", "mean"), 2, "inception")
 FOUND = Measure("R-precision, independent encoders ↑", "r_precision_independent", ("generated", "mean"))
 OWN_FOUND = Measure("R-precision, the model's own encoders (optimistic) ↑", "r_precision", ("generated", "mean"))
 SPOKEN = Measure("slot F1 of STREAM's sentence ↑", "caption_f1", ("by_size", "256", "generated", "f1"))
@@ -221,11 +225,16 @@ def _source(source: Mapping) -> list[str]:
     return [f"Published: {source['source']}."]
 
 
+def _chosen(measures: Sequence[Measure], results: Results) -> list[Measure]:
+    """Those of the measures that some system has a figure of."""
+    return [measure for measure in measures if any(figure(results, recipe, measure) for recipe in systems().values())]
+
+
 def _inception_table(results: Results, protocols: Protocols) -> Table:
     source, own = published()["sources"]["dmgan_table1"], systems()
     rows = [*(row for row in {**source["CUB"], **source["COCO"]} if row not in own), *own]
     columns = [quoted(f"{data}: Inception Score ↑", rows, source[data]) for data in ("CUB", "COCO")]
-    columns.append(measured(INCEPTION, [own.get(row) for row in rows], results, protocols))
+    columns += [measured(m, [own.get(row) for row in rows], results, protocols) for m in (INCEPTION, *_chosen([INCEPTION_IS], results))]
     return Table(
         "dmgan_table1", "DM-GAN's Table 1: Inception Score", SEPARATE, "system", rows, columns, [f"Published: {source['source']}."]
     )
@@ -240,7 +249,8 @@ def _distance_table(results: Results, protocols: Protocols) -> Table:
         for name, arrow in (("FID", "↓"), ("R-precision", "↑"))
     ]
     columns += [
-        measured(measure, list(own.values()), results, protocols, list(BOUNDS.values())) for measure in (FRECHET, KERNEL, FOUND, OWN_FOUND)
+        measured(measure, list(own.values()), results, protocols, list(BOUNDS.values()))
+        for measure in (FRECHET, KERNEL, *_chosen([INCEPTION_FID, INCEPTION_KID], results), FOUND, OWN_FOUND)
     ]
     title = "DM-GAN's Table 2: distance to real pictures, and R-precision"
     return Table("dmgan_table2", title, SEPARATE, "system", rows, columns, _source(source))

@@ -116,6 +116,18 @@ def test_a_system_of_64_px_has_its_figures_in_the_column_of_64_px(results):
     assert cells(found, "dmgan_table1", "CUB")["GAN-INT-CLS"] == "2.88±0.04"
 
 
+def test_figures_of_another_feature_network_have_columns_of_their_own(results):
+    by_judge = {"generated": {"distance": 450.0}, "protocol": "judge"}
+    network = {"name": "inception:a.pth", "weights_sha256": "cc"}
+    by_inception = {"generated": {"distance": 30.0}, "protocol": "x", "feature_network": network}
+    plain = results(a=record(fid=by_judge, n=50))
+    assert not any("Inception-v3" in c.header for t in document(plain, "dmm report").tables for c in t.columns)
+    found = results(a=record(fid=by_judge, n=50), b=record(fid=by_inception, n=100))
+    assert cells(found, "dmgan_table2", "FID, Inception-v3")["AttnGAN"] == "30.00"
+    assert cells(found, "dmgan_table2", "judge's features ↓ [")["AttnGAN"] == "450.0"
+    assert any("feature network: cc" in note for note in document(found, "dmm report").tables[-1].notes)
+
+
 def test_published_figures_are_carried_over_and_kept_apart(results):
     tables = {table.key: table for table in document(results(), "dmm report").tables}
     for table in tables.values():

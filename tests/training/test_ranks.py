@@ -25,6 +25,7 @@ RUNS = {
     "dmmgan": ("dmmgan-cub", "gan", {"damsm": 1, "one_pass": False}),  # batch norm in the generator
     "attngan": ("attngan-cub", "gan", {}),  # in the discriminators too
     "stackgan": ("stackgan-cub", "gan", {"colour": 5, "train.seed": 1}),  # with 0 a step lies on a kink of an activation
+    "gan-int-cls": ("gan-int-cls-cub", "gan", {}),  # pictures of sentences halfway between two, of different processes
     "dfgan": ("dfgan-cub", "gan", {}),  # none
     "match": ("aviary", "match", {"clip": 0}),
     "caption": ("aviary", "caption", {"frozen_encoder": False, "clip": 0}),
