@@ -17,6 +17,8 @@ from .conftest import TOY
 from .test_systems_train import of_system
 
 SHORT = [torch.float16, torch.bfloat16]
+#: Of discriminators: oneDNN on CPUs with avx512_bf16 (PyTorch 2.13) gets the bf16 convolution of a whole 4x4 map of 16 or 24 channels wrong.
+WIDTH = 4
 
 
 @pytest.fixture
@@ -41,7 +43,8 @@ def _near(values, exact, bound):
 @pytest.mark.parametrize("dtype", SHORT, ids=str)
 @pytest.mark.parametrize("entry", list_models(), ids=lambda entry: entry.name)
 def test_a_step_of_every_system_costs_the_same(entry, dtype, toy_cache, earlier_runs, computed_in):
-    config = of_system(entry, toy_cache, augment=0)
+    config = of_system(entry, toy_cache, augment=0, discriminator_width=WIDTH)
+    computed_in(torch.float32)
     exact = GanStep(config, *earlier_runs).update(0)
     computed_in(dtype)
     step = GanStep(config, *earlier_runs)
