@@ -17,7 +17,7 @@ from .conftest import TOY
 from .test_systems_train import of_system
 
 SHORT = [torch.float16, torch.bfloat16]
-#: Of discriminators: oneDNN on CPUs with avx512_bf16 (PyTorch 2.13) gets the bf16 convolution of a whole 4x4 map of 16 or 24 channels wrong.
+#: Of discriminators: oneDNN on CPUs with avx512_bf16 (PyTorch 2.13) is wrong in bf16 where a 4x4 kernel covers a map of 16 or 24 channels.
 WIDTH = 4
 
 
