@@ -47,11 +47,13 @@ class Endpoints:
     Args:
         session: what is open.
         votes: keeps what is voted; None keeps it until this process ends.
+        told: called after each step of what takes long with how many are done, and with their number; what it raises ends the answer.
     """
 
-    def __init__(self, session: Session, votes: VoteStore | None = None):
+    def __init__(self, session: Session, votes: VoteStore | None = None, told: Callable[[int, int], None] = lambda done, steps: None):
         self.session = session
-        self.store = votes or VoteStore()
+        self.store = VoteStore() if votes is None else votes
+        self.told = told
 
     def models(self) -> list[dict]:
         """Open models: name, system, what it adds, and which edits it does not allow, how far its maps can be believed."""
@@ -227,6 +229,7 @@ class Endpoints:
                 elif word:
                     row["why"] = "this system reads no single words"
                 rows.append(row | {"read_back": (trace.stages[stage].redescription or [""])[0]})
+                self.told(len(rows), len(chosen) * len(noises))
         return rows
 
     def walk(
@@ -238,7 +241,7 @@ class Endpoints:
         pipe = self.session.pipeline(asked.model)
         captions, seeds = (asked.caption, goal.caption), (asked.seed, goal.seed)
         with self.session.using(asked.model):
-            stops = _refusing(lambda: walks.walk(pipe, captions, seeds, steps))
+            stops = _refusing(lambda: walks.walk(pipe, captions, seeds, steps, self.told))
         animated = "data:image/gif;base64," + base64.b64encode(walks.gif(stops)).decode()
         return {
             "at": [stop.at for stop in stops],
@@ -437,5 +440,7 @@ def _refusing(ask: Callable):
     """The answer, or a refusal with the reason."""
     try:
         return ask()
+    except Refusal:
+        raise
     except (EditError, CaptionError, VoteError, ValueError, statistics.MissingQuantity, IndexError) as error:
         raise Refusal(str(error)) from error

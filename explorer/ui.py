@@ -11,7 +11,7 @@ import json
 import random
 import re
 import urllib.parse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from explorer.questions import FIRST_SEED, Question, Refusal, read_seed
 from explorer.sections import CLASS, AtOnce, Judging, Queued, ReadBack, TakeAway
 from explorer.session import Session
 from explorer.statistics import Spoken, short, spoken, word_indices
+from explorer.stopping import Stops
 from explorer.votes import VoteStore
 
 if TYPE_CHECKING:
@@ -133,14 +134,13 @@ def same_bird(session: Session, asked: Question, before) -> str:
     )
 
 
-def ask(answers: Endpoints, asked: str, about: Question, progress: gr.Progress) -> str:
+def ask(answers: Endpoints, asked: str, about: Question) -> str:
     """The HTML of an answer that is given on request.
 
     Args:
         answers: of what is open.
         asked: JSON with ``kind``: "why", "compare" (``seeds``, ``word``), "walk" (``other``, ``seed``) or "sentences".
         about: the picture that is shown.
-        progress: is told how far the answer has come.
 
     Raises:
         Refusal: a question that cannot be read or answered.
@@ -154,7 +154,7 @@ def ask(answers: Endpoints, asked: str, about: Question, progress: gr.Progress) 
         raise Refusal("That question could not be read; ask it again from the page.") from error
     session = answers.session
     if kind == "why":
-        found = session.effects(about.model, about.caption, about.seed, None, about.edits, _steps(progress))
+        found = session.effects(about.model, about.caption, about.seed, None, about.edits, answers.told)
         return panels.effects(found, session.lacks(about.model))
     if kind == "compare":
         models = list(session.models)[:MOST_MODELS]
@@ -167,11 +167,6 @@ def ask(answers: Endpoints, asked: str, about: Question, progress: gr.Progress) 
     if kind == "sentences":
         return panels.read_back(answers.redescribe(about.caption, "", about.seed, about.model, to_data(about.edits)))
     raise Refusal(f"kind: expected why, compare, walk or sentences; found {str(kind)[:40]!r}")
-
-
-def _steps(progress: gr.Progress) -> Callable[[int, int], None]:
-    """What is told how far an answer has come."""
-    return lambda done, steps: progress((done, steps), desc="Exchanging each word", unit="pathways")
 
 
 def learned(session: Session) -> list[str]:
@@ -211,7 +206,7 @@ def build(session: Session, votes: VoteStore | None = None) -> gr.Blocks:
         session: what is open.
         votes: keeps the blind votes; None keeps them until this process ends.
     """
-    answers = Endpoints(session, votes)
+    answers, stops = Endpoints(session, votes), Stops()
 
     def answer(caption, seed, model, edits="", before=None):
         """Message, page, the edits that are on, the answer about a word (cleared), and nothing left to wait for."""
@@ -247,12 +242,25 @@ def build(session: Session, votes: VoteStore | None = None) -> gr.Blocks:
         other = random.randrange(10**6)
         return other, *at_once(caption, other, model, edits, seed)
 
-    def why(asked, caption, seed, model, edits, progress=PROGRESS):
+    def why(asked, caption, seed, model, edits, request: gr.Request, progress=PROGRESS):
         """The answer to a question about the picture that is shown, and no message; or why it cannot be answered."""
+        visitor = str(request.session_hash)
+
+        def told(done: int, steps: int) -> None:
+            stops.check(visitor)
+            progress((done, steps), desc="Generating", unit="pictures")
+
         try:
-            return "", ask(answers, asked, fitting(session, caption, seed, model, edits)[0], progress)
+            with stops.answering(visitor):
+                about = fitting(session, caption, seed, model, edits)[0]
+                return "", ask(Endpoints(session, answers.store, told), asked, about)
         except (EditError, CaptionError, Refusal) as error:
             return page_html.notice(str(error)), gr.skip()
+
+    def take_back(request: gr.Request):
+        """End the answer that this visitor waits for: it is not waited for any more, and stops at its next step."""
+        stops.stop(str(request.session_hash))
+        return gr.Button(visible=False), page_html.told("Stopped; the picture is as it was.")
 
     def go_back(address):
         """What the address asks for to which a reader went back; without a caption it is the finished example."""
@@ -300,6 +308,7 @@ def build(session: Session, votes: VoteStore | None = None) -> gr.Blocks:
         )
 
         gr.HTML(tour.render(), elem_id="tour", apply_default_css=False, js_on_load=TOUR)
+        stop = gr.Button("Stop", elem_id="stop", size="sm", visible=False, scale=0)
         reached = gr.HTML("", elem_id="reached", apply_default_css=False, js_on_load=REACHED)
         readback, judging, taking = ReadBack(answers), Judging(answers), TakeAway(answers)
         edits, question, waiting, address = (
@@ -316,7 +325,11 @@ def build(session: Session, votes: VoteStore | None = None) -> gr.Blocks:
         events.append(again.click(reroll, [caption, seed, model, edits], [seed, *outputs, waiting], **free))
         for text, button in zip(tries, buttons, strict=True):
             events.append(button.click(partial(example, text), [seed, model], [caption, *outputs, waiting], **free))
-        events.append(question.submit(why, [question, *inputs], [message, reached], **asked))
+        question.submit(lambda: gr.Button(visible=True), None, stop, **free)
+        slow = question.submit(why, [question, *inputs], [message, reached], **asked)
+        slow.then(lambda: gr.Button(visible=False), None, stop, **free)
+        stop.click(take_back, None, [stop, message], cancels=[slow], **free)
+        events.append(slow)
         back = [caption, seed, model, *outputs, waiting]
         events.append(address.submit(go_back, address, back, trigger_mode="always_last", **free))
         later = waiting.change(queued, waiting, outputs, **asked)

@@ -8,7 +8,7 @@ those of the first caption, the second half those of the second.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -41,7 +41,13 @@ def slerp(one: Tensor, other: Tensor, at: float) -> Tensor:
 
 
 @torch.no_grad()
-def walk(pipe, captions: tuple[str, str], seeds: tuple[int, int], steps: int = 8) -> list[Stop]:
+def walk(
+    pipe,
+    captions: tuple[str, str],
+    seeds: tuple[int, int],
+    steps: int = 8,
+    told: Callable[[int, int], None] = lambda done, steps: None,
+) -> list[Stop]:
     """Pictures on the way from one caption and seed to another; both ends are those of ``pipe(caption, seed)``.
 
     Args:
@@ -49,6 +55,7 @@ def walk(pipe, captions: tuple[str, str], seeds: tuple[int, int], steps: int = 8
         captions: the two sentences; may be equal.
         seeds: the two noises; may be equal.
         steps: pictures, both ends included.
+        told: called after each picture with how many are done, and with their number.
 
     Raises:
         CaptionError: a caption that cannot be generated.
@@ -66,6 +73,7 @@ def walk(pipe, captions: tuple[str, str], seeds: tuple[int, int], steps: int = 8
         z, eps = (slerp(noises[0][i], noises[1][i], at) for i in (0, 1))
         trace = pipe.generator(sentence, words, mask, z, eps)
         stops.append(Stop(at, captions[0 if at <= 0.5 else 1], trace.images[-1][0].cpu()))
+        told(len(stops), steps)
     return stops
 
 

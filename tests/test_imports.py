@@ -78,7 +78,8 @@ EXPLORER = {
         f"explorer.{room}"
         for room in ("api", "connections", "endpoints", "gate", "headers", "interventions", "overview", "panels", "questions", "tour")
     }
-    | {"explorer.ballots", "explorer.sections", "explorer.votes"},
+    | {"explorer.ballots", "explorer.sections", "explorer.stopping", "explorer.votes"},
+    "stopping": {"explorer.questions"},
     "sections": {"dmm.models"}
     | {f"explorer.{room}" for room in ("api", "ballots", "interventions", "page_html", "panels", "questions", "takeaway")},
     "cli": SURFACE | {"explorer.ui", "explorer.produce", "explorer.votes"},

@@ -618,3 +618,26 @@ def test_what_is_shown_is_taken_away(explorer, app_url):
     assert saved.value.suggested_filename == "dmmgan-aviary-3-read-back.csv" and b"\n" in Path(saved.value.path()).read_bytes()
     assert 'explorer.open("dmmgan-aviary")' in section.locator("pre").inner_text()
     keep_screenshot(explorer, "taken")
+
+
+def test_a_long_question_is_taken_back(explorer, app_url):
+    open_page(explorer, app_url)
+    generate(explorer, "a large blue bird with black wings and a long bill and a white throat and orange legs", seed=41)
+    edit(explorer, "why").get_by_role("button").click()
+    explorer.get_by_role("button", name="Stop", exact=True).click(timeout=SLOWEST * 1000)
+    explorer.get_by_role("status").filter(has_text="Stopped; the picture is as it was.").wait_for()
+    explorer.get_by_role("button", name="Stop", exact=True).wait_for(state="hidden")
+    generate(explorer, CAPTION)
+    assert explorer.locator("#reached table").count() == 0
+
+
+def test_a_run_is_played(learner, run_url):
+    learner.goto(run_url)
+    learner.get_by_role("button", name="Memory being learned: my-gan").click()
+    learner.wait_for_selector('.ex[data-step="50"]')
+    learner.get_by_role("button", name="Play").click()
+    learner.wait_for_selector('.ex[data-step="20"]', timeout=SLOWEST * 1000)
+    learner.get_by_role("button", name="Pause").wait_for()
+    learner.wait_for_selector('.ex[data-step="50"]', timeout=SLOWEST * 2000)
+    learner.get_by_role("button", name="Play").wait_for()
+    keep_screenshot(learner, "played")

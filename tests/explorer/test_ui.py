@@ -177,14 +177,14 @@ def test_what_cannot_be_edited_is_said(session):
 
 def answer(session, **asked) -> str:
     """What is shown for a question about a picture of the toy model."""
-    return ui.ask(ui.Endpoints(session), json.dumps(asked), ui.Question.read(session, CAPTION, 3, "toy"), gr.Progress())
+    return ui.ask(ui.Endpoints(session), json.dumps(asked), ui.Question.read(session, CAPTION, 3, "toy"))
 
 
 def test_models_and_noises_are_compared(session):
     html = answer(session, kind="compare", seeds="4", word="red")
     assert html.count("<figure>") == 4 * len(session.models) and "toy, seed 6" in html
     assert "where “red” is read: toy, seed 3" in html
-    lone = ui.ask(ui.Endpoints(with_words("grey cat")), '{"kind":"compare"}', ui.Question("own", "grey cat", 3), gr.Progress())
+    lone = ui.ask(ui.Endpoints(with_words("grey cat")), '{"kind":"compare"}', ui.Question("own", "grey cat", 3))
     assert lone.count("<figure>") == 1 and "several checkpoints" in lone
 
 
@@ -198,7 +198,7 @@ def test_questions_that_cannot_be_answered_are_refused(session):
     about = ui.Question.read(session, CAPTION, 3, "toy")
     for asked in ("", "[]", "{", '{"kind":"compare","seeds":"x"}', "[" * 10_000):
         with pytest.raises(ui.Refusal, match="could not be read"):
-            ui.ask(ui.Endpoints(session), asked, about, gr.Progress())
+            ui.ask(ui.Endpoints(session), asked, about)
     with pytest.raises(ui.Refusal, match="expected why, compare, walk or sentences"):
         answer(session, kind="vote")
     with pytest.raises(ui.Refusal, match="whole number"):
