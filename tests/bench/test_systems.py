@@ -15,7 +15,7 @@ from dmm.config import ConfigError
 from dmm.models.dfgan import TargetAwareDiscriminator
 from dmm.models.registry import list_models
 from dmm.recipes import recipe
-from dmm.training import compiled
+from dmm.training import adversarial, compiled
 
 CPU = torch.device("cpu")
 SYSTEMS = [entry.name for entry in list_models()]
@@ -25,7 +25,9 @@ TOY = {**bench.SMALL, "widths": (4, 4, 4), "discriminator_width": 2, "encoder_si
 
 @pytest.fixture
 def toy(monkeypatch):
-    """The small size, smaller still, with a peak that takes no time."""
+    """The small size, smaller still, with a peak that takes no time; in fp32, for bf16 is far off in four channels of random weights."""
+    for module in (bench, adversarial):
+        monkeypatch.setattr(module, "resolve", lambda precision, device: torch.float32)
     monkeypatch.setattr(bench, "SMALL", TOY)
     monkeypatch.setattr(bench, "peak", lambda dtype, device, seconds: 1e12)
 
@@ -40,7 +42,8 @@ def test_a_row_of_every_system(system, toy):
         assert half["ratio"] > 0 and all(half[path].keys() == FIGURES for path in ("fast", "plain"))
         assert all(value > 0 for path in ("fast", "plain") for name, value in half[path].items() if name != "share_of_peak")
     assert 0 <= training["loss_difference"] < (0.2 if result["precision"] == "float32" else 1.0)
-    assert sampling["fast"]["gflops_per_image"] < sampling["plain"]["gflops_per_image"]
+    cheaper = sampling["fast"]["gflops_per_image"] < sampling["plain"]["gflops_per_image"]
+    assert cheaper == (system != "gan-int-cls")  # whose transposed convolutions have no cheaper order
     lines = bench.table(result).splitlines()
     assert len(lines) == 4 and lines[3].startswith(system) and json.loads(json.dumps(result)) == result
 
