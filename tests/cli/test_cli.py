@@ -146,7 +146,7 @@ def test_every_help_page_teaches_with_a_command_that_exists():
         (["generate", "a red bird", "--model", "nowhere"], "nowhere: no checkpoint there"),
         (["generate", "a red bird", "--device", "gpu"], "--device: expected auto, cpu or cuda, found 'gpu'"),
         (["evaluate", "--device", "gpu"], "--device: expected auto, cpu or cuda, found 'gpu'"),
-        (["bench", "--only", "everything"], "expected one of aviary"),
+        (["bench", "--only", "everything"], "expected one of app, aviary"),
         (
             ["convert", "--system", "dmgan", "--network", "generator", "nowhere.pth", "runs"],
             "expected a .pth or .safetensors file, found nothing",
