@@ -64,7 +64,8 @@ def make(config, earlier_runs):
 @pytest.mark.slow
 @pytest.mark.parametrize("entry", list_models(), ids=lambda entry: entry.name)
 def test_every_system_trains_as_without(entry, toy_cache, earlier_runs, traced):
-    config = of_system(entry, toy_cache, **TWO)
+    all_sizes = {"widths": "4,4,4", "sizes": "64,256"} if entry.sizes == (64, 256) else {}
+    config = of_system(entry, toy_cache, **TWO | all_sizes)
     plain = make(config, earlier_runs)
     start = copy.deepcopy(plain.state_dict())
     fast = make(override(config, {"compile": "true"}), earlier_runs)
