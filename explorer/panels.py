@@ -295,8 +295,9 @@ def read_back(rows: Sequence[Mapping]) -> str:
             for one in row["attributes"]
         ]
         table = _table(compared, "Attribute by attribute, against the caption above") if compared else ""
+        table = f'<div class="ex-wide" tabindex="0" role="group" aria-label="attributes">{table}</div>' if table else ""
         others = "".join(map(_sentence, row["alternatives"]))
-        listed = f"<p>Likelier or nearly as likely as a whole (beam search):</p><ol>{others}</ol>" if others else ""
+        listed = f"<p>What else a beam search finds, the likeliest as a whole first:</p><ol>{others}</ol>" if others else ""
         shown += f'<div>{size}<ul class="ex-readings">{_sentence(row)}</ul>{table}<div class="ex-readings">{listed}</div></div>'
     return (
         f'<section class="ex-reached"><h2>The captioner (STREAM) reads</h2><p class="ex-note">{text(SURE)}</p>'
