@@ -383,6 +383,7 @@ def _path(name: str, values: np.ndarray, share: float) -> str:
 # --- a training run: what its traces say, step by step ------------------------------------------------------------------------
 
 Curve = Sequence[float | None]  # a number at each step; None or not a number where there is none
+SHEET = 1200  # px, longer side of a grid of samples
 CHART = (300, 96)  # user units of a chart, stretched over its column
 HOW = "The page below shows it with all its maps. Choose a word there, then move the slider, to see where it comes to be read."
 
@@ -416,6 +417,14 @@ def learning(trace: Trace, steps: Sequence[int], course: Sequence[Sequence[Numbe
             cells += _gates(trace, index, steps, gates, place, limits)
         columns.append(f'<div class="ex-course">{cells}</div>')
     return f'<div class="ex-courses">{"".join(columns)}</div>'
+
+
+def samples(step: int, sheet: Image.Image) -> str:
+    """A run's grid of sample pictures: fixed captions, a column each, the stages below each other."""
+    sheet = sheet.copy()
+    sheet.thumbnail((SHEET, SHEET))
+    said = f"Sample pictures at step {step:,}: fixed captions, a column each"
+    return f'<div class="ex-sheet"><h3>{said}</h3><img src="{data_uri(sheet)}" alt="{said}"></div>'
 
 
 def _at_step(trace: Trace, now: int, begins: int) -> str:

@@ -180,7 +180,7 @@ def learned(session: Session) -> list[str]:
 
 
 def remember(session: Session, model: str, run: Run, number: int, step: float) -> tuple[str, str]:
-    """The HTML of a training run's curves, and of what it generated of a caption, counted from 1, at the step nearest to ``step``.
+    """HTML of a training run: curves and samples; and what it generated of a caption, counted from 1, at the step nearest to ``step``.
 
     Raises:
         Refusal: traces that cannot be read.
@@ -188,7 +188,7 @@ def remember(session: Session, model: str, run: Run, number: int, step: float) -
     try:
         course = run.course(number, CURVE)
         now = min(course.steps, key=lambda s: abs(s - step))
-        trace, numbers = run.trace(now, course.sample), course.numbers
+        trace, numbers, sheet = run.trace(now, course.sample), course.numbers, run.sheet(now)
     except ValueError as error:  # RunError, TraceError: which file, and what was found
         raise Refusal(str(error)) from error
     vocab = session.pipeline(model).vocab
@@ -196,7 +196,8 @@ def remember(session: Session, model: str, run: Run, number: int, step: float) -
     seen = {i: [peak for at in numbers if (peak := at[i].peak) is not None] for i in range(len(numbers[-1]))}
     peaks = {i: max(found) for i, found in seen.items() if found}
     generated = page_html.render(trace, spoken(trace.caption(), vocab), model, len(vocab.words), now, moment, peaks)
-    return page_html.learning(trace, course.steps, numbers, now, run.begins), generated
+    grid = page_html.samples(*sheet) if sheet else ""
+    return page_html.learning(trace, course.steps, numbers, now, run.begins) + grid, generated
 
 
 def build(session: Session, votes: VoteStore | None = None) -> gr.Blocks:

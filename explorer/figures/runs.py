@@ -13,11 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import overload
 
+from PIL import Image
+
+from dmm.data.transforms import open_picture
 from dmm.files import FileError, Table, Whole, lines, one_line, read_json
 from dmm.trace import Trace
 from explorer.statistics import Numbers, numbers
 
-FOLDER = "traces"
+FOLDER, SAMPLES = "traces", "samples"
 KEPT = 8  # traces of one caption that stay in memory
 ROW = Table({"step": Whole(0)})  # a row of a log
 
@@ -123,6 +126,21 @@ class Run:
         while len(self._traces) > KEPT:
             self._traces.popitem(last=False)
 
+    def sheet(self, step: int) -> tuple[int, Image.Image] | None:
+        """The grid of sample pictures that was written last at or before a step, with its own step; None if there is none.
+
+        Raises:
+            RunError: a file that is no picture.
+        """
+        found = {n: path for n, path in _files(self.directory, SAMPLES, "png").items() if n <= step}
+        if not found:
+            return None
+        path = found[max(found)]
+        try:
+            return max(found), open_picture(path)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise RunError(f"{path}: expected a picture of samples ({one_line(error)})") from error
+
     def _path(self, step: int) -> Path:
         return _files(self.directory)[step]
 
@@ -160,8 +178,8 @@ def evenly(count: int, most: int) -> list[int]:
     return [round(i * (count - 1) / (most - 1)) for i in range(most)]
 
 
-def _files(directory: Path) -> dict[int, Path]:
-    found = {int(path.stem): path for path in (directory / FOLDER).glob("*.npz") if path.stem.isdecimal() and len(path.stem) < 12}
+def _files(directory: Path, folder: str = FOLDER, ending: str = "npz") -> dict[int, Path]:
+    found = {int(path.stem): path for path in (directory / folder).glob(f"*.{ending}") if path.stem.isdecimal() and len(path.stem) < 12}
     return dict(sorted(found.items()))
 
 

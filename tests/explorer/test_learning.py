@@ -329,6 +329,21 @@ def test_a_run_is_played_step_by_step_to_its_end(session, run):
     assert said == ui.PLAY and not clock.active
 
 
+def test_the_samples_of_a_step_are_those_written_last(session, tmp_path):
+    from PIL import Image
+
+    run = Run(write_run(tmp_path / "my-gan"))
+    assert run.sheet(50) is None and "Sample pictures" not in ui.remember(session, "my-gan", run, 1, 50)[0]
+    (run.directory / "samples").mkdir()
+    for step in (20, 40):
+        Image.new("RGB", (step, 9)).save(run.directory / "samples" / f"{step:07d}.png")
+    assert run.sheet(10) is None and run.sheet(39)[0] == 20 and run.sheet(50)[1].size == (40, 9)
+    assert "Sample pictures at step 20" in ui.remember(session, "my-gan", run, 1, 30)[0]
+    (run.directory / "samples" / "0000040.png").write_bytes(b"no picture")
+    with pytest.raises(ui.Refusal, match="0000040.png: expected a picture"):
+        ui.remember(session, "my-gan", run, 1, 50)
+
+
 def asking(**query: str) -> SimpleNamespace:
     """A request with this in its address bar."""
     return SimpleNamespace(query_params=query)
