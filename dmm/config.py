@@ -263,6 +263,7 @@ class TrainConfig(Ranged):
     )
     corrupt_sentence: Share = _aids(0.0, "share of samples whose sentence feature is that of a caption with exchanged colours")
     corrupt_words: Share = _aids(0.0, "of those, the share whose first refinement reads its words too, once three stages are trained")
+    feature_limit: Weight = _aids(0.0, "weight of the squares by which features exceed 4 in magnitude: single places burn in otherwise")
     hard_wrong: bool = _aids(False, "mismatched captions differ in one colour word only")
     step: str = _runtime("gan", '"match", "caption" or "gan"')
     sample_every: Count = _runtime(500, "steps between sample grids", steps=("gan",))

@@ -253,7 +253,15 @@ AVIARY = {
     "dmgan-aviary-m": {"system": "dmgan", "stream": 0.0, "writing_gate": False, "response_gate": False},
     "dmgan-aviary-m-wg": {"system": "dmgan", "stream": 0.0, "response_gate": False},
     "dfgan-aviary": NO_WORDS
-    | {"system": "dfgan", "widths": (64, 32, 16), "initial_steps": 0, "initial_stages": 1, "kl": 0.0, "calibrate": False},
+    | {
+        "system": "dfgan",
+        "widths": (64, 32, 16),
+        "initial_steps": 0,
+        "initial_stages": 1,
+        "kl": 0.0,
+        "calibrate": False,
+        "feature_limit": 0.0,
+    },
     "dmmgan-aviary-none": {"global_memory": False, "stream": 0.0},
     "dmmgan-aviary-stream": {"global_memory": False},
     "dmmgan-aviary-gldm": {"stream": 0.0},

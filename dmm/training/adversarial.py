@@ -21,6 +21,7 @@ from dmm.checkpoint import build
 from dmm.config import Config, ConfigError
 from dmm.losses.colour import colour_loss
 from dmm.losses.consistency import consistency_loss
+from dmm.losses.feature_limit import feature_limit_loss
 from dmm.losses.kl import kl_loss
 from dmm.losses.total import total
 from dmm.models.discriminators import create_discriminators
@@ -279,6 +280,9 @@ class GanStep:
             terms["consistency"] = settings.consistency * total(consistency_loss(*pair) for pair in pairs) / len(pairs)
         if settings.colour and len(generated) > 1:
             terms["colour"] = settings.colour * colour_loss(generated)["total"]
+        if settings.feature_limit:
+            maps = [stage.hidden for stage in trace.stages if stage.hidden is not None]
+            terms["feature_limit"] = settings.feature_limit * feature_limit_loss(maps)
         if 0 in stages and settings.kl:
             assert trace.mean is not None and trace.logvar is not None, "train.kl is refused for a system without conditioning code"
             terms["kl"] = settings.kl * kl_loss(trace.mean, trace.logvar)
