@@ -141,7 +141,7 @@ def test_every_published_list_converts(system, network, name):
 
 def test_every_system_and_network_has_a_list():
     assert set(LISTS) == set(ALL_TABLES)
-    assert systems() == sorted(entry.name for entry in list_models())
+    assert systems() == sorted(entry.name for entry in list_models() if not entry.reference.startswith("none"))
 
 
 @pytest.mark.parametrize(("system", "network", "name"), CASES, ids=lambda value: value)

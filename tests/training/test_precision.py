@@ -58,15 +58,19 @@ def test_a_step_of_every_system_costs_the_same(entry, dtype, toy_cache, earlier_
 @pytest.mark.parametrize("dtype", SHORT, ids=str)
 def test_augmented_pictures_and_every_aid(dtype, toy, earlier_runs, computed_in):
     """The recipes' own settings: augmentation, masked words, exchanged words, colour and consistency."""
-    exact = GanStep(toy("gan", initial_steps=0, frozen_steps=0), *earlier_runs).update(0)
+    # without the limit of features: the square of a small excess is many times as far off as the features are
+    config = toy("gan", initial_steps=0, frozen_steps=0, discriminator_width=WIDTH, feature_limit=0)
+    computed_in(torch.float32)
+    exact = GanStep(config, *earlier_runs).update(0)
     computed_in(dtype)
-    _near(GanStep(toy("gan", initial_steps=0, frozen_steps=0), *earlier_runs).update(0), exact, 0.05)
+    _near(GanStep(config, *earlier_runs).update(0), exact, 0.05)
 
 
 @pytest.mark.parametrize("dtype", SHORT, ids=str)
 def test_the_encoders(dtype, toy_cache, earlier_runs, computed_in):
     settings = {**TOY, "cache": str(toy_cache)}
     match, caption = (override(recipe("aviary", kind), settings) for kind in ("match", "caption"))
+    computed_in(torch.float32)
     exact = MatchStep(match).update(0), CaptionStep(caption, earlier_runs[0]).update(0)
     computed_in(dtype)
     for step, wanted in zip((MatchStep(match), CaptionStep(caption, earlier_runs[0])), exact, strict=True):
