@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHANCE = 1.2  # a lift below it is said to be no better than chance
+LITTLE = 2.0  # a lift below it is said to tell little: less than twice the weight inside as everywhere
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Belief:
         """Whether the maps tell places, in a few words."""
         if self.lift < CHANCE:
             return "these maps do not tell where a word acts"
+        if self.lift < LITTLE:
+            return "these maps tell little of where a word acts"
         if self.parts is not None and self.parts < CHANCE:
             return "the maps of colours can be believed, those of parts cannot"
         return "these maps tell where a word acts"

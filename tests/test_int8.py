@@ -78,6 +78,13 @@ def test_a_file_whose_scales_are_false_is_one_error(tmp_path):
         load(tmp_path)
 
 
+def test_examples_take_the_place_of_the_runs_own(tmp_path):
+    said = CliRunner().invoke(app, ["export", "dmmgan-aviary", str(tmp_path / "out"), "--example", "a red bird", "--example", "a blue bird"])
+    assert said.exit_code == 0 and load(tmp_path / "out").card["captions"] == ["a red bird", "a blue bird"]
+    said = CliRunner().invoke(app, ["export", "dmmgan-aviary", str(tmp_path / "not"), "--example", "zorp"])
+    assert said.exit_code == 2 and "zorp" in said.output and not (tmp_path / "not").exists()
+
+
 def test_only_parts_that_generating_does_without_are_left_out(tmp_path):
     said = CliRunner().invoke(app, ["export", "dmmgan-aviary", str(tmp_path / "out"), "--leave-out", "generator"])
     assert said.exit_code == 2 and "--leave-out: expected image_encoder or captioner" in said.output and not (tmp_path / "out").exists()

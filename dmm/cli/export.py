@@ -22,6 +22,9 @@ def export(
     max_file_size: Annotated[
         int | None, typer.Option(min=1, metavar="BYTES", help="Of a file; networks that do not fit get files of their own.")
     ] = None,
+    example: Annotated[
+        list[str] | None, typer.Option(help="A caption that its page shows as an example, in place of the run's own; repeatable.")
+    ] = None,
     leave_out: Annotated[
         list[str] | None,
         typer.Option(help="image_encoder or captioner, which generating does without; repeatable."),
@@ -41,6 +44,9 @@ def export(
     pipe = load(checkpoint)
     for part in leave_out or []:
         setattr(pipe, part, None)
+    if example:
+        pipe.encode(example)  # each has a word that the model knows
+        pipe.card = {**pipe.card, "captions": example}
     save(pipe, out, weights, max_file_size)
     if not (out / "README.md").exists():
         write_atomic(out / "README.md", pipe.model_card(out.name).encode())

@@ -53,6 +53,8 @@ def test_beliefs_are_the_figures_of_the_record():
     assert (general.lift, general.kind, general.parts) == (3.0, "a word", None) and general.verdict == "these maps tell where a word acts"
     (even,) = beliefs(record({"lift_in_most_changed": {"total": {"word": 1.0, "other_word": 1.0}}})).values()
     assert even.verdict == "these maps do not tell where a word acts"
+    (little,) = beliefs(record({"lift_in_most_changed": {"total": {"word": 1.4, "other_word": 1.0}}})).values()
+    assert little.verdict == "these maps tell little of where a word acts"
     assert beliefs(None) == {} and beliefs(record({})) == {} and beliefs({"metrics": {"memory": {}}}) == {}
 
 
