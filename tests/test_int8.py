@@ -79,7 +79,8 @@ def test_a_file_whose_scales_are_false_is_one_error(tmp_path):
 
 
 def test_examples_take_the_place_of_the_runs_own(tmp_path):
-    said = CliRunner().invoke(app, ["export", "dmmgan-aviary", str(tmp_path / "out"), "--example", "a red bird", "--example", "a blue bird"])
+    examples = ["--example", "a red bird", "--example", "a blue bird"]
+    said = CliRunner().invoke(app, ["export", "dmmgan-aviary", str(tmp_path / "out"), *examples])
     assert said.exit_code == 0 and load(tmp_path / "out").card["captions"] == ["a red bird", "a blue bird"]
     said = CliRunner().invoke(app, ["export", "dmmgan-aviary", str(tmp_path / "not"), "--example", "zorp"])
     assert said.exit_code == 2 and "zorp" in said.output and not (tmp_path / "not").exists()
