@@ -34,7 +34,7 @@ def export(
 
     Example: dmm export runs/cats-gan cats --weights int8
     """
-    from dmm.checkpoint import CheckpointError, save
+    from dmm.checkpoint import FILE, CheckpointError, further_files, save
     from dmm.images import write_atomic
     from dmm.pipeline import load
 
@@ -50,7 +50,7 @@ def export(
     save(pipe, out, weights, max_file_size)
     if not (out / "README.md").exists():
         write_atomic(out / "README.md", pipe.model_card(out.name).encode())
-    size = sum(path.stat().st_size for path in out.glob("*.safetensors"))
+    size = sum((out / name).stat().st_size for name in (FILE, *further_files(out / FILE)))
     typer.echo(f"{out}: {', '.join(name for name, _ in pipe.named_children())}; {size / 1e6:.1f} MB, {weights}")
     caption = next(iter(pipe.card.get("captions", ())), " ".join(pipe.vocab.words[:6]))
     before, after = (model(caption, seed=0, redescribe=False).images[-1] for model in (pipe, load(out)))

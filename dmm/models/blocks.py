@@ -142,6 +142,18 @@ class ResidualBlocks(nn.ModuleList):
         return x
 
 
+class TextCompression(nn.Module):
+    """The sentence as few numbers, in GAN-INT-CLS and in its and StackGAN's discriminators: a linear layer and LeakyReLU 0.2."""
+
+    def __init__(self, text_dim: int, condition_dim: int):
+        super().__init__()
+        self.linear = nn.Linear(text_dim, condition_dim)
+
+    def forward(self, sentence: Tensor) -> Tensor:
+        """B D -> B K."""
+        return F.leaky_relu(self.linear(sentence), 0.2)
+
+
 class ConditioningAugmentation(nn.Module):
     """A Gaussian around the sentence: code = mean + eps * exp(logvar / 2) (StackGAN++).
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dmm.config import ModelConfig
 from dmm.errors import InputError
+from dmm.models.blocks import TextCompression
 from dmm.models.modules import AnyDiscriminator, Modules
 from dmm.models.registry import find_model, picture_sizes
 from dmm.models.spectral import SpectralConv2d
@@ -78,7 +79,7 @@ class Discriminator(AnyDiscriminator):
             layers.append(conv_layer(top * width, top // 2 * width, 3, 1, norm))
             top //= 2
         self.trunk = nn.Sequential(*layers)
-        self.compression = None if compressed is None else nn.Sequential(nn.Linear(text_dim, compressed), nn.LeakyReLU(0.2))
+        self.compression = None if compressed is None else TextCompression(text_dim, compressed)
         joined = text_dim if compressed is None else compressed
         self.joint = conv_layer(8 * width + joined, 8 * width, 3 if compressed is None else 1, 1, norm)
         self.conditional_logit = nn.Conv2d(8 * width, 1, 4, stride=4)

@@ -16,21 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from dmm.config import ModelConfig
-from dmm.models.blocks import ImageHead, initialise
+from dmm.models.blocks import ImageHead, TextCompression, initialise
 from dmm.models.registry import register_model
 from dmm.trace import StageTrace, Trace
-
-
-class TextCompression(nn.Module):
-    """The sentence as few numbers: a linear layer and LeakyReLU 0.2."""
-
-    def __init__(self, text_dim: int, condition_dim: int):
-        super().__init__()
-        self.linear = nn.Linear(text_dim, condition_dim)
-
-    def forward(self, sentence: Tensor) -> Tensor:
-        """B D -> B K."""
-        return nn.functional.leaky_relu(self.linear(sentence), 0.2)
 
 
 class Deconvolution(nn.Module):

@@ -114,11 +114,12 @@ def first_refinement_reads(generator: nn.Module, words: Tensor | None) -> Iterat
     if words is None:
         yield
         return
-    hook = (
-        as_multi_stage(generator)
-        .refinements[0]
-        .register_forward_pre_hook(lambda stage, inputs: (inputs[0], dataclasses.replace(inputs[1], words=words)))
-    )
+
+    def exchange(_stage: nn.Module, inputs: tuple) -> tuple:
+        features, conditions = inputs
+        return features, dataclasses.replace(conditions, words=words)
+
+    hook = as_multi_stage(generator).refinements[0].register_forward_pre_hook(exchange)
     try:
         yield
     finally:

@@ -178,7 +178,7 @@ def test_gan_int_cls_by_hand():
     torch.testing.assert_close(seen[0], first)
     assert hidden.shape == (2, 4, 64, 64) and hidden.min() >= 0
     (critic,) = create_discriminators(dataclasses.replace(CONFIG, system="gan-int-cls"))
-    assert critic.compression[0].weight.shape == (CONDITION, TEXT) and critic.joint[0].weight.shape == (16, 16 + CONDITION, 1, 1)
+    assert critic.compression.linear.weight.shape == (CONDITION, TEXT) and critic.joint[0].weight.shape == (16, 16 + CONDITION, 1, 1)
     features = critic.features(torch.rand(2, 3, 64, 64))
     assert critic.conditional(features, batch["sentence"]).shape == (2,) and features.shape[-1] == 4
 
