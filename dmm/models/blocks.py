@@ -20,13 +20,15 @@ from torch import Tensor, nn
 from dmm.models.kernels.winograd import Conv3x3
 
 FUSE_FROM = 8  # px; on a smaller map, building the 16 sums costs more than the multiplications they save
+SHORT_RUNS = 128  # channels before a GLU; of more, a place's gates fill a CPU's vectors as they lie
 
 
 class GLU(nn.Module):
     """Gated linear unit over the channels: first half times the sigmoid of the second half; halves the channels.
 
     ``F.glu`` only where no gradient is asked for: it is faster, but its gradient comes in contiguous order, and in a channels-last
-    network makes the batch norm and convolution before it many times slower.
+    network makes the batch norm and convolution before it many times slower. There the gates of a place lie in short runs, whose
+    sigmoids a CPU computes one by one; side by side they take a third of the time, the copy included, and are the same numbers in bf16.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -34,6 +36,8 @@ class GLU(nn.Module):
         if not torch.is_grad_enabled():
             return F.glu(x, dim=1)
         value, gate = x.chunk(2, dim=1)
+        if x.ndim == 4 and x.device.type == "cpu" and x.shape[1] <= SHORT_RUNS and x.is_contiguous(memory_format=torch.channels_last):
+            gate = gate.contiguous(memory_format=torch.channels_last)
         return value * torch.sigmoid(gate)
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmm.models.blocks import FUSE_FROM, GLU, ConditioningAugmentation, ImageHead, InitialStage, ResidualBlock, UpBlock, UpConv
+from dmm.models.blocks import FUSE_FROM, GLU, SHORT_RUNS, ConditioningAugmentation, ImageHead, InitialStage, ResidualBlock, UpBlock, UpConv
 
 
 def test_glu_by_hand():
@@ -22,6 +22,13 @@ def test_glu_keeps_the_order_of_memory_both_ways():
     y.backward(torch.ones_like(y))
     torch.testing.assert_close(y, F.glu(x, dim=1))
     assert y.is_contiguous(memory_format=torch.channels_last) and x.grad.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("channels", [16, 2 * SHORT_RUNS])
+def test_glu_is_the_same_numbers_in_either_order_of_memory(channels):
+    x = torch.randn(2, channels, 9, 9).bfloat16()
+    plain = GLU()(x.clone().requires_grad_())
+    torch.testing.assert_close(GLU()(x.contiguous(memory_format=torch.channels_last).requires_grad_()), plain)
 
 
 @given(st.integers(1, 5), st.integers(1, 5), st.integers(FUSE_FROM, FUSE_FROM + 5), st.integers(1, 9), st.integers(0, 99))
