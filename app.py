@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
+from dmm.checkpoint import shipped
 from explorer.session import Session
 from explorer.ui import build, serve
 from explorer.votes import VoteStore
@@ -19,7 +20,7 @@ def _port(text: str) -> int:
 def main(argv: list[str] | None = None) -> None:
     """Arguments -> session -> page -> launch."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoints", nargs="*", default=["dmmgan-aviary"], help="names under assets/checkpoints, or folders")
+    parser.add_argument("checkpoints", nargs="*", help="names under assets/checkpoints, or folders; without any, all that are shipped")
     parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"), help="address to listen on; by default this machine only")
     parser.add_argument("--port", type=_port, default=os.environ.get("PORT", "7860"), help="port to listen on")
     parser.add_argument("--root-path", default="", help="path under which a reverse proxy shows the page, such as /bird")
@@ -27,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--votes", default=None, help="file to keep the blind votes in (SQLite); without it they end with the page")
     args = parser.parse_args(argv)
     try:
-        serve(build(Session(args.checkpoints), VoteStore(args.votes)), args.host, args.port, args.root_path, args.allow_host)
+        serve(build(Session(args.checkpoints or shipped()), VoteStore(args.votes)), args.host, args.port, args.root_path, args.allow_host)
     except ValueError as error:  # CheckpointError, VoteError: which file, what was expected, what was found; or a port in use
         parser.exit(2, f"app.py: {error}\n")
 

@@ -34,6 +34,7 @@ from dmm.models.text_encoder import TextEncoder
 
 FORMAT = "dmm-gan-explorer/1"
 FILE = "model.safetensors"
+DEFAULT = "dmmgan-aviary"  # the shipped checkpoint that is opened where none is named
 PARTS = ("generator", "text_encoder", "image_encoder", "captioner")
 Weights = Literal["fp32", "fp16", "int8"]
 METADATA = {"format", "config", "vocabulary", "card", "digest", "same", "further"}
@@ -57,6 +58,16 @@ class CheckpointError(InputError):
 def assets() -> Path:
     """The folder of shipped files: ``DMM_ASSETS``, else ``assets/`` beside the package."""
     return Path(os.environ.get("DMM_ASSETS") or Path(__file__).resolve().parent.parent / "assets")
+
+
+def shipped() -> list[str]:
+    """Names of the shipped checkpoints that hold a generator, the default one first."""
+    found = []
+    for path in assets().glob(f"checkpoints/*/{FILE}"):
+        with safe_open(path, framework="pt") as file:
+            if any(key.startswith("generator.") for key in file.keys()):
+                found.append(path.parent.name)
+    return sorted(found, key=lambda name: (name != DEFAULT, name))
 
 
 def locate(name: str | os.PathLike) -> Path:

@@ -13,14 +13,14 @@ from typing import Annotated
 
 import typer
 
+from dmm.checkpoint import DEFAULT, shipped
 from explorer import controls
 from explorer.figures import Figure, check_options, get_figure, list_figures
 from explorer.figures.export import FORMATS
-from explorer.produce import Sources, produce, produce_all, read_captions, shipped, texts_of, with_captions
+from explorer.produce import Sources, produce, produce_all, read_captions, texts_of, with_captions
 from explorer.session import Session
 from explorer.votes import VoteStore
 
-DEFAULT_MODEL = "dmmgan-aviary"
 ABOUT = """See what a text-to-image memory did.
 
   explorer figures --list
@@ -96,7 +96,7 @@ def _run(names: list[str], values: dict, given: dict) -> None:
     kinds = _formats(given["format_"])
     try:
         chosen = [get_figure(name) for name in dict.fromkeys(names)]
-        sources = Sources(given["model"] or ([] if given["run"] else [DEFAULT_MODEL]), given["run"] or [])
+        sources = Sources(given["model"] or ([] if given["run"] else [DEFAULT]), given["run"] or [])
         for figure in chosen:
             own = {name: value for name, value in values.items() if any(o.name == name for o in figure.options)}
             if given["captions_file"]:
@@ -154,7 +154,9 @@ for _figure in list_figures():
 
 @app.command("app")
 def serve(
-    checkpoints: Annotated[list[str] | None, typer.Argument(help="names under assets/checkpoints, or folders")] = None,
+    checkpoints: Annotated[
+        list[str] | None, typer.Argument(help="names under assets/checkpoints, or folders; without any, all that are shipped")
+    ] = None,
     host: Annotated[str, typer.Option(help="address to listen on", envvar="HOST")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="port to listen on", envvar="PORT")] = 7860,
     root_path: Annotated[str, typer.Option(help="path under which a reverse proxy shows the page, such as /bird")] = "",
@@ -170,7 +172,7 @@ def serve(
     from explorer import ui  # Gradio is slow to import; figures do not need it
 
     try:
-        built = ui.build(Session(checkpoints or [DEFAULT_MODEL]), VoteStore(votes))
+        built = ui.build(Session(checkpoints or shipped()), VoteStore(votes))
         ui.serve(built, host, port, root_path, allow_host or ())
     except ValueError as error:
         _stop(str(error))

@@ -17,9 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-
-from dmm.checkpoint import FILE, assets, locate
+from dmm.checkpoint import locate
 from dmm.images import write_atomic
 from explorer import gather
 from explorer.figures.export import export
@@ -49,16 +47,6 @@ class Sources:
         for name in self.models:
             locate(name)  # a missing checkpoint is said before anything is computed
         self.session = Session(list(self.models)) if self.models else None
-
-
-def shipped() -> list[str]:
-    """Names of the shipped checkpoints that hold a generator."""
-    found = []
-    for path in sorted((assets() / "checkpoints").glob(f"*/{FILE}")):
-        with safe_open(path, framework="pt") as file:
-            if any(key.startswith("generator.") for key in file.keys()):
-                found.append(path.parent.name)
-    return found
 
 
 def read_captions(path: str | Path) -> tuple[str, ...]:

@@ -18,6 +18,9 @@ def report(
     results: Annotated[Path | None, typer.Option(help="Folder with the JSON of `dmm evaluate` and `dmm bench`; assets/results.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write here instead of printing; .md, .html, .tex or .csv chooses the format.")] = None,
     form: Annotated[str | None, typer.Option("--format", help="markdown, html, latex or csv.")] = None,
+    cards: Annotated[
+        bool, typer.Option("--cards", help="Write the measured part of the model cards in assets/checkpoints anew, and nothing else.")
+    ] = False,
 ) -> None:
     """Print every table of results: published and measured figures in columns of their own, with intervals and protocols.
 
@@ -26,12 +29,22 @@ def report(
     Example: dmm report --out docs/results.md
 
     Example: dmm report --format csv --out results.csv
+
+    Example: dmm report --cards
     """
     from dmm.checkpoint import assets
     from dmm.config import ConfigError
     from dmm.images import write_atomic
     from dmm.report import FORMATS, document, read_results, render
+    from dmm.report.card import cards as model_cards
 
+    if cards:
+        if out or form:
+            raise ConfigError("--cards: the cards have a place and a format of their own; leave out --out and --format")
+        for path, text in model_cards(assets() / "checkpoints", read_results(results or assets() / "results")).items():
+            write_atomic(path, text.encode())
+            typer.echo(path)
+        return
     endings = {ending: name for name, (_, ending) in FORMATS.items()}
     if form is not None and form not in FORMATS:
         raise ConfigError(f"--format: expected one of {', '.join(FORMATS)}, found {form!r}")

@@ -6,11 +6,10 @@ import json
 
 import pytest
 
-from dmm.checkpoint import assets
+from dmm.checkpoint import assets, shipped
 from dmm.metrics import evaluate
 from dmm.metrics.records import digest
 from dmm.pipeline import load
-from explorer.produce import shipped
 
 CAPTIONS = 200
 
