@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 
-from dmm.checkpoint import shipped
 from explorer.session import Session
 from explorer.ui import build, serve
 from explorer.votes import VoteStore
@@ -28,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--votes", default=None, help="file to keep the blind votes in (SQLite); without it they end with the page")
     args = parser.parse_args(argv)
     try:
-        serve(build(Session(args.checkpoints or shipped()), VoteStore(args.votes)), args.host, args.port, args.root_path, args.allow_host)
+        serve(build(Session(args.checkpoints or None), VoteStore(args.votes)), args.host, args.port, args.root_path, args.allow_host)
     except ValueError as error:  # CheckpointError, VoteError: which file, what was expected, what was found; or a port in use
         parser.exit(2, f"app.py: {error}\n")
 

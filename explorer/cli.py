@@ -172,7 +172,7 @@ def serve(
     from explorer import ui  # Gradio is slow to import; figures do not need it
 
     try:
-        built = ui.build(Session(checkpoints or shipped()), VoteStore(votes))
+        built = ui.build(Session(checkpoints or None), VoteStore(votes))
         ui.serve(built, host, port, root_path, allow_host or ())
     except ValueError as error:
         _stop(str(error))

@@ -65,7 +65,7 @@ class Session:
     """Checkpoints by name, loaded when first used, and a bounded store of traces. Safe to use from several threads.
 
     Args:
-        names: checkpoint names (under ``assets/checkpoints``) or directories; a single one may be given bare.
+        names: checkpoint names (under ``assets/checkpoints``) or directories; a single one may be given bare. None: all that are shipped.
         capacity: the most traces kept, at least 1.
         megabytes: the most memory the kept traces may hold; the newest trace is always kept.
         load: name or directory -> pipeline; the default is :func:`dmm.pipeline.load`, fused for generating.
@@ -73,12 +73,16 @@ class Session:
 
     def __init__(
         self,
-        names: str | Path | Sequence[str | Path] = "dmmgan-aviary",
+        names: str | Path | Sequence[str | Path] | None = "dmmgan-aviary",
         capacity: int = 32,
         megabytes: int = 512,
         load: Callable | None = None,
     ):
-        if isinstance(names, (str, Path)):
+        if names is None:
+            from dmm.checkpoint import shipped
+
+            names = shipped()
+        elif isinstance(names, (str, Path)):
             names = [names]
         if not names:
             raise ValueError("a session needs at least one checkpoint name or directory")

@@ -8,9 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from dmm.checkpoint import shipped
 from explorer import session as session_module
 from explorer.session import Session, UnknownModel, give_back, nbytes
 from tests.explorer.handmade import make_trace
+
+
+def test_without_names_all_shipped_checkpoints_are_open_the_default_one_first():
+    models = Session(None).models
+    assert models[0] == Session().models[0] == "dmmgan-aviary" and set(models) == set(shipped())
 
 
 def test_same_question_is_generated_once(counting):
