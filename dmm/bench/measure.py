@@ -90,21 +90,26 @@ def count(call: Call, device: torch.device, before: int = 0) -> Cost:
     return Cost(flops.get_total_flops(), bytes_seen.peak)
 
 
-def seconds_of(call: Call, device: torch.device) -> float:
+def seconds_of(call: Call, device: torch.device, clock: Callable[[], float] = time.perf_counter) -> float:
     """One call, to the end of what it started on the device."""
-    began = time.perf_counter()
+    began = clock()
     call()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - began
+    return clock() - began
 
 
-def take_turns(paths: Mapping[str, Call], seconds: float, device: torch.device) -> dict[str, float]:
-    """Median seconds a call of each path, alternating until every path has had ``seconds``; each was called before, to warm up."""
+def take_turns(
+    paths: Mapping[str, Call], seconds: float, device: torch.device, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
+    """Median seconds a call of each path, alternating until every path has had ``seconds``; each was called before, to warm up.
+
+    ``clock`` may count CPU seconds of this process instead (``time.process_time``).
+    """
     taken: dict[str, list[float]] = {name: [] for name in paths}
     while not all(times and sum(times) >= seconds for times in taken.values()):
         for name, call in paths.items():
-            taken[name].append(seconds_of(call, device))
+            taken[name].append(seconds_of(call, device, clock))
     return {name: statistics.median(times) for name, times in taken.items()}
 
 

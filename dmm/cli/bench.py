@@ -22,7 +22,13 @@ def bench(
         str | None,
         typer.Option(help="One system of `dmm list`; aviary, the renderer; or app, the page under load. The default is every system."),
     ] = None,
-    sizes: Annotated[str, typer.Option(help="Some of small, aviary, published.")] = "small,aviary,published",
+    sizes: Annotated[
+        str | None, typer.Option(help="Some of small, aviary, published; by default all, with --against published alone.")
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="A checkout of DM-GAN, AttnGAN or DF-GAN, timed beside ours on one CPU thread. This runs the checkout's code."),
+    ] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="Time for each measurement; by default 10, of app 60.")] = None,
     batch: Annotated[int | None, typer.Option(help="Pictures at a time; by default 4, on a GPU 32.")] = None,
     out: Annotated[
@@ -40,25 +46,35 @@ def bench(
     Columns: images a second of both paths, their ratio, the share of the arithmetic that this machine was measured to do, memory.
     Exit code 1 if the two paths generate different pictures, or if somebody met an error.
 
+    With --against, a published code that you have checked out stands in the plain path's place, at equal weights: its pictures are compared
+    in float64. Importing a checkout runs it; try none that you would not run. --only says which system it is, where its files do not.
+
     Example: dmm bench
 
     Example: dmm bench --only dmmgan --sizes small --seconds 1
 
     Example: dmm bench --only aviary
 
+    Example: dmm bench --against ../DM-GAN --seconds 5
+
     Example: dmm bench --only app --people 60 --seconds 300
     """
     from dmm.bench import app as load
+    from dmm.bench import published
     from dmm.bench import systems as measure
     from dmm.checkpoint import assets
     from dmm.config import ConfigError
     from dmm.images import write_atomic
 
     known = ["app", *measure.names()]
-    if only not in (None, *known):
+    if against is None and only not in (None, *known):
         raise ConfigError(f"--only: expected one of {', '.join(known)}, found {only!r}")
     each = 10.0 if seconds is None else seconds
-    if only == "app":
+    chosen = tuple(size.strip() for size in (sizes or ("published" if against else ",".join(measure.SIZES))).split(","))
+    if against is not None:
+        result = published.bench_against(against, only, chosen, each, batch)
+        text, failed = published.table(result), not published.same(result)
+    elif only == "app":
         shown = partial(typer.echo, err=True)
         result = load.bench_app(people, 60.0 if seconds is None else seconds, visits, model, thinking, shown)
         text, failed = load.app_table(result), bool(result["errors"] or result["visits"]["errors"])
@@ -66,7 +82,6 @@ def bench(
         result = measure.bench_aviary(each)
         text, failed = measure.aviary_table(result), False
     else:
-        chosen = tuple(size.strip() for size in sizes.split(","))
         result = measure.bench_systems([only] if only else measure.names()[1:], chosen, each, batch, compiled)
         text, failed = measure.table(result), not all(row["sampling"]["equal"] for row in result["rows"])
         if only is None and set(chosen) == set(measure.SIZES):
