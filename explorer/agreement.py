@@ -1,7 +1,7 @@
 """What votes say: an exact interval of a share, and how far voters agree beyond chance.
 
 The interval is Clopper and Pearson's (Biometrika 26, 1934), from the tails of the binomial distribution. Agreement is Cohen's kappa of two
-voters (1960), and Fleiss' kappa of several (1971), here for pairs that were not all judged by equally many: what two votes on one pair
+voters (1960), and Fleiss' kappa of several (1971), here for pairs that were not all voted on by equally many: what two votes on one pair
 agree on is averaged over the pairs.
 """
 
@@ -75,12 +75,12 @@ def fleiss(counts: Sequence[Sequence[int]]) -> float:
     Args:
         counts: for each item how many voters chose each category; items with fewer than two votes are passed over.
     """
-    judged = [row for row in counts if sum(row) >= 2]
-    if not judged:
+    rated = [row for row in counts if sum(row) >= 2]
+    if not rated:
         return math.nan
-    same = math.fsum(sum(n * (n - 1) for n in row) / (sum(row) * (sum(row) - 1)) for row in judged) / len(judged)
-    votes = sum(map(sum, judged))
-    chance = math.fsum((sum(column) / votes) ** 2 for column in zip(*judged, strict=True))
+    same = math.fsum(sum(n * (n - 1) for n in row) / (sum(row) * (sum(row) - 1)) for row in rated) / len(rated)
+    votes = sum(map(sum, rated))
+    chance = math.fsum((sum(column) / votes) ** 2 for column in zip(*rated, strict=True))
     return _beyond(same, chance)
 
 

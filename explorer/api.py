@@ -25,7 +25,7 @@ from dmm.metrics.effects import WordEffect
 from dmm.pipeline import CaptionError, Pipeline
 from dmm.trace import Trace
 from explorer import overlay, readings, slots, statistics, takeaway, walks
-from explorer.ballots import Judge, contenders, two_of
+from explorer.ballots import BlindVote, contenders, two_of
 from explorer.edits import EditError
 from explorer.interventions import describe, lacks, to_data
 from explorer.notebook import changed_numbers
@@ -251,20 +251,20 @@ class Endpoints:
         }
 
     def ballot(self, voter: str, first: str = "", second: str = "") -> dict:
-        """The next pair of a blind vote for a voter: a caption and two pictures, sides shuffled. pair is None once all are judged.
+        """The next pair of a blind vote for a voter: a caption and two pictures, sides shuffled. pair is None after the last.
 
-        first and second name what is judged: a model, or one of the names that a refusal lists.
+        first and second name what is voted on: a model, or one of the names that a refusal lists.
         """
-        judge = self.judge(first, second)
-        found = _refusing(lambda: judge.ballot(voter))
+        vote = self.blind_vote(first, second)
+        found = _refusing(lambda: vote.ballot(voter))
         if found is None:
-            return {"pair": None, "of": judge.study.pairs, "judged": judge.study.pairs}
+            return {"pair": None, "of": vote.study.pairs, "voted": vote.study.pairs}
         left, right = map(data_uri, found.pictures)
-        return {"pair": found.pair, "of": found.of, "judged": found.judged, "caption": found.caption, "left": left, "right": right}
+        return {"pair": found.pair, "of": found.of, "voted": found.voted, "caption": found.caption, "left": left, "right": right}
 
     def vote(self, voter: str, pair: int, choice: str, first: str = "", second: str = "") -> dict:
         """Keep which picture of a ballot's pair fits the caption better, left or right. The first vote of a voter on a pair counts."""
-        return {"kept": _refusing(lambda: self.judge(first, second).vote(voter, pair, choice))}
+        return {"kept": _refusing(lambda: self.blind_vote(first, second).vote(voter, pair, choice))}
 
     def votes(self, first: str = "", second: str = "") -> dict:
         """What the votes say: the share of the first with its exact 95 % interval, agreement of the voters, and all votes as CSV.
@@ -272,16 +272,16 @@ class Endpoints:
         Over votes, and over pairs by the majority of their voters (votes on one pair are not independent). Agreement is Cohen's kappa of
         two voters, Fleiss' kappa of more.
         """
-        judge = self.judge(first, second)
-        return _refusing(lambda: judge.result() | {"csv": judge.table(), "could_be_judged": list(contenders(self.session.models))})
+        vote = self.blind_vote(first, second)
+        return _refusing(lambda: vote.result() | {"csv": vote.table(), "contenders": list(contenders(self.session.models))})
 
-    def judge(self, first: str = "", second: str = "") -> Judge:
+    def blind_vote(self, first: str = "", second: str = "") -> BlindVote:
         """The blind vote between two contenders, by name.
 
         Raises:
             Refusal: an unknown name, or models that know no caption in common.
         """
-        return _refusing(lambda: Judge(self.session, self.store, two_of(self.session, first, second)))
+        return _refusing(lambda: BlindVote(self.session, self.store, two_of(self.session, first, second)))
 
     def export(
         self,

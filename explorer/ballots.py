@@ -1,6 +1,6 @@
 """A blind vote between two models, or two ways of using one: pairs of pictures of the same captions, and what the votes say.
 
-Which picture stands left is drawn for each voter by a seeded rng, and is left for half of the pairs. All voters judge the same pairs in the
+Which picture stands left is drawn for each voter by a seeded rng, and is left for half of the pairs. All have the same pairs in the
 same order, so that their agreement can be measured (:mod:`explorer.agreement`).
 """
 
@@ -90,7 +90,7 @@ class Study:
 
 
 def contenders(models: Sequence[str]) -> dict[str, Contender]:
-    """What can be judged, by name: every model, with its memory silenced, and from another noise."""
+    """What can be voted on, by name: every model, with its memory silenced, and from another noise."""
     alone = ClampResponseGate.only("image")
     found = [Contender(model) for model in models]
     found += [Contender(model, (alone,)) for model in models] + [Contender(model, later=OTHER_NOISE) for model in models]
@@ -135,12 +135,12 @@ class Ballot:
 
     pair: int  # from 0
     of: int
-    judged: int  # by this voter so far
+    voted: int  # by this voter so far
     caption: str
     pictures: tuple[Image.Image, Image.Image]  # left, right, of one size
 
 
-class Judge:
+class BlindVote:
     """A study, its pictures and its votes.
 
     Args:
@@ -162,15 +162,15 @@ class Judge:
         self.study = Study(pair, known)
 
     def ballot(self, voter: str) -> Ballot | None:
-        """The next pair of a voter; None if all are judged.
+        """The next pair of a voter; None after the last.
 
         Raises:
             VoteError: a name that is none.
             Refusal: a contender that cannot generate, such as an edit that its system does not have.
         """
         voter = read_voter(voter)
-        judged = self.store.judged(self.study.key, voter)
-        open_pairs = [number for number in range(self.study.pairs) if number not in judged]
+        voted = self.store.voted(self.study.key, voter)
+        open_pairs = [number for number in range(self.study.pairs) if number not in voted]
         if not open_pairs:
             return None
         caption, seed = self.study.pair(open_pairs[0])
@@ -178,10 +178,10 @@ class Judge:
         side = min(image.width for image in images)
         images = [image if image.width == side else image.resize((side, side), Image.Resampling.BICUBIC) for image in images]
         left = self.study.left(voter)[open_pairs[0]]
-        return Ballot(open_pairs[0], self.study.pairs, len(judged), caption, (images[left], images[1 - left]))
+        return Ballot(open_pairs[0], self.study.pairs, len(voted), caption, (images[left], images[1 - left]))
 
     def vote(self, voter: str, pair: int, side: str) -> bool:
-        """Keep a choice; False if this voter has judged the pair before.
+        """Keep a choice; False if this voter has voted on the pair before.
 
         Raises:
             VoteError: a name, a pair or a side that is none, or a store that takes no more.
@@ -243,7 +243,7 @@ def _share(count: int, of: int) -> dict:
 
 
 def _agreement(votes: Sequence[Vote], voters: Sequence[str], counts: Sequence[Sequence[int]]) -> tuple[str, float]:
-    """Cohen's kappa of two voters over the pairs that both judged, Fleiss' kappa of more; NaN where there is none."""
+    """Cohen's kappa of two voters over the pairs that both voted on, Fleiss' kappa of more; NaN where there is none."""
     if len(voters) != 2:
         return "Fleiss' kappa", fleiss(counts)
     chosen = [{vote.pair: vote.chosen for vote in votes if vote.voter == voter} for voter in voters]

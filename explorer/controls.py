@@ -1,7 +1,7 @@
 """One option, every surface: an :class:`~explorer.figures.registry.Option` as a command-line flag, a notebook widget or a page component.
 
 A figure says its options once; nothing here knows a figure. Each surface hands raw values back to
-:func:`explorer.figures.registry.check_options`, which is the only judge of them.
+:func:`explorer.figures.registry.check_options`, which alone decides on them.
 """
 
 from __future__ import annotations

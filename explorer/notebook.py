@@ -12,7 +12,7 @@
         muted = ex("a small red bird with black wings", seed=3)
     muted.against(t)
     ex.read_back("photo.jpg", "a small red bird")
-    vote = ex.judge("ann", votes="votes.db")
+    vote = ex.vote("ann", votes="votes.db")
     vote.choose("left")
     vote.result()
 
@@ -35,7 +35,7 @@ from PIL import Image
 from dmm.images import write_atomic
 from dmm.trace import Trace
 from explorer import cells, overlay, readings, slots, statistics
-from explorer.ballots import Contender, Judge, two_of
+from explorer.ballots import BlindVote, Contender, two_of
 from explorer.edits import (
     ClampResponseGate,
     ClampWritingGate,
@@ -192,7 +192,7 @@ class Explorer:
         html = cells.picture(shown, f"The memory being learned. {result.alt}")
         return Shown(f"The memory being learned in {run.name}", result.rows, html)
 
-    def judge(
+    def vote(
         self,
         voter: str,
         first: str | Contender = "",
@@ -216,7 +216,7 @@ class Explorer:
         own = [one if isinstance(one, Contender) else None for one in (first, second)]
         pair = two_of(self.session, *("" if isinstance(one, Contender) else one for one in (first, second)))
         pair = (own[0] or pair[0], own[1] or pair[1])
-        return Voting(Judge(self.session, VoteStore(votes), pair, captions), read_voter(voter))
+        return Voting(BlindVote(self.session, VoteStore(votes), pair, captions), read_voter(voter))
 
     def __repr__(self) -> str:
         on = f", {len(self._edits)} edits on" if self._edits else ""
@@ -450,29 +450,29 @@ class Voting:
     """One voter's blind vote. It shows the next pair; :meth:`choose` keeps a choice and shows the one after.
 
     Args:
-        judge: the two contenders and where votes are kept.
+        blind_vote: the two contenders and where votes are kept.
         voter: name.
     """
 
-    def __init__(self, judge: Judge, voter: str):
-        self.judge, self.voter = judge, voter
-        self.ballot = judge.ballot(voter)
+    def __init__(self, blind_vote: BlindVote, voter: str):
+        self.blind_vote, self.voter = blind_vote, voter
+        self.ballot = blind_vote.ballot(voter)
 
     def choose(self, side: str) -> Voting:
         """Keep which picture fits the caption better, "left" or "right".
 
         Raises:
-            VoteError: another side, or all pairs are judged.
+            VoteError: another side, or no pair is left.
         """
         if self.ballot is None:
-            raise VoteError("All pairs are judged; see result().")
-        self.judge.vote(self.voter, self.ballot.pair, side)
-        self.ballot = self.judge.ballot(self.voter)
+            raise VoteError("There is no pair left; see result().")
+        self.blind_vote.vote(self.voter, self.ballot.pair, side)
+        self.ballot = self.blind_vote.ballot(self.voter)
         return self
 
     def result(self) -> Shown:
         """What all votes on these contenders say, and how far the voters agree."""
-        found = self.judge.result()
+        found = self.blind_vote.result()
         rows = [{"counted": name} | {k: v for k, v in found[name].items() if k != "tied"} for name in ("votes", "pairs", "left")]
         title = f"{found['first']} against {found['second']}, {found['voters']} voters"
         kappa = found["agreement"]["kappa"]
@@ -482,18 +482,18 @@ class Voting:
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write every vote as CSV, whole or not at all."""
-        write_atomic(path, self.judge.table().encode())
+        write_atomic(path, self.blind_vote.table().encode())
         return Path(path)
 
     def _repr_html_(self) -> str:
         if self.ballot is None:
-            return cells.paragraph("All pairs are judged, thank you.")
+            return cells.paragraph("There is no pair left, thank you.")
         said = f"Pair {self.ballot.pair + 1} of {self.ballot.of}: “{self.ballot.caption}”. Which picture fits better?"
         pictures = dict(zip(("left", "right"), map(np.asarray, self.ballot.pictures), strict=True))
         return cells.paragraph(said) + cells.row(pictures)
 
     def __repr__(self) -> str:
-        return f"Voting({self.voter!r}, {'all judged' if self.ballot is None else f'pair {self.ballot.pair + 1} of {self.ballot.of}'})"
+        return f"Voting({self.voter!r}, {'no pair left' if self.ballot is None else f'pair {self.ballot.pair + 1} of {self.ballot.of}'})"
 
 
 def _read_back(found: Mapping[str, Sequence[str | readings.Reading]], caption: str) -> Shown:

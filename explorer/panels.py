@@ -330,7 +330,7 @@ def vote_note(pairs: int) -> str:
     """How a blind vote of so many pairs goes."""
     note = (
         "Two pictures of one caption and one seed, without names, sides drawn anew for each voter: say which fits the caption better. "
-        f"Everybody judges the same {pairs} pairs in the same order; the first vote on a pair counts. Look at the result when you are done."
+        f"Everybody has the same {pairs} pairs in the same order; the first vote on a pair counts. Look at the result when you are done."
     )
     return f'<p class="ex-note">{text(note)}</p>'
 
@@ -342,7 +342,7 @@ def ballot(found: Mapping) -> str:
         found: as :meth:`explorer.api.Endpoints.ballot` gives it.
     """
     if found["pair"] is None:
-        return f'<p class="ex-notice" role="status">You have judged all {text(found["of"])} pairs; thank you. See the result.</p>'
+        return f'<p class="ex-notice" role="status">You have voted on all {text(found["of"])} pairs; thank you. See the result.</p>'
     pictures = _figures({side: found[side] for side in ("left", "right")})
     return (
         f'<section class="ex-reached"><h2>Pair {found["pair"] + 1} of {found["of"]}</h2>'

@@ -1,4 +1,4 @@
-"""Sections below the generated page, each closed at first: read back a picture of one's own, judge blind, take away.
+"""Sections below the generated page, each closed at first: read back a picture of one's own, vote blind, take away.
 
 A section is made inside the app that is being built; its answers come from :mod:`explorer.api`, so that the page and other programs get
 the same.
@@ -75,14 +75,14 @@ class ReadBack:
             return page_html.notice(str(refusal)), ""
 
 
-class Judging:
+class BlindVoting:
     """A blind vote: two contenders, a name, one pair after another, and what all votes say."""
 
     def __init__(self, answers: Endpoints):
         self.answers = answers
         names = list(contenders(answers.session.models))
-        other = answers.judge().study.contenders[1].name
-        with gr.Accordion("Judge: a blind vote", open=False, elem_classes=CLASS, elem_id="judge"):
+        other = answers.blind_vote().study.contenders[1].name
+        with gr.Accordion("Blind vote", open=False, elem_classes=CLASS, elem_id="blind-vote"):
             gr.HTML(panels.vote_note(PAIRS), apply_default_css=False, js_on_load=None)
             with gr.Row(equal_height=False):
                 self.first = gr.Dropdown(names, value=names[0], label="One", scale=2, min_width=220)
@@ -136,9 +136,9 @@ class Judging:
             return page_html.notice(str(refusal)), gr.Row(visible=False), None
 
 
-def _choice(judging: Judging, side: str):
+def _choice(voting: BlindVoting, side: str):
     """What a button of a side does."""
-    return lambda pair, voter, first, second: judging.choose(side, pair, voter, first, second)
+    return lambda pair, voter, first, second: voting.choose(side, pair, voter, first, second)
 
 
 class TakeAway:

@@ -30,7 +30,7 @@ from explorer.gate import PATIENCE, Gate, names_of
 from explorer.headers import SecurityHeaders
 from explorer.interventions import describe, to_data, to_json
 from explorer.questions import FIRST_SEED, Question, Refusal, read_seed
-from explorer.sections import CLASS, AtOnce, Judging, Queued, ReadBack, TakeAway
+from explorer.sections import CLASS, AtOnce, BlindVoting, Queued, ReadBack, TakeAway
 from explorer.session import Session
 from explorer.statistics import Spoken, short, spoken, word_indices
 from explorer.stopping import Stops
@@ -311,7 +311,7 @@ def build(session: Session, votes: VoteStore | None = None) -> gr.Blocks:
         gr.HTML(tour.render(), elem_id="tour", apply_default_css=False, js_on_load=TOUR)
         stop = gr.Button("Stop", elem_id="stop", size="sm", visible=False, scale=0)
         reached = gr.HTML("", elem_id="reached", apply_default_css=False, js_on_load=REACHED)
-        readback, judging, taking = ReadBack(answers), Judging(answers), TakeAway(answers)
+        readback, voting, taking = ReadBack(answers), BlindVoting(answers), TakeAway(answers)
         edits, question, waiting, address = (
             gr.Textbox("", elem_id=name, elem_classes="ex-wire", container=False, show_label=False)
             for name in ("edits", "asked", "waiting", "address")
@@ -338,7 +338,7 @@ def build(session: Session, votes: VoteStore | None = None) -> gr.Blocks:
         loaded = app.load(follow_link, None, [caption, seed, model, *outputs, waiting, *folds], **free)
         for section in sections:
             events += section.events([message, result], asked, free)
-        events += readback.events(caption, model, asked) + judging.events(asked) + taking.events(inputs, asked)
+        events += readback.events(caption, model, asked) + voting.events(asked) + taking.events(inputs, asked)
         for event in (*events, loaded):
             event.success(None, waiting, js=ANSWERED)
         later.success(None, waiting, js=SETTLE)

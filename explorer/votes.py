@@ -109,7 +109,7 @@ class VoteStore:
             raise VoteError(f"{self.path}: expected a file of votes, found another database; choose another name")
 
     def add(self, vote: Vote) -> bool:
-        """Keep a vote; False if this voter has judged the pair before.
+        """Keep a vote; False if this voter has voted on the pair before.
 
         Raises:
             VoteError: the store is full, or cannot be written.
@@ -144,8 +144,8 @@ class VoteStore:
                 raise VoteError(f"The votes could not be read ({error}).") from error
         return [Vote(*row) for row in rows]
 
-    def judged(self, study: str, voter: str) -> set[int]:
-        """Pairs that a voter has judged. Raises as :meth:`votes`."""
+    def voted(self, study: str, voter: str) -> set[int]:
+        """Pairs that a voter has voted on. Raises as :meth:`votes`."""
         return {vote.pair for vote in self.votes(study) if vote.voter == voter}
 
     def __len__(self) -> int:

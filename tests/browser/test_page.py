@@ -554,14 +554,14 @@ def open_section(page, title: str):
 
 def test_a_blind_vote_on_the_page(explorer, app_url):
     open_page(explorer, app_url)
-    section = open_section(explorer, "Judge: a blind vote")
+    section = open_section(explorer, "Blind vote")
     section.get_by_label("Your name").fill("ann")
     section.get_by_role("button", name="Show me a pair").click()
     ballot = section.locator("#ballot")
     ballot.get_by_role("heading", name="Pair 1 of 20").wait_for(timeout=SLOWEST * 1000)
     assert ballot.locator("img").count() == 2 and "dmmgan" not in ballot.inner_text()
-    keep_screenshot(explorer, "judge")
-    section.screenshot(path=OUTPUT / "judge-section.png")
+    keep_screenshot(explorer, "vote")
+    section.screenshot(path=OUTPUT / "vote-section.png")
     section.get_by_role("button", name="The left one fits better").click()
     ballot.get_by_role("heading", name="Pair 2 of 20").wait_for(timeout=SLOWEST * 1000)
     section.get_by_role("button", name="Show the result").click()
@@ -570,7 +570,7 @@ def test_a_blind_vote_on_the_page(explorer, app_url):
     with explorer.expect_download() as saved:
         ballot.get_by_role("link", name="Save every vote as CSV").click()
     assert Path(saved.value.path()).read_text().splitlines()[0] == "pair,caption,seed,voter,left,right,chosen"
-    keep_screenshot(explorer, "judged")
+    keep_screenshot(explorer, "voted")
 
 
 def test_a_picture_of_ones_own_is_read_back(explorer, app_url, tmp_path):

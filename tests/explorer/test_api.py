@@ -89,7 +89,7 @@ def test_a_client_drives_every_endpoint(client, session):
     assert [(row["model"], row["seed"]) for row in rows] == [(m, s) for m in ("toy", "dm", "dfgan") for s in (3, 4)]
     assert picture(client.predict(CAPTION, other_seed=9, steps=3, api_name="/walk")["gif"]).n_frames == 4
     ballot = client.predict("ann", api_name="/ballot")
-    assert (ballot["pair"], ballot["judged"]) == (0, 0) and picture(ballot["left"]).size == picture(ballot["right"]).size
+    assert (ballot["pair"], ballot["voted"]) == (0, 0) and picture(ballot["left"]).size == picture(ballot["right"]).size
     assert client.predict("ann", 0, "left", api_name="/vote") == {"kept": True}
     assert client.predict("ann", 0, "right", api_name="/vote") == {"kept": False}
     votes = client.predict(api_name="/votes")

@@ -267,7 +267,7 @@ def session(run) -> Session:
     return Session(["plain", run.directory], load=lambda name: toy_pipeline())
 
 
-SECTIONS = ["Read back a picture of your own", "Judge: a blind vote", "Take away"]
+SECTIONS = ["Read back a picture of your own", "Blind vote", "Take away"]
 
 
 def test_the_section_is_there_for_models_with_traces_only(session):

@@ -180,24 +180,24 @@ def test_a_picture_from_a_file_is_read_back(ex, tmp_path):
 
 
 def test_a_blind_vote_in_a_notebook(ex, tmp_path):
-    voting = ex.judge("ann", votes=tmp_path / "votes.db", captions=[CAPTION])
+    voting = ex.vote("ann", votes=tmp_path / "votes.db", captions=[CAPTION])
     assert voting._repr_html_().count("<img") == 2 and "dm" not in voting._repr_html_().split("base64")[0]
     assert repr(voting.choose("left").choose("right")) == "Voting('ann', pair 3 of 20)"
-    again = ex.judge("ann", votes=tmp_path / "votes.db", captions=[CAPTION])
+    again = ex.vote("ann", votes=tmp_path / "votes.db", captions=[CAPTION])
     assert again.ballot.pair == 2
     result = again.result()
     assert "toy against dm, 1 voters" in repr(result) and result.rows[0]["of"] == 2
     assert again.save(tmp_path / "votes.csv").read_text().count("\n") == 3
     for _ in range(18):
         again.choose("left")
-    assert "All pairs are judged" in again._repr_html_()
-    with pytest.raises(ValueError, match="All pairs are judged"):
+    assert "There is no pair left" in again._repr_html_()
+    with pytest.raises(ValueError, match="There is no pair left"):
         again.choose("left")
 
 
-def test_edits_are_judged_in_a_notebook(ex):
-    voting = ex.judge("ann", "toy", Contender("toy", (Mute("red"),)), captions=[CAPTION])
-    assert voting.judge.study.contenders[1].name == "toy: mute “red” in the memory only"
+def test_edits_are_voted_on_in_a_notebook(ex):
+    voting = ex.vote("ann", "toy", Contender("toy", (Mute("red"),)), captions=[CAPTION])
+    assert voting.blind_vote.study.contenders[1].name == "toy: mute “red” in the memory only"
 
 
 def test_a_view_is_written_as_any_file(ex, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from explorer import panels
 from explorer.api import Endpoints
-from explorer.sections import Judging, ReadBack, TakeAway
+from explorer.sections import BlindVoting, ReadBack, TakeAway
 from explorer.session import Session
 from tests.explorer.toy import CAPTION, toy_pipeline
 
@@ -20,42 +20,42 @@ def answers() -> Endpoints:
 
 
 @pytest.fixture
-def judging(answers) -> Judging:
+def voting(answers) -> BlindVoting:
     with gr.Blocks():
-        return Judging(answers)
+        return BlindVoting(answers)
 
 
-def test_a_voter_goes_from_pair_to_pair(judging):
-    html, row, pair = judging.ballot("ann", "toy", "dm")
+def test_a_voter_goes_from_pair_to_pair(voting):
+    html, row, pair = voting.ballot("ann", "toy", "dm")
     assert "Pair 1 of 20" in html and row.visible and pair == 0 and html.count("<img") == 2
-    html, row, pair = judging.choose("left", pair, "ann", "toy", "dm")
+    html, row, pair = voting.choose("left", pair, "ann", "toy", "dm")
     assert "Pair 2 of 20" in html and pair == 1
     for _ in range(19):
-        html, row, pair = judging.choose("right", pair, "ann", "toy", "dm")
-    assert "judged all 20 pairs" in html and not row.visible and pair is None
-    result = judging.result("toy", "dm")[0]
+        html, row, pair = voting.choose("right", pair, "ann", "toy", "dm")
+    assert "voted on all 20 pairs" in html and not row.visible and pair is None
+    result = voting.result("toy", "dm")[0]
     assert "of 20" in result and "Fleiss" in result and 'download="votes.csv"' in result
 
 
-def test_a_ballot_names_no_contender(judging):
-    html = judging.ballot("ann", "toy", "dm")[0]
+def test_a_ballot_names_no_contender(voting):
+    html = voting.ballot("ann", "toy", "dm")[0]
     said = re.sub(r'src="data:image/png;base64,[^"]*"', "", html)
     assert not re.search(r"\b(toy|dm|image alone|contender|first|second)\b", said)
     pictures = re.findall(r'src="data:image/png;base64,([^"]*)"', html)
     assert len(set(pictures)) == 2
 
 
-def test_a_name_that_is_none_is_refused_aloud(judging):
-    html, row, pair = judging.ballot("<script>", "toy", "dm")
+def test_a_name_that_is_none_is_refused_aloud(voting):
+    html, row, pair = voting.ballot("<script>", "toy", "dm")
     assert 'role="alert"' in html and "<script>" not in html and not row.visible and pair is None
-    assert "Nobody has voted" in judging.result("toy", "dm")[0]
-    assert "two different" in judging.result("toy", "toy")[0]
+    assert "Nobody has voted" in voting.result("toy", "dm")[0]
+    assert "two different" in voting.result("toy", "toy")[0]
 
 
-def test_an_interval_and_a_kappa_are_said(judging):
+def test_an_interval_and_a_kappa_are_said(voting):
     for voter in ("ann", "ben"):
-        judging.answers.vote(voter, 0, "left", "toy", "dm")
-    html = judging.result("toy", "dm")[0]
+        voting.answers.vote(voter, 0, "left", "toy", "dm")
+    html = voting.result("toy", "dm")[0]
     assert "95 % interval" in html and "Cohen" in html and "of the voters (2)" in html
 
 

@@ -30,7 +30,7 @@ def test_votes_outlive_the_process_that_took_them(tmp_path):
     store.close()
     again = VoteStore(path)
     assert again.votes("s") == [vote(1, "ben", 1), vote(3)] and len(again) == 3
-    assert again.judged("s", "ann") == {3} and again.judged("s", "eve") == set()
+    assert again.voted("s", "ann") == {3} and again.voted("s", "eve") == set()
 
 
 def test_the_first_vote_of_a_voter_on_a_pair_counts():
