@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from dmm.pipeline import CaptionError, Pipeline
 from dmm.trace import Trace
 from explorer import overlay, readings, slots, statistics, takeaway, walks
 from explorer.ballots import BlindVote, contenders, two_of
+from explorer.courses import best_step, logged
 from explorer.edits import EditError
 from explorer.interventions import describe, lacks, to_data
 from explorer.notebook import changed_numbers
@@ -307,7 +309,7 @@ class Endpoints:
         return {"name": f"{name}.{kind}", "base64": base64.b64encode(data).decode()}
 
     def learning(self, model: str = "", caption: int = 1, step: int = -1) -> dict:
-        """What a training run of a model wrote of its memory: captions, steps, numbers at every step, and the pictures of one step.
+        """What a training run of a model wrote: captions, steps, numbers of its memory at every step, the pictures of one step, its log.
 
         caption is counted from 1; step is the nearest one that was traced, -1 the last. The run may still be going on.
         """
@@ -328,10 +330,15 @@ def learning(source: str | Path, caption: int, step: int) -> dict:
         ValueError: a directory without the traces of a run, or no such caption.
     """
     from explorer.figures import draw  # loads what draws figures; a page that nobody asks this does not need it
-    from explorer.figures.runs import Run
+    from explorer.figures.runs import Run, RunError
 
     run = Run(source)
     course = run.course(caption)
+    try:
+        rows, lacking = run.log(), ""
+    except RunError as error:
+        rows, lacking = [], str(error)
+    best = best_step(rows)
     now = course.steps[-1] if step < 0 else min(course.steps, key=lambda s: abs(s - step))
     trace = run.trace(now, course.sample)
     return {
@@ -340,6 +347,9 @@ def learning(source: str | Path, caption: int, step: int) -> dict:
         "step": now,
         "numbers": draw("memory-learning", course, caption=caption).rows,
         "pictures": {str(stage.size): _png(stage.image) for stage in trace.stages if stage.image is not None},
+        "curves": {name: {"steps": s, "values": list(map(_number, v))} for name, (s, v) in logged(rows).items()},
+        "best_step": best and best[0],
+        "no_curves": lacking,
     }
 
 
@@ -397,8 +407,8 @@ def _pathway(one: WordEffect, name: str, pictures: bool) -> dict:
 
 
 def _number(value: float) -> float | None:
-    """JSON has no NaN."""
-    return value if value == value else None
+    """JSON has neither NaN nor infinity."""
+    return value if math.isfinite(value) else None
 
 
 def _word(word: str) -> str | int:

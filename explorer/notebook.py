@@ -173,7 +173,9 @@ class Explorer:
         return _read_back({Path(picture).name: found}, caption)
 
     def learning(self, model: str | None = None, caption: int = 1) -> Shown:
-        """What the memory learned in a training run: the figure ``memory-learning`` and its numbers at every step.
+        """What was learned in a training run: the figures ``memory-learning``, with its numbers at every step, and ``training-curves``.
+
+        A run without a log shows the first alone, and one line that says so.
 
         Args:
             model: name of a model that was opened from the directory of its run; None for the first.
@@ -182,15 +184,20 @@ class Explorer:
         Raises:
             ValueError: a directory without traces, or no such caption.
         """
-        from explorer.figures import draw
+        from explorer.figures import Result, draw
         from explorer.figures.export import render
-        from explorer.figures.runs import Run
+        from explorer.figures.runs import Run, RunError
+
+        def shown(result: Result, title: str) -> str:
+            return cells.picture(Image.open(io.BytesIO(render(result, "png"))).convert("RGB"), f"{title}. {result.alt}")
 
         run = Run(self.session.source(model))
         result = draw("memory-learning", run.course(caption), caption=caption)
-        shown = Image.open(io.BytesIO(render(result, "png"))).convert("RGB")
-        html = cells.picture(shown, f"The memory being learned. {result.alt}")
-        return Shown(f"The memory being learned in {run.name}", result.rows, html)
+        try:
+            losses = shown(draw("training-curves", {run.name: run.log()}), "Losses and scores")
+        except RunError as error:
+            losses = cells.paragraph(f"No curves of losses and scores. {error}.")
+        return Shown(f"The memory being learned in {run.name}", result.rows, shown(result, "The memory being learned") + losses)
 
     def vote(
         self,

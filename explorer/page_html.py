@@ -13,6 +13,7 @@ import base64
 import html
 import io
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeGuard
 
@@ -23,7 +24,7 @@ from dmm.images import to_pil
 from dmm.trace import Trace
 from explorer import overlay, slots
 from explorer.beliefs import Belief
-from explorer.courses import gate_range, over_steps
+from explorer.courses import best_step, gate_range, logged, over_steps
 from explorer.statistics import (
     QUANTITIES,
     Chip,
@@ -383,6 +384,8 @@ def _path(name: str, values: np.ndarray, share: float) -> str:
 # --- a training run: what its traces say, step by step ------------------------------------------------------------------------
 
 Curve = Sequence[float | None]  # a number at each step; None or not a number where there is none
+Points = Sequence[tuple[int, float | None]]  # step and number
+POINTS = 300  # most rows of a log that a curve is drawn through; more are averaged
 SHEET = 1200  # px, longer side of a grid of samples
 CHART = (300, 96)  # user units of a chart, stretched over its column
 HOW = "The page below shows it with all its maps. Choose a word there, then move the slider, to see where it comes to be read."
@@ -401,22 +404,43 @@ def learning(trace: Trace, steps: Sequence[int], course: Sequence[Sequence[Numbe
     reading = [index for index in range(len(trace.stages)) if maps_of(trace, index)]
     if not reading:
         return notice("No stage of this system reads single words; the slider shows its pictures.")
-    place = list(steps).index(now)
+    place, span = list(steps).index(now), (steps[0], steps[-1])
     over = {index: over_steps(trace, course, index) for index in reading}
-    lines: dict[str, Curve] = {f"for {trace.stages[i].size}": over[i].evenness for i in reading}
+    lines = {f"for {trace.stages[i].size}": _points(steps, over[i].evenness) for i in reading}
     maps = QUANTITIES[required_maps(trace, reading[0])].label
-    even = _chart("How evenly words are read", f"entropy of {maps} over log T; 1 = nothing chosen", lines, steps, place, begins)
+    even = _chart("How evenly words are read", f"entropy of {maps} over log T; 1 = nothing chosen", lines, span, now, begins)
     columns = [f'<div class="ex-course">{even}{_at_step(trace, now, begins)}{_note([HOW])}</div>']
     limits = gate_range(over.values())
     for index in reading:
         size, cells = trace.stages[index].size, ""
         if over[index].shares:
-            cells += _chart(f"Who answers for {size}", "response gate, mean over places", over[index].shares, steps, place, begins)
+            shares = {name: _points(steps, values) for name, values in over[index].shares.items()}
+            cells += _chart(f"Who answers for {size}", "response gate, mean over places", shares, span, now, begins)
         gates = over[index].gates
         if gates is not None:
             cells += _gates(trace, index, steps, gates, place, limits)
         columns.append(f'<div class="ex-course">{cells}</div>')
     return f'<div class="ex-courses">{"".join(columns)}</div>'
+
+
+def losses(rows: Sequence[dict], now: int, begins: int) -> str:
+    """The losses and scores of a run's log, a chart each; the step ``now`` is marked on all, and so is the best step.
+
+    Args:
+        rows: as :func:`explorer.figures.runs.read_log` gives them.
+        now: a step.
+        begins: as of :func:`learning`.
+    """
+    best, span = best_step(rows), (rows[0]["step"], max(rows[-1]["step"], now))
+    charts = ""
+    for name, (steps, values) in logged(rows, -(-len(rows) // POINTS)).items():
+        found = [value for value in values if math.isfinite(value)] or [0.0]
+        limits = (min(found), max(found)) if max(found) > min(found) else (min(found) - 0.5, min(found) + 0.5)
+        chart = _chart(name.replace("_", " "), "", {"": _points(steps, values)}, span, now, begins, limits, best)
+        charts += f'<div class="ex-course">{chart}</div>'
+    chosen = f"best step {best[0]:,} (dotted), score {bare(f'{best[1]:.3g}')}" if best else "no evaluation, so no best step"
+    said = text(f"logged to step {rows[-1]['step']:,}; {chosen}")
+    return f'<div class="ex-losses"><h3>Losses and scores <span>{said}</span></h3><div>{charts}</div></div>'
 
 
 def samples(step: int, sheet: Image.Image) -> str:
@@ -437,43 +461,60 @@ def _at_step(trace: Trace, now: int, begins: int) -> str:
     return f"<h3>Generated at step {now:,} <span>{stage.size} × {stage.size}</span></h3>{image}"
 
 
-def _along(step: int, steps: Sequence[int]) -> float:
-    """Where a step lies between the first and the last, 0 to 1."""
-    return (step - steps[0]) / (steps[-1] - steps[0])
+def _along(step: int, span: tuple[int, int]) -> float:
+    """Where a step lies between the first and the last, 0 to 1; a step outside of them at the nearer one."""
+    return min(max((step - span[0]) / max(span[1] - span[0], 1), 0.0), 1.0)
 
 
-def _chart(title: str, unit: str, lines: Mapping[str, Curve], steps: Sequence[int], place: int, begins: int) -> str:
-    """Curves from 0 to 1 over the steps; below, each with its number at the step that is marked."""
+def _points(steps: Sequence[int], values: Curve) -> Points:
+    return list(zip(steps, values, strict=True))
+
+
+def _chart(
+    title: str,
+    unit: str,
+    lines: Mapping[str, Points],
+    span: tuple[int, int],
+    now: int,
+    begins: int,
+    limits: overlay.Limits = (0.0, 1.0),
+    best: tuple[int, float] | None = None,
+) -> str:
+    """Curves over the steps of ``span`` within ``limits``; below, each with its number at the step ``now``, which is marked."""
     width, height = CHART
-    shade = min(max(_along(begins, steps), 0.0), 1.0) * width
-    curves, keys = "", ""
-    for number, (name, values) in enumerate(lines.items()):
+    low, high = limits
+    curves, keys, numbers = "", "", []
+    for number, (name, points) in enumerate(lines.items()):
         kind = f"ex-line-{name}" if name in ("image", "words", "global") else f"ex-line-{number}"
-        points = " ".join(
-            f"{_along(s, steps) * width:.1f},{(1 - v) * height:.1f}" for s, v in zip(steps, values, strict=True) if _is_number(v)
-        )
-        curves += f'<polyline class="{kind}" points="{points}"/>'
+        drawn = " ".join(f"{_along(s, span) * width:.1f},{(high - v) / (high - low) * height:.1f}" for s, v in points if _is_number(v))
+        curves += f'<polyline class="{kind}" points="{drawn}"/>'
         swatch = f'<svg viewBox="0 0 24 8" aria-hidden="true"><line class="{kind}" x1="0" y1="4" x2="24" y2="4"/></svg>'
-        keys += f"<span>{swatch}{text(name)} <b>{_told(values[place])}</b></span>"
-    said = text(f"{title}, {unit}, at step {steps[place]:,}: " + ", ".join(f"{name} {_told(line[place])}" for name, line in lines.items()))
+        told = _told(next((v for s, v in reversed(points) if s <= now), None), limits)
+        keys += f"<span>{swatch}{text(name)} <b>{told}</b></span>"
+        numbers.append(f"{name} {told}".strip())
+    said = text(f"{', '.join(filter(None, (title, unit)))}, at step {now:,}: {', '.join(numbers)}")
     marks = "".join(f'<line class="ex-hair" x1="0" x2="{width}" y1="{y * height}" y2="{y * height}"/>' for y in (0, 0.5, 1))
-    cursor = _along(steps[place], steps) * width
+    for name, step in ([("best", best[0])] if best else []) + [("cursor", now)]:
+        x = _along(step, span) * width
+        marks += f'<line class="ex-{name}" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height}"/>'
+    ticks = "".join(f"<i>{bare(f'{tick:.3g}')}</i>" for tick in (high, (low + high) / 2, low))
     return (
-        f'<h3>{text(title)} <span>{text(unit)}</span></h3><div class="ex-axes"><i>1</i><i>.5</i><i>0</i>'
+        f'<h3>{text(title)} <span>{text(unit)}</span></h3><div class="ex-axes">{ticks}'
         f'<svg class="ex-chart" viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" aria-label="{said}">'
-        f'<rect class="ex-shade" width="{shade:.1f}" height="{height}"/>{marks}'
-        f'<line class="ex-cursor" x1="{cursor:.1f}" x2="{cursor:.1f}" y1="0" y2="{height}"/>{curves}</svg></div>'
-        f'<p class="ex-span"><span>{steps[0]:,}</span><span>training step</span><span>{steps[-1]:,}</span></p><p class="ex-keys">{keys}</p>'
+        f'<rect class="ex-shade" width="{_along(begins, span) * width:.1f}" height="{height}"/>{marks}{curves}</svg></div>'
+        f'<p class="ex-span"><span>{span[0]:,}</span><span>training step</span><span>{span[1]:,}</span></p><p class="ex-keys">{keys}</p>'
     )
 
 
-def _told(value: float | None) -> str:
+def _told(value: float | None, limits: overlay.Limits) -> str:
     """A number, or a dash for one that is none: a caption of one word is read neither evenly nor unevenly."""
-    return short(value) if _is_number(value) else "–"
+    if not _is_number(value):
+        return "–"
+    return short(value) if limits == (0, 1) else bare(f"{value:.3g}")
 
 
 def _is_number(value: float | None) -> TypeGuard[float]:
-    return value is not None and value == value
+    return value is not None and math.isfinite(value)
 
 
 def _gates(trace: Trace, index: int, steps: Sequence[int], values: np.ndarray, place: int, limits: overlay.Limits) -> str:

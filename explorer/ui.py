@@ -197,7 +197,15 @@ def remember(session: Session, model: str, run: Run, number: int, step: float) -
     peaks = {i: max(found) for i, found in seen.items() if found}
     generated = page_html.render(trace, spoken(trace.caption(), vocab), model, len(vocab.words), now, moment, peaks)
     grid = page_html.samples(*sheet) if sheet else ""
-    return page_html.learning(trace, course.steps, numbers, now, run.begins) + grid, generated
+    return page_html.learning(trace, course.steps, numbers, now, run.begins) + _losses(run, now) + grid, generated
+
+
+def _losses(run: Run, step: int) -> str:
+    """HTML of the curves in a run's log, marked at a step; or a line that says why there are none."""
+    try:
+        return page_html.losses(run.log(), step, run.begins)
+    except ValueError as error:  # RunError: which file, and what was expected
+        return page_html.told(f"No curves of losses and scores. {error}.")
 
 
 def build(session: Session, votes: VoteStore | None = None) -> gr.Blocks:
@@ -384,10 +392,12 @@ class _Section:
 
     def onward(self, number: int, step: float) -> tuple:
         """The next step that was traced; at the last one playing ends."""
-        later = [s for s in self.run.steps if s > step] if self.run else []
+        steps = self.run.steps if self.run else ()
+        later = [s for s in steps if s > step]
         if not later:
             return gr.skip(), PLAY, gr.Timer(active=False), gr.skip(), gr.skip(), gr.skip()
-        return later[0], gr.skip(), gr.skip(), *self.answer(number, later[0])
+        slider = gr.Slider(value=later[0], maximum=steps[-1])  # training may have gone on
+        return slider, gr.skip(), gr.skip(), *self.answer(number, later[0])
 
     def open(self, request: gr.Request) -> tuple:
         """The captions and steps that are there now, and what the address bar asks for, else the last step of the first caption."""

@@ -61,7 +61,7 @@ EXPLORER = {
     "api": SURFACE
     | {"dmm.metrics"}
     | {f"explorer.{room}" for room in ("ballots", "interventions", "notebook", "questions", "readings", "regions", "slots", "takeaway")}
-    | {"explorer.votes", "explorer.walks"},
+    | {"explorer.courses", "explorer.votes", "explorer.walks"},
     "endpoints": {"explorer.api", "explorer.questions"},
     "figures": BASE | DRAWING | {"explorer.courses", "dmm.data", "dmm.aviary", "dmm.metrics"},
     "controls": BASE | {"explorer.figures"},

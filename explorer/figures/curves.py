@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
+from explorer.courses import best_step, logged
 from explorer.figures import style
 from explorer.figures.registry import FigureError, Option, Result, register_figure
 
 WIDTH, MARGIN = 5.0, 0.1  # inches: sheet, its edge
 HEIGHT, COLUMNS = 0.85, 2  # inches of a panel; panels side by side
 LINE = style.BASE * style.LEADING / 72  # inches
-NOT_CURVES = {"step", "seconds", "images", "evaluation"}
 LOOKS = (("#0072b2", "-"), ("#d55e00", "--"), ("#009e73", "-."), ("#1a1a1a", ":"))  # Okabe and Ito's colours, a run each
 
 Logs = Mapping[str, Sequence[dict]]
@@ -37,7 +37,7 @@ def curves(logs: Logs, quantities: str = "", smooth: int = 1) -> Result:
     """One panel a quantity, one line a run."""
     if len(logs) > len(LOOKS):
         raise FigureError(f"training-curves: at most {len(LOOKS)} runs in one figure, found {len(logs)}")
-    series = {name: _series(rows, smooth) for name, rows in logs.items()}
+    series = {name: logged(rows, smooth) for name, rows in logs.items()}
     known = list(dict.fromkeys(q for found in series.values() for q in found))
     chosen = [q.strip() for q in quantities.split(",") if q.strip()] or known
     for name in chosen:
@@ -55,27 +55,6 @@ def curves(logs: Logs, quantities: str = "", smooth: int = 1) -> Result:
             style.write(drawing, x + left, y, quantity.replace("_", " "), weight="bold")
             _panel(style.place(drawing, x + left, y + LINE + 0.02, width, HEIGHT), series, best, quantity)
     return Result(drawing, [row for quantity in chosen for name in series for row in _rows(name, series[name], best[name], quantity)])
-
-
-def best_step(rows: Sequence[dict]) -> tuple[int, float] | None:
-    """Step and score of the evaluation with the largest score, the first of equal ones; None if nothing was evaluated."""
-    scored = [(row["score"], -row["step"]) for row in rows if row.get("evaluation") and "score" in row]
-    return (-max(scored)[1], max(scored)[0]) if scored else None
-
-
-def _series(rows: Sequence[dict], smooth: int) -> dict[str, tuple[list[int], list[float]]]:
-    """Quantity -> steps and values; logged means are averaged over ``smooth`` rows, evaluations stay as they are."""
-    found: dict[str, list[tuple[int, float, bool]]] = {}
-    for row in rows:
-        for name, value in row.items():
-            if name not in NOT_CURVES and isinstance(value, (int, float)) and not isinstance(value, bool):
-                found.setdefault(name, []).append((row["step"], float(value), bool(row.get("evaluation"))))
-    return {name: _averaged(points, 1 if points[0][2] else smooth) for name, points in found.items()}
-
-
-def _averaged(points: list[tuple[int, float, bool]], smooth: int) -> tuple[list[int], list[float]]:
-    pieces = [points[i : i + smooth] for i in range(0, len(points), smooth)]
-    return [piece[-1][0] for piece in pieces], [sum(value for _, value, _ in piece) / len(piece) for piece in pieces]
 
 
 def _names(drawing: Drawing, best: Mapping[str, tuple[int, float] | None]) -> None:

@@ -141,6 +141,10 @@ class Run:
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise RunError(f"{path}: expected a picture of samples ({one_line(error)})") from error
 
+    def log(self) -> list[dict]:
+        """The rows of its log as they are now. Returns and raises as :func:`read_log`."""
+        return read_log(self.directory)
+
     def _path(self, step: int) -> Path:
         return _files(self.directory)[step]
 
@@ -200,6 +204,8 @@ def _initial_steps(path: Path) -> int:
 def read_log(directory: str | os.PathLike) -> list[dict]:
     """The rows of a run's ``log.jsonl`` and ``evaluations.jsonl``, ordered by step; a row of an evaluation holds ``evaluation: true``.
 
+    A last row that is not written to its end, as while training goes on, is left out.
+
     Raises:
         RunError: no such run, no log in it, or a line that is no row.
     """
@@ -210,11 +216,19 @@ def read_log(directory: str | os.PathLike) -> list[dict]:
         path = directory / name
         for number, row in lines(path, ROW) if path.exists() else ():
             if isinstance(row, FileError):
+                if number == _unended(path):
+                    break
                 raise RunError(f"{path}, line {number}: expected a row with a step ({one_line(row)})")
             rows.append({"evaluation": True} | row if name == "evaluations.jsonl" else row)
     if not rows:
         raise RunError(f"{directory}: expected log.jsonl, which dmm train writes; found none")
     return sorted(rows, key=lambda row: row["step"])
+
+
+def _unended(path: Path) -> int:
+    """Number of the last line of a file that does not end, because it is being written or a run was cut off there; 0 if all lines end."""
+    data = path.read_bytes()
+    return 0 if data.endswith(b"\n") else data.count(b"\n") + 1
 
 
 def _said(trace: Trace, path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:

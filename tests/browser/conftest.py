@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from dmm.checkpoint import save
-from tests.explorer.handmade import write_run
+from tests.explorer.handmade import write_log, write_run
 from tests.explorer.toy import toy_pipeline
 
 ROOT = Path(__file__).parent.parent.parent
@@ -74,8 +74,8 @@ def app_url(tmp_path_factory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def run_url(tmp_path_factory) -> Iterator[str]:
-    """Address of an app with a toy model and five traced steps of its training."""
-    run = write_run(tmp_path_factory.mktemp("runs") / "my-gan")
+    """Address of an app with a toy model and five traced steps of its training, which goes on."""
+    run = write_log(write_run(tmp_path_factory.mktemp("runs") / "my-gan"))
     save(toy_pipeline(), run)
     with serving(run, tmp_path_factory.mktemp("run") / "log.txt") as url:
         yield url

@@ -641,4 +641,8 @@ def test_a_run_is_played(learner, run_url):
     learner.get_by_role("button", name="Pause").wait_for()
     learner.wait_for_selector('.ex[data-step="50"]', timeout=SLOWEST * 2000)
     learner.get_by_role("button", name="Play").wait_for()
+    charts = learner.locator(".ex-losses .ex-course")
+    assert charts.locator("h3").all_inner_texts() == ["generator", "feature limit", "score"]
+    assert charts.locator("svg[role=img]").first.get_attribute("aria-label") == "generator, at step 50: 15"
+    assert "best step 40 (dotted), score .6" in learner.locator(".ex-losses > h3").inner_text()
     keep_screenshot(learner, "played")

@@ -89,6 +89,15 @@ def write_run(directory: Path, steps: Sequence[int] = (10, 20, 30, 40, 50), begi
     return directory
 
 
+def write_log(directory: Path) -> Path:
+    """Its log up to step 60, as if training went on: two losses, and scores of which the second is the best."""
+    log = [{"step": s, "seconds": 1.0, "generator": 40.0 - s / 2, "feature_limit": 0.001 * (s % 20)} for s in range(2, 61, 2)]
+    scores = [{"step": s, "score": score} for s, score in ((20, 0.2), (40, 0.6), (60, 0.5))]
+    for name, rows in (("log", log), ("evaluations", scores)):
+        (directory / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return directory
+
+
 class CountingPipeline:
     """Answers like a pipeline, and remembers what it was asked."""
 

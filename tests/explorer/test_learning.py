@@ -20,7 +20,7 @@ from explorer.figures import FigureError
 from explorer.figures.export import FORMATS, export
 from explorer.figures.runs import Run, RunError, evenly
 from explorer.session import Session
-from tests.explorer.handmade import both, chosen, make_trace, write_run
+from tests.explorer.handmade import both, chosen, make_trace, write_log, write_run
 from tests.explorer.test_figures import apart, boxes
 from tests.explorer.toy import toy_pipeline
 
@@ -321,12 +321,45 @@ def test_a_run_is_played_step_by_step_to_its_end(session, run):
     said, clock, step = section.turn(ui.PLAY, 50)
     assert (said, clock.active, step) == (ui.PAUSE, True, 10)
     for expected in (20, 30, 40, 50):
-        step, *_, generated = section.onward(1, step)
-        assert step == expected and f'data-step="{step}"' in generated
+        slider, *_, generated = section.onward(1, step)
+        step = slider.value
+        assert slider.maximum == 50 and step == expected and f'data-step="{step}"' in generated
     _, said, clock, *_ = section.onward(1, step)
     assert said == ui.PLAY and not clock.active
     said, clock, _ = section.turn(ui.PAUSE, 20)
     assert said == ui.PLAY and not clock.active
+
+
+def test_the_step_is_marked_on_the_losses_of_a_run_that_goes_on(session, run, tmp_path):
+    live = Run(write_log(write_run(tmp_path / "my-gan")))
+    curves = ui.remember(session, "my-gan", live, 1, 30)[0]
+    losses = curves[curves.index('class="ex-losses"') :]
+    assert [title.partition(" <")[0] for title in losses.split("<h3>")[2:]] == ["generator", "feature limit", "score"]
+    place = (30 - 2) / (60 - 2) * 300
+    assert losses.count(f'class="ex-cursor" x1="{place:.1f}"') == 3
+    assert losses.count(f'class="ex-best" x1="{(40 - 2) / (60 - 2) * 300:.1f}"') == 3
+    assert 'aria-label="generator, at step 30: 25"' in losses and 'aria-label="score, at step 30: .2"' in losses
+    assert 'points="0.0,0.0 ' in losses and ' 300.0,96.0"' in losses  # the loss falls from the first step to the last
+    with (live.directory / "log.jsonl").open("a") as file:
+        file.write('{"step": 62, "gener')  # it is being written
+    assert ui.remember(session, "my-gan", live, 1, 30)[0] == curves
+
+
+def test_a_long_log_is_averaged_and_numbers_that_are_none_are_passed_over():
+    rows = [{"step": s, "loss": math.inf if s == 7 else 1.0} for s in range(1, 3001)]
+    losses = page_html.losses(rows, 7, 0)
+    points = losses[losses.index('points="') + 8 :].partition('"')[0].split()
+    assert len(points) == 299 and len(page_html.losses(rows[:100], 7, 0)) < len(losses)
+    assert 'aria-label="loss, at step 7: –"' in page_html.losses(rows[:100], 7, 0)
+
+
+def test_a_run_without_a_log_says_so_in_one_line(session, run):
+    from explorer.notebook import Explorer
+
+    said = "No curves of losses and scores. "
+    assert said in ui.remember(session, "my-gan", run, 1, 50)[0] and said in Explorer(session).learning("my-gan").html
+    answer = ui.Endpoints(session).learning("my-gan")
+    assert (answer["curves"], answer["best_step"]) == ({}, None) and "expected log.jsonl" in answer["no_curves"]
 
 
 def test_the_samples_of_a_step_are_those_written_last(session, tmp_path):
@@ -408,6 +441,16 @@ def test_the_figure_of_a_run_is_taken_away(session, run):
     assert file["name"] == "my-gan-1-learning.csv" and {row["caption"] for row in rows} == {run.captions[1]}
     with pytest.raises(ui.Refusal, match="traced no caption"):
         ui.Endpoints(session).export("a red bird", "csv", 1, "my-gan", panel="learning")
+
+
+def test_losses_and_scores_by_the_endpoint_and_in_a_notebook(tmp_path):
+    from explorer.notebook import Explorer
+
+    session = Session([write_log(write_run(tmp_path / "my-gan"))], load=lambda name: toy_pipeline())
+    said = ui.Endpoints(session).learning()
+    assert said["curves"]["score"] == {"steps": [20, 40, 60], "values": [0.2, 0.6, 0.5]} and said["best_step"] == 40
+    assert said["curves"]["generator"]["values"][-1] == 10 and said["no_curves"] == ""
+    assert Explorer(session).learning().html.count("<img") == 2
 
 
 def test_what_was_learned_in_a_notebook(session, run):
