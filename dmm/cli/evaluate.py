@@ -30,6 +30,10 @@ def evaluate(
     encoders: Annotated[
         Path | None, typer.Option(help="A matching run of other birds, which measures for `--metrics r_precision_independent`.")
     ] = None,
+    captioner: Annotated[
+        str | None,
+        typer.Option(help="A checkpoint whose captioner (STREAM) reads the pictures back; the model's own by default."),
+    ] = None,
     features: Annotated[
         str,
         typer.Option(
@@ -61,6 +65,8 @@ def evaluate(
     Example: dmm evaluate dmmgan-aviary --metrics memory --captions 200
 
     Example: dmm evaluate dmmgan-aviary --metrics r_precision_independent --encoders runs/independent-match
+
+    Example: dmm evaluate attngan-aviary --metrics claims,caption_f1,caption_overlap --captioner dmmgan-aviary
 
     Example: dmm evaluate runs/cats-gan --source cats
 
@@ -103,6 +109,7 @@ def evaluate(
                 chosen,
                 judge=judge,
                 encoders=encoders,
+                captioner=captioner,
                 features=features,
                 sheet=sheet,
                 command=command_line(),

@@ -64,7 +64,7 @@ def caption_f1(evaluation) -> dict:
     return {
         "by_size": result,
         "protocol": (
-            "micro F1 of (slot, value) pairs, sentence regenerated greedily by the checkpoint's STREAM captioner against the input, "
+            "micro F1 of (slot, value) pairs, sentence regenerated greedily by the captioner that the record names against the input, "
             "both parsed by the Aviary grammar, for each picture size. Ceiling: rendered birds of the same captions. Floor: the generated "
             "pictures' sentences against the caption of a bird of another species. The captioner may have trained the generator: an "
             "optimistic figure."

@@ -29,7 +29,7 @@ from dmm.models.captioner import Captioner
 
 Slots = Mapping[str, Sequence[str]]
 PROTOCOL = (
-    "colours that STREAM's sentences (greedy, the checkpoint's own captioner) give to slots, both parsed by the Aviary "
+    "colours that STREAM's sentences (greedy, the captioner that the record names) give to slots, both parsed by the Aviary "
     "grammar. rendered: true if the bird has the colour there (a head: in crown, forehead and nape; a body: first colour of "
     "the back, further ones anywhere in sight; marks and patterns: their own; a mark that is not there is false). generated: "
     "true if the caption gives the slot that colour, false if it gives another, unknown where it is silent. judged: seven "

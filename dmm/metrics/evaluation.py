@@ -26,7 +26,9 @@ from dmm.aviary.cache import AviaryCache
 from dmm.aviary.grammar import captions as describe
 from dmm.aviary.species import bird
 from dmm.aviary.traits import Bird
+from dmm.checkpoint import load_parts
 from dmm.config import ConfigError
+from dmm.data.vocab import Vocabulary
 from dmm.images import grid, save, to_float
 from dmm.metrics.feature_networks import FeatureNetwork, load_feature_network
 from dmm.metrics.features import Collection, Extractor, Features, Fields, Kept, Rows
@@ -37,6 +39,7 @@ from dmm.metrics.marks import load_marks
 from dmm.metrics.records import digest, rounded
 from dmm.metrics.registry import get_metric
 from dmm.metrics.resume import EVERY, Progress
+from dmm.models.captioner import Captioner
 
 METRICS = ("attributes", "fid", "r_precision", "caption_f1", "claims")  # measured by default; the others are asked for by name
 OWN_PICTURES = "pipeline"  # what a metric reads that makes its own pictures with the pipeline
@@ -122,7 +125,14 @@ def _generated(pipe, texts: Sequence[str], seed: int, batch: int, first: list) -
 
 
 def _extractors(
-    pipe, judge: Judge, network: FeatureNetwork | None, encoders, names: set[str], sizes: Sequence[int], by_stage: bool
+    pipe,
+    judge: Judge,
+    network: FeatureNetwork | None,
+    encoders,
+    reader: Reader | None,
+    names: set[str],
+    sizes: Sequence[int],
+    by_stage: bool,
 ) -> dict[tuple[str, int], Extractor]:
     extractors: dict[tuple[str, int], Extractor] = {}
     if "features" in names and network is not None:
@@ -135,8 +145,8 @@ def _extractors(
         extractors["image_code", sizes[-1]] = lambda images: pipe.image_encoder(images)[1]
     if "independent" in names:
         extractors["independent", sizes[-1]] = encoders.codes
-    if "redescription" in names:
-        extractors |= {("redescription", size): lambda images: pipe.captioner.sentences(images, pipe.vocab) for size in sizes}
+    if "redescription" in names and reader is not None:
+        extractors |= {("redescription", size): reader.sentences for size in sizes}
     return extractors
 
 
@@ -152,7 +162,38 @@ def _kept(network: FeatureNetwork | None, names: set[str], sizes: Sequence[int],
     return {key: Fields(fields) for key, fields in judge.items()}
 
 
-def _needed(pipe, metrics: Sequence[str], encoders: object) -> set[str]:
+@dataclass(frozen=True)
+class Reader:
+    """A captioner (STREAM) with the words that it was trained on."""
+
+    captioner: Captioner
+    vocab: Vocabulary
+    checkpoint: str  # whose it is
+
+    @classmethod
+    def load(cls, pipe, other: str | Path | None) -> Reader | None:
+        """The captioner of another checkpoint, or the pipeline's own; None if it has none.
+
+        Raises:
+            CheckpointError: another checkpoint without a captioner, or a file that cannot be used.
+        """
+        if other is None:
+            return None if pipe.captioner is None else cls(pipe.captioner, pipe.vocab, pipe.name)
+        parts, _, vocab = load_parts(other, ("captioner",))
+        captioner = parts["captioner"].to(pipe.device)
+        assert isinstance(captioner, Captioner)
+        return cls(captioner, vocab, str(other))
+
+    def sentences(self, images: Tensor) -> list[str]:
+        """The sentence of each picture B 3 S S, regenerated greedily."""
+        return self.captioner.sentences(images, self.vocab)
+
+    def describe(self) -> dict:
+        """For a record: whose captioner, and the hash of its weights."""
+        return {"checkpoint": self.checkpoint, "weights_sha256": digest(self.captioner)}
+
+
+def _needed(pipe, metrics: Sequence[str], encoders: object, reader: Reader | None) -> set[str]:
     """Readers of all the metrics.
 
     Raises:
@@ -161,11 +202,11 @@ def _needed(pipe, metrics: Sequence[str], encoders: object) -> set[str]:
     given = [name for name in metrics if "independent" in get_metric(name).needs]
     if given and encoders is None:
         raise ConfigError(f"--metrics {given[0]}: expected --encoders RUN, a matching run of other birds (dmm train match), found none")
-    held = {"image_code": pipe.image_encoder, "redescription": pipe.captioner}
+    held = {"image_code": pipe.image_encoder, "redescription": reader}
     blind = {name: extractor for name in metrics for extractor in get_metric(name).needs if held.get(extractor, pipe) is None}
     if blind:
-        missing = {"image_code": "image_encoder", "redescription": "captioner"}
-        needs = "; ".join(f"{name} needs its {missing[extractor]}" for name, extractor in blind.items())
+        missing = {"image_code": "its image_encoder", "redescription": "a captioner (its own, or --captioner NAME)"}
+        needs = "; ".join(f"{name} needs {missing[extractor]}" for name, extractor in blind.items())
         rest = ",".join(name for name in metrics if name not in blind)
         raise ConfigError(f"the checkpoint {pipe.name} lacks a network: {needs}. " + (f"Go on with --metrics {rest}" if rest else "Add it"))
     return {extractor for name in metrics for extractor in get_metric(name).needs}
@@ -182,6 +223,7 @@ def evaluate(
     by_stage: bool = True,
     judge: str | Path | None = None,
     encoders: str | Path | None = None,
+    captioner: str | Path | None = None,
     features: str = "judge",
     cache: str | Path = ".cache/aviary",
     sheet: str | Path | None = None,
@@ -202,6 +244,7 @@ def evaluate(
         by_stage: let the judge read the smaller pictures as well.
         judge: directory of the judge; the shipped one when left out.
         encoders: a matching run whose encoders measure, for metrics that ask for independent ones.
+        captioner: a checkpoint whose captioner reads the pictures back; the pipeline's own when left out.
         features: whose features ``fid``, ``kid`` and ``inception_score`` compare: a name of :mod:`dmm.metrics.feature_networks`.
         cache: where rendered birds are kept; drawn on first use.
         sheet: where to write the first 16 generated pictures above the birds of their captions.
@@ -216,7 +259,8 @@ def evaluate(
     Raises:
         ConfigError: an unknown metric, one that the checkpoint has no network for, or too few captions.
     """
-    needed = _needed(pipe, metrics, encoders)
+    reader = Reader.load(pipe, captioner)
+    needed = _needed(pipe, metrics, encoders, reader)
     network = load_feature_network(features, pipe.device) if "features" in needed else None
     others = load_encoders(encoders, pipe) if encoders is not None and "independent" in needed else None
     judge_network = load_judge(judge, pipe.device)
@@ -234,6 +278,8 @@ def evaluate(
     settings = {"captions": captions, "seed": seed, "metrics": ",".join(metrics), "batch": batch, "level": level, "by_stage": by_stage}
     networks = {"weights": digest(original), "judge": digest(judge_network), "features": features if network is None else network.sha256}
     networks["encoders"] = "none" if others is None else str(others.describe())
+    read_back = {"captioner": reader.describe()} if reader is not None and "redescription" in needed else {}
+    networks["captioner"] = str(read_back)
     done = Progress(state, settings | networks | {"sheet": sheet is not None}, save_every)
     shown, drawn = (done.pictures("generated"), done.pictures("rendered")) if sheet else ([], [])
 
@@ -251,7 +297,7 @@ def evaluate(
     if needed - {OWN_PICTURES} or sheet:
         birds = AviaryCache.open(cache, 2 * captions if "reference" in needed else captions, 0, level, "test", sizes, progress)
         evaluation.birds = birds
-        extractors = _extractors(pipe, judge_network, network, others, needed, sizes, by_stage)
+        extractors = _extractors(pipe, judge_network, network, others, reader, needed, sizes, by_stage)
 
         def generated(rows: Sequence[int]) -> Iterator[dict[int, Tensor]]:
             first = captions - len(rows)
@@ -281,6 +327,7 @@ def evaluate(
         "seed": seed,
         "weights_sha256": digest(original),
         "judge": _describe(judge_network),
+        **read_back,
         "metrics": {name: done.figures(name, lambda metric: rounded(get_metric(metric).compute(evaluation))) for name in metrics},
         "seconds": round(done.seconds()),
     }

@@ -98,8 +98,9 @@ def overlap(evaluation) -> dict:
         "ceiling_rendered": scores(real, references),
         "floor_shuffled": scores(fake, others),
         "protocol": (
-            f"sentences regenerated greedily from the {size} px picture by the checkpoint's own captioner, words parted by blanks, against "
-            "all captions of the bird: corpus BLEU of 1- to 4-grams with the closest reference's length, and CIDEr (times 10, document "
-            "frequencies of these references). Floor: against the captions of another species. No interval: both are figures of a corpus."
+            f"sentences regenerated greedily from the {size} px picture by the captioner that the record names, words parted by blanks, "
+            "against all captions of the bird: corpus BLEU of 1- to 4-grams with the closest reference's length, and CIDEr (times 10, "
+            "document frequencies of these references). Floor: against the captions of another species. No interval: both are figures of "
+            "a corpus."
         ),
     }

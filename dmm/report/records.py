@@ -15,7 +15,7 @@ from dmm.errors import InputError
 from dmm.recipes import names
 
 #: What two figures must agree in before they may share a column unsaid: key of a record -> how it is called.
-PROTOCOL = {"n": "N", "split": "data", "noise": "noise", "judge": "judge", "feature_network": "feature network"}
+PROTOCOL = {"n": "N", "split": "data", "noise": "noise", "judge": "judge", "captioner": "captioner", "feature_network": "feature network"}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ from dmm.metrics.evaluation import METRICS, shuffled
 from dmm.metrics.features import Collection
 from dmm.metrics.judge import HEADS, Judge, augment, examine, load_judge, resize, targets, train_judge
 from dmm.metrics.measuring import Course
+from dmm.metrics.records import digest
 from dmm.metrics.registry import get_metric, register_metric
+from dmm.pipeline import load
 from dmm.trace import StageTrace, Trace
 
 
@@ -227,10 +229,22 @@ def test_evaluate_says_which_network_is_missing(judge, cache):
     pipe = ToyPipeline()
     pipe.captioner = None
     with pytest.raises(
-        ValueError, match="toy lacks a network: caption_f1 needs its captioner; claims needs its captioner. Go on with --metrics attributes"
+        ValueError,
+        match="toy lacks a network: caption_f1 needs a captioner .*--captioner NAME.*; claims .*. Go on with --metrics attributes",
     ):
         evaluate(pipe, captions=12, judge=judge, cache=cache, progress=False)
     assert set(evaluate(pipe, captions=12, judge=judge, cache=cache, metrics=("attributes",), progress=False)["metrics"]) == {"attributes"}
+
+
+def test_the_captioner_of_another_checkpoint_reads_the_pictures_and_is_named(judge, cache):
+    pipe, options = ToyPipeline(), {"captions": 12, "judge": judge, "cache": cache, "metrics": ("claims",), "progress": False}
+    own = evaluate(pipe, **options)
+    pipe.captioner = None
+    found = evaluate(pipe, captioner="dmmgan-aviary", **options)
+    assert own["captioner"]["checkpoint"] == "toy"
+    assert found["captioner"] == {"checkpoint": "dmmgan-aviary", "weights_sha256": digest(load("dmmgan-aviary").captioner)}
+    assert found["metrics"]["claims"]["by_size"]["32"]["rendered"] != own["metrics"]["claims"]["by_size"]["32"]["rendered"]
+    assert "captioner" not in evaluate(pipe, **options | {"metrics": ("attributes",)})
 
 
 def test_training_writes_a_judge_and_its_card(tmp_path, cache):
