@@ -240,11 +240,11 @@ def compared(rows: Sequence[Mapping], word: str) -> str:
         over = f'<img src="{row["map"]}" alt="{text(f"where “{word}” is read: {name}")}">' if row["map"] else ""
         said = "".join(f"<br>{text(line)}" for line in (f"“{row['read_back']}”" if row["read_back"] else "", row["why"]) if line)
         cells += f'<figure><img src="{row["picture"]}" alt="{text(name)}">{over}<figcaption>{text(name)}{said}</figcaption></figure>'
-    lone = len({row["model"] for row in rows}) == 1
-    more = "Start the explorer with several checkpoints to compare models." if lone else ""
+    models = len({row["model"] for row in rows})
+    more = "Start the explorer with several checkpoints to compare models." if models == 1 else ""
     shown = f"; below it, where “{word}” is read" if any(row["map"] for row in rows) else ""
     note = f'<p class="ex-note">{text(f"The last picture of each{shown}; the sentence is what STREAM reads back. {more}")}</p>'
-    return f'<section class="ex-reached"><h2>Side by side</h2>{note}<div class="ex-many">{cells}</div></section>'
+    return f'<section class="ex-reached" data-models="{models}"><h2>Side by side</h2>{note}<div class="ex-many">{cells}</div></section>'
 
 
 def walked(found: Mapping) -> str:

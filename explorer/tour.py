@@ -51,8 +51,8 @@ STEPS = (
     Step(
         "without",
         "What would it draw without a memory?",
-        "Compare: press “Answer by” with “the image”, so that no memory answers. Or choose a model without a memory.",
-        "The difference is all that the memories gave: the rest was drawn from the first picture (Eq. 9).",
+        "Press “Answer by” with “the image”, so that no memory answers. Or press “Compare” below: other models have none.",
+        "What the image alone gives needs no word (Eq. 9); all that differs is what was read, here from a memory, elsewhere by attention.",
         "This system has no response gate that could leave its memory out.",
         '.ex-form[data-edit="response_gate"]',
     ),

@@ -375,6 +375,7 @@ window.explorerPage = (() => {
   const reach = (root) => { // an answer came: the number of the word that did most is shown first
     const numbers = all('.ex-effect[data-path="total"]', root);
     if (numbers.length) difference(numbers.reduce((most, one) => (Number(one.textContent) > Number(most.textContent) ? one : most)));
+    if (page) tour(); // models side by side finish a step
   };
   document.addEventListener("click", (event) => {
     const effect = event.target.closest(".ex-effect");
@@ -524,7 +525,7 @@ window.explorerPage = (() => {
     word: () => acts.word > at.word,
     mute: () => edits().some((edit) => edit.edit === "mute" && (edit.where || "memory") === "memory"),
     read: () => acts.read > at.read,
-    without: () => page.dataset.model !== at.model || edits().some((edit) => edit.edit === "response_gate" && edit.image === 1 && !edit.region),
+    without: () => page.dataset.model !== at.model || document.querySelector('[data-models]:not([data-models="1"])') || edits().some((edit) => edit.edit === "response_gate" && edit.image === 1 && !edit.region),
     caption: () => page.dataset.caption !== at.caption,
   };
   const tour = () => {
