@@ -5,10 +5,7 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,10 +16,10 @@ from dmm.training.checkpoints import Keeper, TrainingError
 from dmm.training.loop import run
 from dmm.training.steps import MatchStep
 
+from . import worker
 from .conftest import TOY
 
-WORKER = Path(__file__).parent / "worker.py"
-KILLS = int(os.environ.get("DMM_KILLS", "3"))  # the long version: DMM_KILLS=20
+KILLS = int(os.environ.get("DMM_KILLS", "3"))  # the long version: DMM_KILLS=100
 PATIENCE = 100 * KILLS  # seconds for a run of 15 steps a kill
 
 
@@ -147,25 +144,28 @@ def test_the_best_evaluation_is_kept(toy, tmp_path):
 
 def _start(tmp_path, name, cache, steps):
     changes = {**TOY, "cache": str(cache), "steps": steps, "save_every": 3, "sample_every": 0}
-    settings = {"recipe": "aviary", "kind": "match", "changes": changes, "out": str(tmp_path / name), "resume": True}
-    (tmp_path / f"{name}.json").write_text(json.dumps(settings))
-    return subprocess.Popen([sys.executable, WORKER, tmp_path / f"{name}.json"], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    return worker.start({"recipe": "aviary", "kind": "match", "changes": changes, "out": str(tmp_path / name), "resume": True})
+
+
+def _ended(process):
+    process.join(PATIENCE)
+    return process.exitcode
 
 
 @pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_weights(toy_cache, tmp_path):
     steps, chance = 15 * KILLS, random.Random(7)
-    assert _start(tmp_path, "whole", toy_cache, steps).wait(PATIENCE) == 0
+    assert _ended(_start(tmp_path, "whole", toy_cache, steps)) == 0
     log, killed = tmp_path / "killed/log.jsonl", 0
     for number in range(KILLS):
         process = _start(tmp_path, "killed", toy_cache, steps)
         target = chance.randint(15 * number + 1, 15 * number + 12)
-        while process.poll() is None and (not log.exists() or len(log.read_text().splitlines()) < target):
+        while process.exitcode is None and (not log.exists() or len(log.read_text().splitlines()) < target):
             time.sleep(0.005)
         time.sleep(chance.random() * 0.1)
-        process.send_signal(signal.SIGKILL)
-        killed += process.wait(60) == -signal.SIGKILL
-    assert _start(tmp_path, "killed", toy_cache, steps).wait(PATIENCE) == 0
+        process.kill()
+        killed += _ended(process) == -signal.SIGKILL
+    assert _ended(_start(tmp_path, "killed", toy_cache, steps)) == 0
     assert killed == KILLS
     once, twice = (read(tmp_path / name)[0] for name in ("whole", "killed"))
     assert all(torch.equal(once[key], twice[key]) for key in once)

@@ -1,10 +1,6 @@
 """Two processes are one: the same weights after three steps on the same global batches, of which each reads its share."""
 
-import json
-import os
 import socket
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -16,8 +12,8 @@ from dmm.data.sources import open_source
 from dmm.training.ranks import Ranks, SharedBatchNorm, find_device
 from tests.data import layouts
 
+from . import worker
 from .conftest import TOY
-from .test_checkpoints import WORKER
 from .test_systems_train import SMALL
 
 #: kind and recipe -> what keeps the toy runs comparable: fp32, and no augmentation, whose random numbers differ by process
@@ -41,19 +37,17 @@ def _port():
 
 def _run(settings, path, world):
     path.mkdir()
-    (path / "settings.json").write_text(json.dumps(settings | {"out": str(path / "run")}))
     port, processes = str(_port()), []
     for rank in range(world):
-        env = {**os.environ, "OMP_NUM_THREADS": "1"}
-        if world > 1:
-            env |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        processes.append(subprocess.Popen([sys.executable, WORKER, path / "settings.json"], env=env, stderr=subprocess.PIPE, text=True))
+        several = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        processes.append(worker.start(settings | {"out": str(path / "run")}, several if world > 1 else {}))
     try:
-        said = [process.communicate(timeout=240)[1] for process in processes]
+        for process in processes:
+            process.join(240)
     finally:
         for process in processes:
             process.kill()
-    assert [process.returncode for process in processes] == [0] * world, "\n".join(said)
+    assert [process.exitcode for process in processes] == [0] * world, "\n".join(p.read_text() for p in path.glob("*.stderr"))
     return [torch.load(path / f"run/rank{rank}.pt", weights_only=True) for rank in range(world)]
 
 
