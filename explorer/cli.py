@@ -17,6 +17,7 @@ from dmm.checkpoint import DEFAULT, shipped
 from explorer import controls
 from explorer.figures import Figure, check_options, get_figure, list_figures
 from explorer.figures.export import FORMATS
+from explorer.gate import read_passwords
 from explorer.produce import Sources, produce, produce_all, read_captions, texts_of, with_captions
 from explorer.session import Session
 from explorer.votes import VoteStore
@@ -157,11 +158,12 @@ def serve(
     checkpoints: Annotated[
         list[str] | None, typer.Argument(help="names under assets/checkpoints, or folders; without any, all that are shipped")
     ] = None,
-    host: Annotated[str, typer.Option(help="address to listen on", envvar="HOST")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="port to listen on", envvar="PORT")] = 7860,
+    host: Annotated[str, typer.Option(help="address to listen on", envvar=["HOST", "GRADIO_SERVER_NAME"])] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port to listen on", envvar=["PORT", "GRADIO_SERVER_PORT"])] = 7860,
     root_path: Annotated[str, typer.Option(help="path under which a reverse proxy shows the page, such as /bird")] = "",
     allow_host: Annotated[list[str] | None, typer.Option(help="a further name by which the page is addressed, as by a proxy")] = None,
     votes: Annotated[Path | None, typer.Option(help="file to keep the blind votes in (SQLite); without it they end with the page")] = None,
+    auth: Annotated[Path | None, typer.Option(help="text file of who may see the page, name:password a line")] = None,
 ) -> None:
     """Serve the page on this machine.
 
@@ -172,8 +174,9 @@ def serve(
     from explorer import ui  # Gradio is slow to import; figures do not need it
 
     try:
+        people = read_passwords(auth)
         built = ui.build(Session(checkpoints or None), VoteStore(votes))
-        ui.serve(built, host, port, root_path, allow_host or ())
+        ui.serve(built, host, port, root_path, allow_host or (), people)
     except ValueError as error:
         _stop(str(error))
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
-from dmm.files import FileError, parse, printable
+from dmm.files import FileError, parse, printable, read_text
 
 LARGEST = 1 << 16  # bytes of a request's body; a caption with its edits has a few thousand
 LARGEST_PICTURE = 3 << 19  # bytes of a body that holds a picture, as base64
@@ -22,6 +23,7 @@ TAKES_PICTURES = frozenset({"redescribe", "read_picture"})  # names of functions
 PATIENCE = 20.0  # seconds until the next piece of a body has to be there
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 ASKING = re.compile(r"(^|/)gradio_api/(queue/join|cancel|reset|(run|api|call|call/v2)/(?P<name>[^/]+))/?$")  # what may be posted to
+LOGIN = re.compile(r"(^|/)login/?$")  # and where a name and a password are
 
 
 class Refused(Exception):
@@ -36,11 +38,32 @@ def names_of(host: str, further: Iterable[str] = ()) -> frozenset[str]:
     """The names by which a page that listens on ``host`` may be addressed; addresses in numbers always may be.
 
     Args:
-        host: what the server listens on; beyond the loopback address, this machine's own name is one of them.
+        host: what the server listens on; beyond the loopback address, this machine's own name is one of them, and that of a Hugging Face
+            Space (SPACE_HOST in the environment).
         further: names that a reverse proxy passes on.
     """
-    own = () if host in LOOPBACK else (host, socket.gethostname())
+    own = () if host in LOOPBACK else (host, socket.gethostname(), os.environ.get("SPACE_HOST", ""))
     return frozenset(name.strip().lower() for name in (*LOOPBACK, *own, *further) if name.strip())
+
+
+def read_passwords(path: str | os.PathLike | None) -> list[tuple[str, str]]:
+    """Name and password of each who may see the page, from a text file with ``name:password`` a line; none without a file.
+
+    Raises:
+        ValueError: a file that cannot be read, holds no line, or a line that is no such pair.
+    """
+    if path is None:
+        return []
+    try:
+        rows = [line.strip().partition(":") for line in read_text(path).splitlines() if line.strip()]
+    except OSError as error:
+        raise ValueError(f"--auth: {path}: expected a text file ({error.strerror})") from error
+    for number, (name, _, password) in enumerate(rows, 1):
+        if not name or not password:
+            raise ValueError(f"--auth: {path}, entry {number}: expected name:password")  # what was found may be a password
+    if not rows:
+        raise ValueError(f"--auth: {path}: expected name:password a line, found no line")
+    return [(name, password) for name, _, password in rows]
 
 
 class Gate:
@@ -66,10 +89,13 @@ class Gate:
             if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
                 self._check_origin(headers)
                 asking = ASKING.search(scope["path"])
-                if not asking:
+                if not asking and not LOGIN.search(scope["path"]):
                     raise Refused(404, "Nothing is taken here; this page keeps no files.")
                 body = await self._body(headers, receive)
-                _check_question(body, scope, asking["name"])
+                if asking:
+                    _check_question(body, scope, asking["name"])
+                elif len(body) > LARGEST:
+                    raise _too_large(LARGEST)
                 receive = _again(body, receive)
         except Refused as refusal:
             await _answer(send, refusal)

@@ -438,18 +438,21 @@ class _Section:
         return curves, "", generated
 
 
-def serve(app: gr.Blocks, host: str, port: int, root_path: str = "", names: Sequence[str] = ()) -> None:
+def serve(
+    app: gr.Blocks, host: str, port: int, root_path: str = "", names: Sequence[str] = (), people: Sequence[tuple[str, str]] = ()
+) -> None:
     """Serve the page until it is stopped, and say where.
 
     Args:
         root_path: where a reverse proxy shows the page, such as ``/bird``; empty for the root of its host.
         names: further host names by which the page may be addressed.
+        people: name and password of each who may see the page; empty for everybody.
 
     Raises:
         ValueError: an address that cannot be listened on, or a path that is none.
     """
     try:
-        app.launch(**launch_options(host, port, root_path, names), prevent_thread_lock=True, quiet=True)
+        app.launch(**launch_options(host, port, root_path, names), auth=list(people) or None, prevent_thread_lock=True, quiet=True)
     except OSError as error:
         raise ValueError(f"cannot listen on {host}, port {port}: in use, or not this machine's; choose another --port") from error
     settings = app.server.config

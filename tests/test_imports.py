@@ -82,7 +82,7 @@ EXPLORER = {
     "stopping": {"explorer.questions"},
     "sections": {"dmm.models"}
     | {f"explorer.{room}" for room in ("api", "ballots", "interventions", "page_html", "panels", "questions", "takeaway")},
-    "cli": SURFACE | {"explorer.ui", "explorer.produce", "explorer.votes"},
+    "cli": SURFACE | {"explorer.gate", "explorer.ui", "explorer.produce", "explorer.votes"},
 }
 
 #: Each system on the shared blocks; none knows another.
@@ -126,7 +126,7 @@ def allowed(name: str) -> set[str]:
     package, _, rest = name.partition(".")
     own = rest.split(".")[0]
     if package == "app":
-        return {"explorer.session", "explorer.ui", "explorer.votes"}
+        return {"explorer.gate", "explorer.session", "explorer.ui", "explorer.votes"}
     if not own:
         return {"explorer": {"explorer.notebook"}, "dmm": {"dmm.pipeline", "dmm.trace"}}[package]
     if package == "explorer":
