@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -41,6 +42,7 @@ CAPTIONS = (
     "this bird has blue wings and a brown breast",
     "a yellow bird with black wings and a black crown",
 )
+COLUMNS = ("pair", "caption", "seed", "voter", "left", "right", "chosen")  # of a table of votes
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes a cell that begins with it for
 
 
@@ -195,38 +197,68 @@ class BlindVote:
         return self.store.add(Vote(self.study.key, voter, pair, left if side == "left" else 1 - left, left))
 
     def result(self) -> dict:
-        """What the votes say, in plain data; numbers that there are not are None.
-
-        ``votes`` counts for the first contender with its exact 95 % interval and the exact test against one half; ``pairs`` the same over
-        pairs, each counted once by the majority of its voters, since votes on one pair are not independent of each other.
-        """
+        """What the votes say; see :func:`outcome`."""
         votes = [vote for vote in self.store.votes(self.study.key) if vote.pair < self.study.pairs]
-        counts = [(row.count(0), row.count(1)) for row in _by_pair(votes)]
-        voters = sorted({vote.voter for vote in votes})
-        name, kappa = _agreement(votes, voters, counts)
-        decided = [first > second for first, second in counts if first != second]
-        left = sum(vote.chosen == vote.shown_left for vote in votes)
-        return {
-            "first": self.study.contenders[0].name,
-            "second": self.study.contenders[1].name,
-            "voters": len(voters),
-            "votes": _share(sum(vote.chosen == 0 for vote in votes), len(votes)),
-            "pairs": _share(sum(decided), len(decided)) | {"tied": len(counts) - len(decided)},
-            "left": _share(left, len(votes)),
-            "agreement": {"measure": name, "kappa": kappa if kappa == kappa else None},
-        }
+        return outcome((self.study.contenders[0].name, self.study.contenders[1].name), votes)
 
     def table(self) -> str:
         """Every vote as CSV."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("pair", "caption", "seed", "voter", "left", "right", "chosen"))
+        writer.writerow(COLUMNS)
         names = [one.name for one in self.study.contenders]
         for vote in self.store.votes(self.study.key):
             caption, seed = self.study.pair(vote.pair)
             row = (vote.pair, caption, seed, vote.voter, names[vote.shown_left], names[1 - vote.shown_left], names[vote.chosen])
             writer.writerow(f"'{cell}" if str(cell).startswith(FORMULAS) else cell for cell in row)
         return text.getvalue()
+
+
+def outcome(names: tuple[str, str], votes: Sequence[Vote]) -> dict:
+    """What votes on two contenders say, in plain data; numbers that there are not are None.
+
+    ``votes`` counts for the first contender with its exact 95 % interval and the exact test against one half; ``pairs`` the same over
+    pairs, each counted once by the majority of its voters, since votes on one pair are not independent of each other; ``left`` counts for
+    the picture on the left side.
+    """
+    counts = [(row.count(0), row.count(1)) for row in _by_pair(votes)]
+    voters = sorted({vote.voter for vote in votes})
+    measure, kappa = _agreement(votes, voters, counts)
+    decided = [first > second for first, second in counts if first != second]
+    return {
+        "first": names[0],
+        "second": names[1],
+        "voters": len(voters),
+        "votes": _share(sum(vote.chosen == 0 for vote in votes), len(votes)),
+        "pairs": _share(sum(decided), len(decided)) | {"tied": len(counts) - len(decided)},
+        "left": _share(sum(vote.chosen == vote.shown_left for vote in votes), len(votes)),
+        "agreement": {"measure": measure, "kappa": kappa if kappa == kappa else None},
+    }
+
+
+def read_table(path: str | os.PathLike, first: str = "") -> tuple[tuple[str, str], list[Vote]]:
+    """The two contenders and the votes of a CSV file as :meth:`Judge.table` writes it.
+
+    Args:
+        path: of the file.
+        first: the contender that comes first; empty: the one whose name is first in the alphabet.
+
+    Raises:
+        VoteError: no such table, other than two contenders, or ``first`` is none of them.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            head, *rows = list(csv.reader(file)) or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise VoteError(f"{path}: expected a table of votes as CSV ({error})") from error
+    if tuple(head) != COLUMNS or any(len(row) != len(COLUMNS) or not row[0].isdecimal() for row in rows):
+        raise VoteError(f"{path}: expected a table of votes with the columns {', '.join(COLUMNS)}; save it anew from the page")
+    cells = [[cell[1:] if cell[:1] == "'" and cell[1:2] in FORMULAS else cell for cell in row] for row in rows]
+    found = sorted({name for row in cells for name in row[4:]}, key=lambda name: (name != first, name))
+    if len(found) != 2 or (first and found[0] != first):
+        raise VoteError(f"{path}: expected votes on two contenders{f', {first} one of them' if first else ''}; found {'; '.join(found)}")
+    votes = [Vote("table", voter, int(pair), found.index(chosen), found.index(left)) for pair, _, _, voter, left, _, chosen in cells]
+    return (found[0], found[1]), votes
 
 
 def _by_pair(votes: Sequence[Vote]) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""What a figure takes, gathered: captions are generated, runs are read, birds are rendered, networks are built and described.
+"""What a figure takes, gathered: captions are generated; runs, records, votes read; birds rendered; networks built and described.
 
 The command line and the notebook ask here, so that a figure itself stays a pure function. Of a trace that is generated for a figure only
 the fields that the figure reads are kept: a sheet of many pictures would fill the memory otherwise.
@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from dmm.checkpoint import assets
 from dmm.metrics.effects import WordEffects
 from dmm.pipeline import Pipeline
+from dmm.report import read_results
 from dmm.trace import StageTrace, Trace
 from explorer.figures.networks import Network
 from explorer.figures.registry import Figure, FigureError, Reference, check_options, requests, wants_references
 from explorer.figures.runs import Run, read_log
 from explorer.session import Session
+from explorer.votes import VoteStore
 
 ALWAYS = {"image", "redescription"}  # fields of a stage that every figure may show
 
@@ -38,6 +42,8 @@ def gather(figure: Figure, values: Mapping[str, Any], session: Session | None = 
         dmm.pipeline.CaptionError: a caption that cannot be generated.
         explorer.figures.runs.RunError: a run that cannot be read.
         explorer.describe.DescriptionError: no such network.
+        dmm.errors.InputError: a folder of records that cannot be read.
+        explorer.votes.VoteError, explorer.questions.Refusal: votes that cannot be read, or contenders that are none.
     """
     values = check_options(figure, values)
     if figure.shows == "networks":
@@ -46,6 +52,10 @@ def gather(figure: Figure, values: Mapping[str, Any], session: Session | None = 
         if not runs:
             raise FigureError(f"{figure.name} shows a training run: name one with --run, a directory that dmm train wrote")
         return Run(runs[0]).course(values["caption"]) if figure.shows == "run" else {str(run): read_log(run) for run in runs}
+    if figure.shows == "records":
+        return read_results(values["results"] or assets() / "results")
+    if figure.shows == "votes":
+        return votes(figure, values, session)
     if session is None:
         raise FigureError(f"{figure.name} shows generated pictures: name a model with --model")
     if figure.shows == "systems":
@@ -55,6 +65,32 @@ def gather(figure: Figure, values: Mapping[str, Any], session: Session | None = 
     if figure.shows == "between":
         return between(figure, values, session.pipeline(model))
     return traces(figure, values, session, model)
+
+
+def votes(figure: Figure, values: Mapping[str, Any], session: Session | None = None) -> dict:
+    """What the votes of a file say: the CSV that the page saves, or its SQLite file, which takes the models that were judged.
+
+    Raises:
+        FigureError: no file is named, or a SQLite file without models.
+        explorer.votes.VoteError, explorer.questions.Refusal: see :func:`gather`.
+    """
+    from explorer import ballots  # most figures show no votes
+
+    path = Path(values["votes"])
+    if not values["votes"]:
+        raise FigureError(f"{figure.name} shows blind votes: name their file with --votes, as `explorer app --votes FILE` keeps it")
+    if not path.is_file():
+        raise FigureError(f"--votes {path}: no such file; `explorer app --votes {path}` makes it, and its Judge section saves CSV")
+    if is_table(path):
+        return ballots.outcome(*ballots.read_table(path, values["first"]))
+    if session is None:
+        raise FigureError(f"--votes {path}: a SQLite file holds no names; name the models that were judged with --model")
+    return ballots.Judge(session, VoteStore(path), ballots.two_of(session, values["first"], values["second"])).result()
+
+
+def is_table(path: str | Path) -> bool:
+    """Whether a file of votes is CSV, which names its contenders, by its ending."""
+    return Path(path).suffix.lower() == ".csv"
 
 
 @torch.no_grad()

@@ -1,8 +1,8 @@
 """Figures as files: gather what each takes, draw it, write it, and note in a manifest how it came about.
 
-``manifest.json`` beside the files says for each figure what it shows in words, the options, the models with the SHA-256 of their weights,
-the command that draws it again, the versions of the libraries, and the SHA-256 of each file. It holds no time and no path of this machine
-beyond what was typed, so that a second run writes the same bytes.
+``manifest.json`` beside the files says for each figure what it shows in words, the options, the SHA-256 of the models, records or votes that
+it shows, the command that draws it again, the versions of the libraries, and the SHA-256 of each file. It holds no time and no path of this
+machine beyond what was typed, so that a second run writes the same bytes.
 """
 
 from __future__ import annotations
@@ -117,9 +117,7 @@ def _lacking(figure: Figure, sources: Sources) -> str:
 
 
 def _entry(figure: Figure, values: dict, sources: Sources, result: Result, paths: Sequence[Path], formats: Sequence[str]) -> dict:
-    used = {"captions": sources.models[:1], "between": sources.models[:1], "effects": sources.models[:1], "systems": sources.models}.get(
-        figure.shows, ()
-    )
+    used = _models(figure, values, sources)
     runs = {"run": sources.runs[:1], "logs": sources.runs}.get(figure.shows, ())
     return {
         "title": figure.title,
@@ -129,10 +127,27 @@ def _entry(figure: Figure, values: dict, sources: Sources, result: Result, paths
         "seed": values.get("seed"),
         "models": {str(name): _sha256(locate(name)) for name in used},
         "runs": [str(run) for run in runs],
+        "read": _read(values, result),
         "command": command_of(figure, values, used, runs, formats),
         "versions": versions(),
         "files": {path.name: _sha256(path) for path in paths},
     }
+
+
+def _models(figure: Figure, values: Mapping[str, Any], sources: Sources) -> Sequence[str]:
+    """The models that a figure shows; those of votes are asked only where the file does not name them."""
+    if figure.shows == "systems" or (figure.shows == "votes" and not gather.is_table(values["votes"])):
+        return sources.models
+    return sources.models[:1] if figure.shows in ("captions", "between", "effects") else ()
+
+
+def _read(values: Mapping[str, Any], result: Result) -> dict[str, str]:
+    """The files of records or votes that a figure was drawn from, as they were named, with their SHA-256."""
+    if "votes" in values:
+        return {values["votes"]: _sha256(Path(values["votes"]))}
+    files = sorted({row["file"] for row in result.rows if row.get("file")}) if "results" in values else []
+    said, folder = values.get("results") or "assets/results", Path(values.get("results") or assets() / "results")
+    return {f"{said}/{name}": _sha256(folder / name) for name in files}
 
 
 def command_of(figure: Figure, values: Mapping[str, Any], models: Sequence[str], runs: Sequence[str], formats: Sequence[str]) -> str:

@@ -63,11 +63,13 @@ EXPLORER = {
     | {f"explorer.{room}" for room in ("ballots", "interventions", "notebook", "questions", "readings", "regions", "slots", "takeaway")}
     | {"explorer.courses", "explorer.votes", "explorer.walks"},
     "endpoints": {"explorer.api", "explorer.questions"},
-    "figures": BASE | DRAWING | {"explorer.courses", "dmm.data", "dmm.aviary", "dmm.metrics"},
+    "figures": BASE
+    | DRAWING
+    | {"explorer.agreement", "explorer.courses", "dmm.data", "dmm.aviary", "dmm.metrics", "dmm.recipes", "dmm.report"},
     "controls": BASE | {"explorer.figures"},
     "references": BASE | {"dmm.data", "dmm.aviary", "explorer.figures"},
     "describe": MODEL | {"explorer.figures"},
-    "gather": SURFACE | {"dmm.metrics", "explorer.references", "explorer.describe"},
+    "gather": SURFACE | {"dmm.metrics", "dmm.report"} | {f"explorer.{room}" for room in ("ballots", "describe", "references", "votes")},
     "produce": SURFACE,
     "widgets": SURFACE | {"explorer.cells"},
     "headers": set(),

@@ -7,7 +7,7 @@ import html
 import io
 from collections.abc import Callable
 
-from dmm.report.tables import Document
+from dmm.report.tables import Cell, Column, Document
 
 
 def _markdown(document: Document) -> str:
@@ -81,29 +81,26 @@ def _latex_row(cells: list[str]) -> str:
     return " & ".join(escaped(cell) for cell in cells) + r" \\"
 
 
+def cell_row(label: str, column: Column, cell: Cell) -> dict[str, str | float]:
+    """A cell with all that is known of it, for CSV; empty where there is no such number."""
+    low, high = cell.interval or ("", "")
+    value = "" if cell.value is None else cell.value
+    said = {"row": label, "column": column.header, "kind": column.kind, "text": cell.text}
+    return said | {"value": value, "low": low, "high": high, "file": cell.file}
+
+
 def _csv(document: Document) -> str:
     """One line a cell."""
+    rows = [
+        {"table": table.key} | cell_row(label, column, column.cells[i])
+        for table in document.tables
+        for i, label in enumerate(table.rows)
+        for column in table.columns
+    ]
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["table", "row", "column", "kind", "text", "value", "low", "high", "file"])
-    for table in document.tables:
-        for i, label in enumerate(table.rows):
-            for column in table.columns:
-                cell = column.cells[i]
-                low, high = cell.interval or ("", "")
-                writer.writerow(
-                    [
-                        table.key,
-                        label,
-                        column.header,
-                        column.kind,
-                        cell.text,
-                        "" if cell.value is None else cell.value,
-                        low,
-                        high,
-                        cell.file,
-                    ]
-                )
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return out.getvalue()
 
 

@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
+from typing import NamedTuple
 
 import torch
 
 from dmm.metrics.pathways import pathways, word_stages
+from dmm.models.memory_stage import MemoryStage
 from dmm.models.registry import SYSTEM_MODULES, create_model, list_models, picture_sizes
 from dmm.recipes import names
 from dmm.recipes import recipe as recipe_of
@@ -84,11 +86,20 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """One column; ``kind`` is "published" or "measured"."""
+    """One column of figures."""
 
-    kind: str
-    header: str
+    kind: str  # "published" or "measured"
+    label: str  # what the figures are
     cells: Sequence[Cell]
+    data: str = ""  # the data set, where published figures stand beside measured ones
+    metric: str = ""  # of `dmm evaluate`, which measures them
+    protocol: str = ""  # the number of the protocol of most of them
+
+    @property
+    def header(self) -> str:
+        """As it is printed above the column."""
+        where = f"{self.data} ({'measured here' if self.kind == 'measured' else self.kind}): " if self.data else ""
+        return where + self.label + (f" [{self.protocol}]" if self.protocol else "")
 
 
 @dataclass(frozen=True)
@@ -144,19 +155,33 @@ def systems() -> dict[str, str]:
     return found
 
 
+class Reading(NamedTuple):
+    """What a recipe's system reads and generates."""
+
+    sizes: tuple[int, ...]  # of its pictures, px
+    pathways: tuple[str, ...]  # on which it reads a caption
+    words: str  # what reads single words: "memory", "attention" or "nothing"
+
+
 @cache
-def applies(measure: Measure, recipe: str) -> bool:
-    """Whether a recipe's system has what a measure measures: a picture of that size, words that refinements read, a global memory."""
+def reading(recipe: str) -> Reading:
+    """What a recipe's system reads and generates, from the built network."""
     config = recipe_of(recipe).model
-    if _size(measure) not in (None, *picture_sizes(config)):
-        return False
     with torch.device("meta"):
         generator = create_model(config)
-    return (
-        measure not in MEMORY
-        or measure.keys[-1] in pathways(generator)
-        or (measure.keys[0] != "success" and len(word_stages(generator)) > 0)
-    )
+    memory = any(isinstance(part, MemoryStage) for part in generator.modules())
+    words = "nothing" if not word_stages(generator) else "memory" if memory else "attention"
+    return Reading(picture_sizes(config), tuple(pathways(generator)), words)
+
+
+def applies(measure: Measure, recipe: str) -> bool:
+    """Whether a recipe's system has what a measure measures: a picture of that size, words that refinements read, a global memory."""
+    found = reading(recipe)
+    if _size(measure) not in (None, *found.sizes):
+        return False
+    if measure.metric != "memory" or measure.keys[-1] in (*found.pathways, "none"):
+        return True
+    return measure.keys[0] != "success" and found.words != "nothing"
 
 
 def _size(measure: Measure) -> int | None:
@@ -168,7 +193,7 @@ def _size(measure: Measure) -> int | None:
 
 def located(measure: Measure, recipe: str) -> Measure:
     """The measure where a record of a recipe's model has it: records keep the attributes of the last picture apart from smaller ones."""
-    last = picture_sizes(recipe_of(recipe).model)[-1]
+    last = reading(recipe).sizes[-1]
     return replace(measure, keys=measure.keys[2:]) if measure in STAGES and _size(measure) == last else measure
 
 
@@ -194,8 +219,7 @@ def measured(
         held = [figure(results, subject, other) for subject in subjects if subject and other != measure]
         held = [found for found in held if found and found.protocol == usual]
         cells.append(_cell(held[0], measure, usual, protocols, "rendered") if held else Cell(NONE))
-    header = f"Aviary (measured here): {measure.label}" + (f" [{protocols.name(usual)}]" if usual else "")
-    return Column("measured", header, cells)
+    return Column("measured", measure.label, cells, "Aviary", measure.metric, protocols.name(usual) if usual else "")
 
 
 def _cell(found: Figure | None, measure: Measure, usual, protocols: Protocols, subject: str | None) -> Cell:
@@ -211,9 +235,9 @@ def _cell(found: Figure | None, measure: Measure, usual, protocols: Protocols, s
     return Cell(text, found.value, found.interval, found.file)
 
 
-def quoted(header: str, rows: Sequence[str], figures: Mapping[str, str]) -> Column:
+def quoted(data: str, label: str, rows: Sequence[str], figures: Mapping[str, str]) -> Column:
     """A column of published figures by row."""
-    return Column("published", header.replace(":", " (published):", 1), [Cell(figures.get(row, NONE)) for row in rows])
+    return Column("published", label, [Cell(figures.get(row, NONE)) for row in rows], data)
 
 
 def _of(source: Mapping, data: str, name: str) -> dict[str, str]:
@@ -233,7 +257,7 @@ def _chosen(measures: Sequence[Measure], results: Results) -> list[Measure]:
 def _inception_table(results: Results, protocols: Protocols) -> Table:
     source, own = published()["sources"]["dmgan_table1"], systems()
     rows = [*(row for row in {**source["CUB"], **source["COCO"]} if row not in own), *own]
-    columns = [quoted(f"{data}: Inception Score ↑", rows, source[data]) for data in ("CUB", "COCO")]
+    columns = [quoted(data, "Inception Score ↑", rows, source[data]) for data in ("CUB", "COCO")]
     columns += [measured(m, [own.get(row) for row in rows], results, protocols) for m in (INCEPTION, *_chosen([INCEPTION_IS], results))]
     return Table(
         "dmgan_table1", "DM-GAN's Table 1: Inception Score", SEPARATE, "system", rows, columns, [f"Published: {source['source']}."]
@@ -244,7 +268,7 @@ def _distance_table(results: Results, protocols: Protocols) -> Table:
     source, own = published()["sources"]["dmgan_table2"], systems()
     rows = [*own, *BOUNDS]
     columns = [
-        quoted(f"{data}: {name} {arrow}", rows, _of(source, data, name))
+        quoted(data, f"{name} {arrow}", rows, _of(source, data, name))
         for data in ("CUB", "COCO")
         for name, arrow in (("FID", "↓"), ("R-precision", "↑"))
     ]
@@ -259,7 +283,7 @@ def _distance_table(results: Results, protocols: Protocols) -> Table:
 def _ablation_table(results: Results, protocols: Protocols) -> Table:
     source, rows = published()["sources"]["dmgan_table3"], list(ABLATION)
     columns = [
-        quoted(f"CUB: {label}", rows, _of(source, "CUB", name))
+        quoted("CUB", label, rows, _of(source, "CUB", name))
         for name, label in (("IS", "Inception Score ↑"), ("FID", "FID ↓"), ("R-precision", "R-precision ↑"))
     ]
     columns += [measured(m, list(ABLATION.values()), results, protocols) for m in (INCEPTION, FRECHET, FOUND, AGREEMENT)]
@@ -295,7 +319,7 @@ def _other_published(results: Results, protocols: Protocols) -> Table:
     pairs = [(source["source"], row, figures) for source in chosen for row, figures in source["CUB"].items()]
     rows = [f"{row} ({source})" for source, row, _ in pairs]
     kinds = dict.fromkeys(name for *_, figures in pairs for name in figures)
-    columns = [Column("published", f"CUB (published): {kind}", [Cell(figures.get(kind, NONE)) for *_, figures in pairs]) for kind in kinds]
+    columns = [Column("published", kind, [Cell(figures.get(kind, NONE)) for *_, figures in pairs], "CUB") for kind in kinds]
     about = "How far figures of one system lie apart between protocols. Rows of different sources are not comparable."
     return Table("other_published", "Other published figures", about, "system (source)", rows, columns, published()["protocol_notes"])
 
@@ -429,10 +453,12 @@ def _listing(labels: Sequence[str], found: Mapping[str, Figure]) -> str:
 
 
 def _difference(what: str, first: Figure | None, second: Figure | None) -> str:
-    """Whether two figures differ by more than chance, as far as their intervals say."""
-    if not first or not second:
-        return f"What {what} adds: not measured."
-    text = f"What {what} adds to that share: {first.value - second.value:+.3f}"
+    return difference(f"What {what} adds to that share", first, second) if first and second else f"What {what} adds: not measured."
+
+
+def difference(what: str, first: Figure, second: Figure, digits: int = 3) -> str:
+    """How far two figures differ, and whether by more than chance, as far as their intervals say."""
+    text = f"{what}: {first.value - second.value:+.{digits}f}"
     if first.protocol != second.protocol:
         return text + ", by different protocols: no comparison."
     if not first.interval or not second.interval:

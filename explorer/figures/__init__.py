@@ -9,8 +9,11 @@ from explorer.figures import (
     effects,
     interpolation,
     learning,
+    memories,
     redescription,
     systems,
+    tables,
+    vote,
     word_maps,
 )
 from explorer.figures.registry import (
@@ -46,10 +49,13 @@ __all__ = [
     "interpolation",
     "learning",
     "list_figures",
+    "memories",
     "redescription",
     "register_figure",
     "requests",
     "systems",
+    "tables",
+    "vote",
     "wants_references",
     "word_maps",
 ]

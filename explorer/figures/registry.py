@@ -17,6 +17,7 @@ from matplotlib.figure import Figure as Drawing
 from torch import Tensor
 
 from dmm.metrics.effects import WordEffects
+from dmm.report.records import Results
 from dmm.trace import Trace
 from explorer.figures.runs import Course
 
@@ -30,11 +31,14 @@ SHOWS = {
     "run": "the course of a training run",
     "networks": "descriptions of networks",
     "logs": "the logs of training runs",
+    "records": "records of dmm evaluate",
+    "votes": "what a blind vote says",
 }
 #: What an option decides. "trace": what is generated, that is the captions (or one text), the first noise ``seed``, and how many ``seeds``
 #: from there on for each caption; "references": whether rendered pictures of the captions are needed too;
-#: "network": a recipe or a registered system whose freshly built network is described; "drawing": how all is shown.
-MAKES = ("trace", "references", "network", "drawing")
+#: "network": a recipe or a registered system whose freshly built network is described; "files": which records or votes are read;
+#: "drawing": how all is shown.
+MAKES = ("trace", "references", "network", "files", "drawing")
 
 
 class FigureError(ValueError):
@@ -103,6 +107,11 @@ def captions_option(default: Sequence[str], about: str) -> Option:
 def seed_option(about: str = "noise seed, the same for every caption", default: int = 3) -> Option:
     """The noise that a figure is generated from."""
     return Option("seed", "int", default, about, low=0, high=2**31 - 1, makes="trace")
+
+
+def results_option() -> Option:
+    """The records that a figure shows."""
+    return Option("results", "text", "", "folder with the records of dmm evaluate; empty: assets/results", makes="files")
 
 
 @dataclass(frozen=True)
@@ -246,21 +255,22 @@ def draw(figure: Figure | str, shown, references: Mapping[str, Reference | None]
     Args:
         figure: itself or its name.
         shown: what the figure takes (:data:`SHOWS`): traces in the order of :func:`requests`, each with a batch axis of 1; for each model
-            such traces; a :class:`~explorer.figures.runs.Course`; for each option a :class:`~explorer.figures.networks.Network`; or for
-            each run its log.
+            such traces; a :class:`~explorer.figures.runs.Course`; for each option a :class:`~explorer.figures.networks.Network`; for each
+            run its log; :class:`~dmm.report.records.Results`; or the mapping of :func:`explorer.ballots.outcome`.
         references: caption -> rendered picture, or None where none fits, for a figure that :func:`wants_references`.
 
     Raises:
         FigureError: nothing to show, or not what this figure takes; an option that does not fit; a quantity that these traces do not have.
     """
     figure = get_figure(figure) if isinstance(figure, str) else figure
-    kind = "run" if isinstance(shown, Course) else "captions" if isinstance(shown, Sequence) else "a mapping"
-    kind = "effects" if kind == "captions" and shown and all(isinstance(one, WordEffects) for one in shown) else kind
-    if kind != {"run": "run", "captions": "captions", "between": "captions", "effects": "effects"}.get(figure.shows, "a mapping"):
+    kind = _kind(shown)
+    if kind != {"run": "run", "captions": "captions", "between": "captions", "effects": "effects", "records": "records"}.get(
+        figure.shows, "a mapping"
+    ):
         raise FigureError(f"{figure.name}: expected {SHOWS[figure.shows]}, found {SHOWS.get(kind, kind)}")
     if not shown:
         raise FigureError(f"{figure.name}: expected {'at least one trace' if kind == 'captions' else SHOWS[figure.shows]}, found nothing")
-    if len(shown) < figure.least:
+    if figure.shows == "systems" and len(shown) < figure.least:
         raise FigureError(f"{figure.name} compares systems: name {figure.least} or more, each with --model; found {len(shown)}")
     nested = {"systems": list(shown.values()) if figure.shows == "systems" else (), "between": shown}.get(figure.shows, [])
     _check_needs(figure, shown if figure.shows == "captions" else [trace for row in nested for trace in row])
@@ -269,6 +279,15 @@ def draw(figure: Figure | str, shown, references: Mapping[str, Reference | None]
     if wants_references(figure, values):
         drawing["references"] = references or {}
     return figure.function(shown, **drawing)
+
+
+def _kind(shown) -> str:
+    """What is handed to a figure, a key of :data:`SHOWS` where that can be told."""
+    if isinstance(shown, (Course, Results)):
+        return "run" if isinstance(shown, Course) else "records"
+    if not isinstance(shown, Sequence):
+        return "a mapping"
+    return "effects" if shown and all(isinstance(one, WordEffects) for one in shown) else "captions"
 
 
 def _check_needs(figure: Figure, traces: Sequence[Trace]) -> None:
