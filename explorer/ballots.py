@@ -237,7 +237,7 @@ def outcome(names: tuple[str, str], votes: Sequence[Vote]) -> dict:
 
 
 def read_table(path: str | os.PathLike, first: str = "") -> tuple[tuple[str, str], list[Vote]]:
-    """The two contenders and the votes of a CSV file as :meth:`Judge.table` writes it.
+    """The two contenders and the votes of a CSV file as :meth:`BlindVote.table` writes it.
 
     Args:
         path: of the file.

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from dmm.checkpoint import DEFAULT, shipped
+from dmm.checkpoint import shipped
 from explorer import controls
 from explorer.figures import Figure, check_options, get_figure, list_figures
 from explorer.figures.export import FORMATS
@@ -54,7 +54,10 @@ def _figures(
         raise typer.Exit()
 
 
-MODEL = typer.Option(help="a checkpoint under assets/checkpoints, or a folder; repeat the flag to compare systems")
+MODEL = typer.Option(
+    help="a checkpoint under assets/checkpoints, or a folder; repeat the flag to compare systems; all shipped ones by default. "
+    "A figure of one model shows the first that has its quantity"
+)
 RUN = typer.Option(help="a run directory; the figure of memory being learned needs train.trace_every; repeat the flag to compare runs")
 OUT = typer.Option(help="folder to write into")
 FORMAT = typer.Option("--format", help=f"some of {','.join(FORMATS)}")
@@ -97,7 +100,7 @@ def _run(names: list[str], values: dict, given: dict) -> None:
     kinds = _formats(given["format_"])
     try:
         chosen = [get_figure(name) for name in dict.fromkeys(names)]
-        sources = Sources(given["model"] or ([] if given["run"] else [DEFAULT]), given["run"] or [])
+        sources = Sources(given["model"] or ([] if given["run"] else shipped()), given["run"] or [])
         for figure in chosen:
             own = {name: value for name, value in values.items() if any(o.name == name for o in figure.options)}
             if given["captions_file"]:

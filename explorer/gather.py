@@ -51,7 +51,7 @@ def gather(figure: Figure, values: Mapping[str, Any], session: Session | None = 
     if figure.shows in ("run", "logs"):
         if not runs:
             raise FigureError(f"{figure.name} shows a training run: name one with --run, a directory that dmm train wrote")
-        return Run(runs[0]).course(values["caption"]) if figure.shows == "run" else {str(run): read_log(run) for run in runs}
+        return Run(runs[0]).course(values.get("caption", 1)) if figure.shows == "run" else {str(run): read_log(run) for run in runs}
     if figure.shows == "records":
         return read_results(values["results"] or assets() / "results")
     if figure.shows == "votes":
@@ -80,12 +80,12 @@ def votes(figure: Figure, values: Mapping[str, Any], session: Session | None = N
     if not values["votes"]:
         raise FigureError(f"{figure.name} shows blind votes: name their file with --votes, as `explorer app --votes FILE` keeps it")
     if not path.is_file():
-        raise FigureError(f"--votes {path}: no such file; `explorer app --votes {path}` makes it, and its Judge section saves CSV")
+        raise FigureError(f"--votes {path}: no such file; `explorer app --votes {path}` makes it, and the blind vote on the page saves CSV")
     if is_table(path):
         return ballots.outcome(*ballots.read_table(path, values["first"]))
     if session is None:
         raise FigureError(f"--votes {path}: a SQLite file holds no names; name the models that were judged with --model")
-    return ballots.Judge(session, VoteStore(path), ballots.two_of(session, values["first"], values["second"])).result()
+    return ballots.BlindVote(session, VoteStore(path), ballots.two_of(session, values["first"], values["second"])).result()
 
 
 def is_table(path: str | Path) -> bool:

@@ -1,8 +1,8 @@
 """Figures as files: gather what each takes, draw it, write it, and note in a manifest how it came about.
 
-``manifest.json`` beside the files says for each figure what it shows in words, the options, the SHA-256 of the models, records or votes that
-it shows, the command that draws it again, the versions of the libraries, and the SHA-256 of each file. It holds no time and no path of this
-machine beyond what was typed, so that a second run writes the same bytes.
+``manifest.json`` beside the files says for each figure what it shows in words, the options, the SHA-256 of the models, records or votes
+that it shows, the command that draws it again, the versions of the libraries, and the SHA-256 of each file. It holds no time and no path
+of this machine beyond what was typed, so that a second run writes the same bytes.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dmm.checkpoint import locate
+from dmm.checkpoint import assets, locate
 from dmm.images import write_atomic
 from explorer import gather
 from explorer.figures.export import export
-from explorer.figures.registry import Figure, FigureError, Result, check_options, draw, list_figures
+from explorer.figures.registry import Figure, FigureError, Lacking, Result, check_options, draw, list_figures
 from explorer.figures.runs import Run
 from explorer.session import Session
 
 MANIFEST = "manifest.json"
 LIBRARIES = ("dmm-gan-explorer", "torch", "numpy", "matplotlib", "pillow", "safetensors")
+ONE_MODEL = ("captions", "between", "effects")  # what figures of a single model show
 TEXTS = ("captions", "text")  # kinds of options that hold sentences
 
 
@@ -83,11 +84,32 @@ def produce(figure: Figure, values: Mapping[str, Any], sources: Sources, out: st
         OSError: nothing can be written there.
     """
     values = check_options(figure, values)
-    shown = gather.gather(figure, values, sources.session, sources.runs)
-    result = draw(figure, shown, gather.references(figure, values), **values)
+    result, models = _drawn(figure, values, sources)
     paths = export(result, out, figure.name, formats)
-    _note(Path(out) / MANIFEST, figure.name, _entry(figure, values, sources, result, paths, formats))
+    _note(Path(out) / MANIFEST, figure.name, _entry(figure, values, models, sources.runs, result, paths, formats))
     return paths
+
+
+def _drawn(figure: Figure, values: Mapping[str, Any], sources: Sources) -> tuple[Result, Sequence[str]]:
+    """A figure and the models that it shows: of a figure of one model, the first that has its quantity.
+
+    Raises:
+        Lacking: none has it. And as :func:`produce`.
+    """
+    if figure.shows not in ONE_MODEL or sources.session is None:
+        shown = gather.gather(figure, values, sources.session, sources.runs)
+        judged = figure.shows == "votes" and not gather.is_table(values["votes"])  # a file that does not name them
+        return draw(
+            figure, shown, gather.references(figure, values), **values
+        ), sources.models if figure.shows == "systems" or judged else ()
+    why = ""
+    for model, name in zip(sources.models, sources.session.models, strict=False):  # the session calls a folder by its last part
+        try:
+            shown = gather.gather(figure, values, sources.session, model=name)
+            return draw(figure, shown, gather.references(figure, values), **values), [model]
+        except Lacking as error:
+            why = str(error)
+    raise Lacking(why + (f"; tried {', '.join(map(str, sources.models))}" if len(sources.models) > 1 else ""))
 
 
 def produce_all(sources: Sources, out: str | Path, formats: Sequence[str], sentences: Sequence[str] = ()) -> Iterator[tuple[Figure, str]]:
@@ -116,29 +138,29 @@ def _lacking(figure: Figure, sources: Sources) -> str:
     return ""
 
 
-def _entry(figure: Figure, values: dict, sources: Sources, result: Result, paths: Sequence[Path], formats: Sequence[str]) -> dict:
-    used = _models(figure, values, sources)
-    runs = {"run": sources.runs[:1], "logs": sources.runs}.get(figure.shows, ())
+def _entry(
+    figure: Figure,
+    values: dict,
+    models: Sequence[str],
+    runs: Sequence[str],
+    result: Result,
+    paths: Sequence[Path],
+    formats: Sequence[str],
+) -> dict:
+    runs = {"run": runs[:1], "logs": runs}.get(figure.shows, ())
     return {
         "title": figure.title,
         "source": figure.source,
         "alt": f"{figure.title}. {result.alt}",
         "options": {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()},
         "seed": values.get("seed"),
-        "models": {str(name): _sha256(locate(name)) for name in used},
+        "models": {str(name): _sha256(locate(name)) for name in models},
         "runs": [str(run) for run in runs],
         "read": _read(values, result),
-        "command": command_of(figure, values, used, runs, formats),
+        "command": command_of(figure, values, models, runs, formats),
         "versions": versions(),
         "files": {path.name: _sha256(path) for path in paths},
     }
-
-
-def _models(figure: Figure, values: Mapping[str, Any], sources: Sources) -> Sequence[str]:
-    """The models that a figure shows; those of votes are asked only where the file does not name them."""
-    if figure.shows == "systems" or (figure.shows == "votes" and not gather.is_table(values["votes"])):
-        return sources.models
-    return sources.models[:1] if figure.shows in ("captions", "between", "effects") else ()
 
 
 def _read(values: Mapping[str, Any], result: Result) -> dict[str, str]:

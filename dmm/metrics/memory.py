@@ -155,6 +155,8 @@ def score_named(rows: Rows, side: str, maps: Tensor, mask: Tensor, segmentation:
     rows.add(("area", side), masks.mean((1, 2)).where(masks.sum((1, 2)) >= named_parts.FEWEST, torch.nan))
     rows.add(("kind", side), torch.tensor([float(word.kind == "colour") for word in named]))
     rows.add(("part", side), torch.tensor([float(named_parts.PLACES.index(word.part)) for word in named]))
+    before = rows.parts.get(("caption", side))
+    rows.add(("caption", side), torch.tensor(samples) + (int(before[-1].max()) + 1 if before else 0))
     chosen, positions = torch.tensor(samples), torch.tensor([word.position for word in named])
     variants = {"word": maps[chosen, positions], "other word": maps[chosen, another(mask[chosen], positions)]}
     variants["other caption"] = _of_another_caption(maps, samples, positions)
@@ -311,6 +313,9 @@ def _map_figures(rows: Rows, side: str) -> dict:
             names = [key[2] for key in rows.keys(score, side) if len(key) == 3]
             found[f"{score}_in_named_part"] = {_plain(name): rows.mean((score, side, name)) for name in names}
         found["by_kind"] = _by(rows, side, "kind", ("part", "colour"))
+        for number, kind in enumerate(("part", "colour")):
+            if kind in found["by_kind"]:
+                found["by_kind"][kind]["lift_interval_95"] = _lift_interval(rows, side, rows["kind", side] == number)
         found["by_part"] = _by(rows, side, "part", named_parts.PLACES)
     return found
 
@@ -324,6 +329,16 @@ def _by(rows: Rows, side: str, key: str, names: Sequence[str]) -> dict:
             means = {score: rows[score, side, "word"][chosen].nanmean().item() for score in named_parts.SCORES}
             result[name] = {"words": int(chosen.sum()), **means}
     return result
+
+
+def _lift_interval(rows: Rows, side: str, words: Tensor) -> list[float] | None:
+    """95 % bootstrap interval of the lift of some words, over the captions that have any: words of one caption are not independent."""
+    words = words & rows["area", side].isfinite() & rows["lift", side, "word"].isfinite()
+    captions, place = rows["caption", side][words].unique(return_inverse=True)
+    sums, counts = torch.zeros(2, len(captions), dtype=torch.float64)
+    sums.index_add_(0, place, rows["lift", side, "word"][words])
+    counts.index_add_(0, place, torch.ones(len(place), dtype=torch.float64))
+    return list(interval(lambda drawn: (sums[drawn].sum() / counts[drawn].sum()).item(), len(captions))) if len(captions) else None
 
 
 def _plain(name: str) -> str:

@@ -126,7 +126,8 @@ def _look(metric: object, keys: Sequence[str]) -> tuple[object, object]:
 
 
 def _figure(record: Record, measure: Measure, value: float, holder: object) -> Figure:
-    interval = holder.get("interval_95") if isinstance(holder, Mapping) else None
+    own = f"{measure.keys[-1]}_interval_95"  # where one mapping holds several figures
+    interval = holder.get(own, holder.get("interval_95")) if isinstance(holder, Mapping) else None
     content, metric = record.content, record.content["metrics"][measure.metric]
     protocol = {said: _said(content.get(key)) for key, said in PROTOCOL.items() if content.get(key) is not None}
     if isinstance(metric.get("feature_network"), (str, Mapping)):

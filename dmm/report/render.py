@@ -84,9 +84,16 @@ def _latex_row(cells: list[str]) -> str:
 def cell_row(label: str, column: Column, cell: Cell) -> dict[str, str | float]:
     """A cell with all that is known of it, for CSV; empty where there is no such number."""
     low, high = cell.interval or ("", "")
-    value = "" if cell.value is None else cell.value
-    said = {"row": label, "column": column.header, "kind": column.kind, "text": cell.text}
-    return said | {"value": value, "low": low, "high": high, "file": cell.file}
+    return {
+        "row": label,
+        "column": column.header,
+        "kind": column.kind,
+        "text": cell.text,
+        "value": "" if cell.value is None else cell.value,
+        "low": low,
+        "high": high,
+        "file": cell.file,
+    }
 
 
 def _csv(document: Document) -> str:

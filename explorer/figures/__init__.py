@@ -11,6 +11,7 @@ from explorer.figures import (
     learning,
     memories,
     redescription,
+    run_grid,
     systems,
     tables,
     vote,
@@ -19,6 +20,7 @@ from explorer.figures import (
 from explorer.figures.registry import (
     Figure,
     FigureError,
+    Lacking,
     Option,
     Reference,
     Result,
@@ -34,6 +36,7 @@ from explorer.figures.registry import (
 __all__ = [
     "Figure",
     "FigureError",
+    "Lacking",
     "Option",
     "Reference",
     "Result",
@@ -53,6 +56,7 @@ __all__ = [
     "redescription",
     "register_figure",
     "requests",
+    "run_grid",
     "systems",
     "tables",
     "vote",

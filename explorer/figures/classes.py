@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from dmm.trace import Trace
 from explorer import statistics
 from explorer.figures import style
-from explorer.figures.registry import FigureError, Result, captions_option, register_figure, seed_option
+from explorer.figures.registry import Lacking, Result, captions_option, register_figure, seed_option
 from explorer.figures.word_classes import CLASSES, word_class
 from explorer.figures.word_maps import CAPTIONS as SOME
 
@@ -48,7 +48,7 @@ def classes(traces: Sequence[Trace]) -> Result:
     """For each stage a line of panels: a dot a word, a bar at the mean of the class; classes below each other."""
     rows = [row for trace in traces for row in measured(trace)]
     if not rows:
-        raise FigureError("word-classes shows how words are read; this system reads no single words")
+        raise Lacking("word-classes shows how words are read; this system reads no single words")
     stages = sorted({row["stage"] for row in rows})
     panels = [p for p in PANELS if any(row[p] != "" for row in rows)]
     left = 1.0

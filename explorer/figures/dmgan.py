@@ -14,6 +14,7 @@ from dmm.trace import Trace
 from explorer import statistics
 from explorer.figures import style
 from explorer.figures.registry import FigureError, Option, Result, captions_option, register_figure, seed_option
+from explorer.figures.stop_words import KEY, ranked, shown_word, stop_words_option
 from explorer.overlay import Limits, legend, limits, overlay, picture
 
 PAPER = "DM-GAN (Zhu et al., CVPR 2019)"
@@ -130,20 +131,21 @@ def _stage_rows(trace: Trace) -> list[dict]:
         Option("caption", "text", FIGURE_6B, "the sentence", makes="trace"),
         SEED,
         Option("top", "int", 5, "words shown in each row", low=1, high=8),
+        stop_words_option(),
         Option("strength", "float", 0.6, "opacity of the heat over the grey picture, 0 to 1", low=0.0, high=1.0),
         Option(
             "scale", "choice", "shared", "one range for all maps, or each map stretched over its own, as papers print them", choices=SCALES
         ),
     ),
 )
-def top_words(traces: Sequence[Trace], top: int = 5, strength: float = 0.6, scale: str = "shared") -> Result:
+def top_words(traces: Sequence[Trace], top: int = 5, stop_words: str = "mark", strength: float = 0.6, scale: str = "shared") -> Result:
     """For each refinement stage: its picture, and two rows of words with the map of each word's key addressing over the grey picture."""
     if len(traces) != 1:
         raise FigureError(f"dmgan-fig6b shows one caption, found {len(traces)}")
     trace = traces[0]
     numbers = [i for i in range(len(trace.stages)) if statistics.has(trace, i, "writing_gate") and statistics.has(trace, i, "addressing")]
-    ranked = {(i, quantity): statistics.top_words(trace, i, quantity, top) for i in numbers for quantity in RANKED}
-    maps = [statistics.word_map(trace, i, chip.index) for (i, _), chips in ranked.items() for chip in chips]
+    rows = {(i, quantity): ranked(trace, i, quantity, top, stop_words) for i in numbers for quantity in RANKED}
+    maps = [statistics.word_map(trace, i, chip.index) for (i, _), chips in rows.items() for chip in chips]
     shared = limits(*maps, uniform=statistics.uniform(trace))
     heading = style.wrap(f"“{trace.caption()}”", WIDTH - 2 * MARGIN, style.LARGE)
     head = style.text_height(heading, style.LARGE) + 0.14
@@ -155,14 +157,18 @@ def top_words(traces: Sequence[Trace], top: int = 5, strength: float = 0.6, scal
             _stage_picture(drawing, trace, number, down)
             for quantity in RANKED:
                 _word_heading(drawing, quantity, shared[1], down)
-                for place, chip in enumerate(ranked[number, quantity]):
+                for place, chip in enumerate(rows[number, quantity]):
                     left = LEFT + place * (_thumb(top) + GAP)
+                    said, colour = shown_word(chip.word, stop_words, statistics.names(trace)[chip.index])
+                    style.write(drawing, left, down + 0.2, style.clip(said, _thumb(top)), color=colour)
                     _word(drawing, trace, number, chip, shared if scale == "shared" else None, strength, left, down + 0.2, _thumb(top))
                     _word_value(drawing, trace, quantity, chip, shared[1], left, down + 0.42 + _thumb(top), _thumb(top))
                 down += row
             down += 0.1
         _key(drawing, trace, shared, scale, down)
-    return Result(drawing, [_word_record(trace, i, quantity, chip) for (i, quantity), chips in ranked.items() for chip in chips])
+        if stop_words == "mark":
+            style.write(drawing, LEFT, down + 0.42, KEY, size=style.SMALL, color=style.QUIET)
+    return Result(drawing, [_word_record(trace, i, quantity, chip) for (i, quantity), chips in rows.items() for chip in chips])
 
 
 def _key(drawing: Drawing, trace: Trace, shared: Limits, scale: str, down: float) -> None:
@@ -211,11 +217,10 @@ def _word(
     top: float,
     thumb: float,
 ) -> None:
-    """A word, its map over the grey picture and, without a shared range, the map's own range below the value."""
+    """A word's map over the grey picture, below its name, and without a shared range the map's own range below the value."""
     values = statistics.word_map(trace, number, chip.index)
     low, high = float(values.min()), float(values.max())
     own = (low, high) if high > low else (low, low + 1)
-    style.write(drawing, left, top, style.clip(statistics.names(trace)[chip.index], thumb))
     style.tile(drawing, left, top + 0.17, thumb, overlay(trace.stages[number].quantity("image"), values, shared or own, strength))
     if shared is None:
         ends = f"{statistics.short(low)} to {statistics.short(high)}"

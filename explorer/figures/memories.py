@@ -82,7 +82,9 @@ def memory_systems(results: Results) -> Result:
     if not found:
         raise FigureError(f"memory-systems: no record of a memory in the folder of results. {missing(['every system'], ['memory'])}")
     notes = [*_answers(found), missing(lacking, ["memory"])]
-    notes.append("Bars: 95 % intervals, bootstrap over captions (share), exact binomial (new colour). Aviary, drawn birds.")
+    notes.append(
+        "Bars: 95 % intervals where the record has one: bootstrap over captions; of the new colour exact binomial. Aviary, drawn birds."
+    )
     text = "\n".join(style.wrap(note, LINES, style.SMALL) for note in notes if note)
     panels = [(panel, [line for line in found if line.panel == panel.key]) for panel in PANELS]
     panels = [(panel, lines) for panel, lines in panels if lines]
@@ -94,7 +96,8 @@ def memory_systems(results: Results) -> Result:
             _panel(drawing, panel, lines, top)
             top += height
         style.write(drawing, MARGIN, top, text, size=style.SMALL, color=style.QUIET)
-    return Result(drawing, [row for line in found for row in _rows(line)])
+    rows = [row for line in found for row in _rows(line)]
+    return Result(drawing, rows, "; ".join(_told(row) for row in rows) + ".")
 
 
 def _subjects(results: Results) -> dict[str, str]:
@@ -102,9 +105,15 @@ def _subjects(results: Results) -> dict[str, str]:
     measured = {record.subject for record in results.evaluations if "memory" in record.content["metrics"]} & set(names())
     own = systems()
     found = {name: recipe for name, recipe in own.items() if recipe in measured}
-    found |= {recipe: recipe for recipe in sorted(measured - set(own.values()))}
+    found |= {_called(recipe, own): recipe for recipe in sorted(measured - set(own.values()))}
     order = ("nothing", "attention", "memory")
     return dict(sorted(found.items(), key=lambda item: order.index(reading(item[1]).words)))
+
+
+def _called(recipe: str, own: Mapping[str, str]) -> str:
+    """A variant after the system that it varies: "DM-GAN m-wg"."""
+    fits = [(name, base) for name, base in own.items() if recipe.startswith(f"{base}-")]
+    return f"{fits[0][0]} {recipe.removeprefix(fits[0][1] + '-')}" if fits else recipe
 
 
 def _lines(results: Results, name: str, recipe: str) -> Iterator[Line]:
@@ -119,7 +128,7 @@ def _lines(results: Results, name: str, recipe: str) -> Iterator[Line]:
             yield Line(name, words, panel, detail, found, {mark: one.value for mark, one in controls.items() if one})
 
     yield from line("share", "", at(*SHARE.keys), x=at("controls", "second_noise", *SHARE.keys))
-    captions = at("captions")
+    captions = figure(results, recipe, Measure("", "memory", ("captions",)))
     for pathway, detail in (("total", "everywhere"), ("memory", "in these words"), ("initial", "in stage 1")):
         success = at("success", last, pathway)
         if success and captions:
@@ -176,9 +185,8 @@ def _panel(drawing: Drawing, panel: Panel, lines: Sequence[Line], top: float) ->
         colour, mark = KINDS[line.words]
         y, first = top + row * ROW, row == 0 or lines[row - 1].system != line.system
         if first:
-            style.write(
-                drawing, MARGIN, y, style.clip(line.system, NAME + DETAIL * (not line.detail) - 0.04), size=style.SMALL, color=colour
-            )
+            name = style.wrap(line.system, NAME + DETAIL * (not line.detail) - 0.06, style.SMALL)
+            style.write(drawing, MARGIN, y, name, size=style.SMALL, color=colour)
         style.write(drawing, MARGIN + NAME, y, line.detail, size=style.SMALL, color=style.QUIET)
         style.write(drawing, WIDTH - MARGIN, y, _figure(line.found.value), size=style.SMALL, ha="right")
         if line.found.interval:
@@ -212,6 +220,11 @@ def _axis(axes: Axes, panel: Panel, lines: Sequence[Line]) -> None:
     for row in range(1, len(lines)):
         if lines[row].system != lines[row - 1].system:
             axes.axhline(row, color="#ececec", linewidth=0.6)
+
+
+def _told(row: Mapping) -> str:
+    named = " ".join(str(row[key]) for key in ("system", "quantity", "of", "control") if row[key])
+    return f"{named} {_figure(row['value'])}"
 
 
 def _rows(line: Line) -> Iterator[dict]:

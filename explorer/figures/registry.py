@@ -45,6 +45,10 @@ class FigureError(ValueError):
     """A figure that cannot be drawn as asked: what was expected and what was found."""
 
 
+class Lacking(FigureError):
+    """A figure of a quantity that this system does not have; another may have it."""
+
+
 @dataclass(frozen=True)
 class Option:
     """One option of a figure, said once for every surface."""
@@ -129,10 +133,13 @@ class Result:
 
     figure: Drawing  # a matplotlib figure that no window owns
     rows: list[dict[str, Any]]  # the numbers shown, one mapping a row, all with the same keys
+    said: str = ""  # the rows in words, where a figure says them better than :attr:`alt` does by itself
 
     @property
     def alt(self) -> str:
         """What is shown, in words, from the rows: each column with its values, its range, or how many different ones it has."""
+        if self.said:
+            return self.said
         columns = {name: [row[name] for row in self.rows] for name in (self.rows[0] if self.rows else ())}
         said = [f"{name.replace('_', ' ')} {text}" for name, values in columns.items() if (text := _spelt(values))]
         return f"{len(self.rows)} rows. " + "; ".join(said) + "."
@@ -294,7 +301,7 @@ def _check_needs(figure: Figure, traces: Sequence[Trace]) -> None:
     for need in figure.needs:
         for trace in traces:
             if all(getattr(stage, need) is None for stage in trace.stages):
-                raise FigureError(f"{figure.name} shows {need.replace('_', ' ')}, which this system does not have")
+                raise Lacking(f"{figure.name} shows {need.replace('_', ' ')}, which this system does not have")
 
 
 def _spelt(values: Sequence[Any]) -> str:

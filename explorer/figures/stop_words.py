@@ -7,8 +7,16 @@ import dataclasses
 from dmm.trace import Trace
 from explorer import statistics
 from explorer.figures import style
+from explorer.figures.registry import Option
 
 STOP_WORDS = ("mark", "skip", "keep")
+KEY = "(grey, in brackets): words without a claim"
+
+
+def stop_words_option() -> Option:
+    """How a figure of ranks treats them."""
+    about = "words without a claim (this, and): marked, left out of the ranks, or kept unmarked"
+    return Option("stop_words", "choice", STOP_WORDS[0], about, choices=STOP_WORDS)
 
 
 def ranked(trace: Trace, stage: int, quantity: str, top: int, stop_words: str = "mark") -> list[statistics.Chip]:
@@ -20,7 +28,7 @@ def ranked(trace: Trace, stage: int, quantity: str, top: int, stop_words: str = 
     return chips[:top]
 
 
-def shown_word(word: str, stop_words: str = "mark") -> tuple[str, str]:
-    """How a word is written, and in which colour."""
+def shown_word(word: str, stop_words: str = "mark", name: str = "") -> tuple[str, str]:
+    """How a word, or its ``name`` where a caption has it twice, is written, and in which colour."""
     marked = stop_words == "mark" and word in statistics.SMALL_WORDS
-    return (f"({word})", style.QUIET) if marked else (word, style.INK)
+    return (f"({name or word})", style.QUIET) if marked else (name or word, style.INK)

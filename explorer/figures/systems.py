@@ -15,7 +15,7 @@ from dmm.trace import Trace
 from explorer import statistics
 from explorer.figures import style
 from explorer.figures.registry import FigureError, Option, Result, captions_option, register_figure, seed_option
-from explorer.figures.stop_words import STOP_WORDS, ranked, shown_word
+from explorer.figures.stop_words import KEY, ranked, shown_word, stop_words_option
 from explorer.overlay import Limits, legend, limits, overlay, picture
 
 PAPER = "DM-GAN (Zhu et al., CVPR 2019)"
@@ -141,14 +141,16 @@ def _rows(systems: Systems) -> list[dict]:
         Option("caption", "text", "This bird is blue with white and has a very short beak.", "the sentence", makes="trace"),
         SEED,
         Option("top", "int", 5, "words shown of each system and stage", low=1, high=6),
-        Option("stop_words", "choice", "mark", "words without a claim (this, and): marked, left out of the ranks, or kept unmarked",
-               choices=STOP_WORDS),
+        stop_words_option(),
         Option("strength", "float", 0.65, "opacity of the heat over the grey picture, 0 to 1", low=0.0, high=1.0),
     ),
 )  # fmt: skip
 def favoured_words(systems: Systems, top: int = 5, stop_words: str = "mark", strength: float = 0.65) -> Result:
     """For each system and each stage that reads words: the picture, and its top words by the mean of their maps, each with its map."""
-    lines = [(name, traces[0], stage) for name, traces in systems.items() for stage in _reading(name, traces)]
+    lines = [(name, traces[0], stage) for name, traces in systems.items() for stage in _reading(traces[0])]
+    without = ", ".join(name for name, traces in systems.items() if not _reading(traces[0]))
+    if len({name for name, *_ in lines}) < 2:
+        raise FigureError(f"dmgan-fig6a compares where words are read, and {without} reads no single words: name two that do, with --model")
     chosen = {(name, stage): ranked(trace, stage, statistics.required_maps(trace, stage), top, stop_words) for name, trace, stage in lines}
     shared = limits(*(m for name, trace, stage in lines for m in _maps(trace, stage, chosen[name, stage])), uniform=_even(lines))
     side = (WIDTH - 2 * MARGIN - top * GAP) / (top + 1)
@@ -156,23 +158,22 @@ def favoured_words(systems: Systems, top: int = 5, stop_words: str = "mark", str
     heading = style.wrap(f"“{caption}”", WIDTH - 3 * MARGIN, style.LARGE)
     head = style.text_height(heading, style.LARGE) + 0.08
     row = 2 * LINE + 0.04 + side + LINE + 0.1
-    with style.sheet(WIDTH, 2 * MARGIN + head + len(lines) * row + 0.42 + (LINE if stop_words == "mark" else 0)) as drawing:
+    notes = [KEY] if stop_words == "mark" else []
+    notes += style.wrap(f"Read no single words: {without}", WIDTH - 3 * MARGIN).split("\n") if without else []
+    with style.sheet(WIDTH, 2 * MARGIN + head + len(lines) * row + 0.42 + len(notes) * LINE) as drawing:
         style.write(drawing, MARGIN, MARGIN, heading, size=style.LARGE)
         down = MARGIN + head
         for name, trace, stage in lines:
             page = Line(drawing, name, trace, stage, chosen[name, stage], side)
             _favoured(page, shared, strength, stop_words, down)
             down += row
-        _foot(drawing, lines, shared, stop_words, down)
+        _foot(drawing, lines, shared, notes, down)
     return Result(drawing, [_ranked_row(name, trace, stage, chip) for name, trace, stage in lines for chip in chosen[name, stage]])
 
 
-def _reading(name: str, traces: Sequence[Trace]) -> list[int]:
-    """The stages of a system that read single words."""
-    stages = [i for i in range(len(traces[0].stages)) if statistics.maps_of(traces[0], i)]
-    if not stages:
-        raise FigureError(f"dmgan-fig6a compares where words are read, and {name} reads no single words")
-    return stages
+def _reading(trace: Trace) -> list[int]:
+    """The stages that read single words."""
+    return [i for i in range(len(trace.stages)) if statistics.maps_of(trace, i)]
 
 
 def _maps(trace: Trace, stage: int, chips: Sequence[statistics.Chip]) -> list:
@@ -213,13 +214,13 @@ def _favoured(line: Line, shared: Limits, strength: float, stop_words: str, top:
         style.write(drawing, left, tile + side + 0.02, statistics.short(chip.value), color=style.QUIET)
 
 
-def _foot(drawing: Drawing, lines: Sequence[tuple[str, Trace, int]], shared: Limits, stop_words: str, down: float) -> None:
-    """What a shade and a number mean, and how stop words are treated."""
+def _foot(drawing: Drawing, lines: Sequence[tuple[str, Trace, int]], shared: Limits, notes: Sequence[str], down: float) -> None:
+    """What a shade and a number mean, and notes, a line each."""
     unit = "probability of the word at a place; below each map its mean"
     key = legend("all maps", shared, unit, _even(lines))
     style.colour_bar(drawing, MARGIN, down, WIDTH - 2 * MARGIN, key, size=style.BASE)
-    if stop_words == "mark":
-        style.write(drawing, MARGIN, down + 0.44, "(grey, in brackets): words without a claim", color=style.QUIET)
+    if notes:
+        style.write(drawing, MARGIN, down + 0.44, "\n".join(notes), color=style.QUIET)
 
 
 def _ranked_row(name: str, trace: Trace, stage: int, chip: statistics.Chip) -> dict:

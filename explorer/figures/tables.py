@@ -6,7 +6,7 @@ they cannot be compared. A block takes as many columns as fit side by side. Syst
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure as Drawing
@@ -31,12 +31,13 @@ class Block:
 
     columns: Sequence[Column]
     rows: Sequence[int]
+    continued: bool = False  # the columns before it did not leave room
 
     @property
     def heading(self) -> str:
         """Kind and data sets."""
         data = list(dict.fromkeys(column.data for column in self.columns))
-        return f"{HEADINGS[self.columns[0].kind]}: {', '.join(data)}"
+        return f"{HEADINGS[self.columns[0].kind]}: {', '.join(data)}" + ", continued" * self.continued
 
 
 def _register(name: str, key: str, title: str, source: str) -> None:
@@ -65,24 +66,33 @@ def typeset(table: Table) -> Result:
             top += height
         style.write(drawing, MARGIN, top, notes, size=style.SMALL, color=style.QUIET)
     rows = [cell_row(table.rows[i], column, column.cells[i]) for block in blocks for i in block.rows for column in block.columns]
-    return Result(drawing, rows)
+    return Result(drawing, rows, told(rows))
+
+
+def told(rows: Sequence[Mapping]) -> str:
+    """Every figure in words, column by column."""
+    columns: dict[str, list[str]] = {}
+    for row in rows:
+        columns.setdefault(row["column"], []).append(f"{row['row']} {row['text']}")
+    return " ".join(f"{name}: {'; '.join(cells)}." for name, cells in columns.items())
 
 
 def _blocks(table: Table) -> Iterator[Block]:
     """Published figures first; a new block begins where a column no longer fits."""
     for kind in HEADINGS:
         beside: list[Column] = []
+        first = True
         for column in (c for c in table.columns if c.kind == kind and any(_there(cell) for cell in c.cells)):
             if beside and NAMES + sum(_width(c) + GAP for c in [*beside, column]) > INSIDE:
-                yield _block(table, beside)
-                beside = []
+                yield _block(table, beside, not first)
+                beside, first = [], False
             beside.append(column)
         if beside:
-            yield _block(table, beside)
+            yield _block(table, beside, not first)
 
 
-def _block(table: Table, columns: Sequence[Column]) -> Block:
-    return Block(columns, [i for i in range(len(table.rows)) if any(_there(column.cells[i]) for column in columns)])
+def _block(table: Table, columns: Sequence[Column], continued: bool) -> Block:
+    return Block(columns, [i for i in range(len(table.rows)) if any(_there(column.cells[i]) for column in columns)], continued)
 
 
 def _there(cell: Cell) -> bool:
@@ -106,7 +116,9 @@ def _absent(table: Table) -> str:
 
 def _notes(table: Table) -> str:
     """What stands below a table, a paragraph each."""
-    return "\n".join(style.wrap(text, LINES, style.SMALL) for text in (_absent(table), *table.notes, table.about) if text)
+    protocols = "[P1], …: how it was measured, as dmm report spells it out." if any(c.protocol for c in table.columns) else ""
+    texts = (_absent(table), *table.notes, table.about, protocols)
+    return "\n".join(style.wrap(text.replace("`", ""), LINES, style.SMALL) for text in texts if text)
 
 
 def missing(what: Sequence[str], metrics: Sequence[str]) -> str:
@@ -158,7 +170,9 @@ def _draw(drawing: Drawing, table: Table, block: Block, top: float) -> None:
     style.write(drawing, MARGIN, top, block.heading, weight="bold")
     top += LINE
     style.write(drawing, MARGIN, top + head - SMALL_LINE, table.corner, size=style.SMALL, color=style.QUIET)
-    rights, right = [], WIDTH - MARGIN
+    alone = len(block.columns) == 1  # then it stands beside the names
+    right = MARGIN + NAMES + GAP + _width(block.columns[0]) if alone else WIDTH - MARGIN
+    rights: list[float] = []
     for column in reversed(block.columns):
         rights.insert(0, right)
         right -= _width(column) + GAP
@@ -209,7 +223,8 @@ def two_by_two(results: Results) -> Result:
             _square(drawing, column, top + style.text_height(title))
             top += height
         style.write(drawing, MARGIN, top, notes, size=style.SMALL, color=style.QUIET)
-    return Result(drawing, [cell_row(label, column, column.cells[i]) for column in table.columns for i, label in enumerate(table.rows)])
+    rows = [cell_row(label, column, column.cells[i]) for column in table.columns for i, label in enumerate(table.rows)]
+    return Result(drawing, rows, told(rows))
 
 
 def _pairs(column: Column) -> list[list[Cell]]:

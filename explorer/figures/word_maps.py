@@ -16,7 +16,7 @@ from matplotlib.figure import Figure as Drawing
 from dmm.trace import Trace
 from explorer import statistics
 from explorer.figures import style
-from explorer.figures.registry import FigureError, Option, Result, captions_option, register_figure, seed_option
+from explorer.figures.registry import FigureError, Lacking, Option, Result, captions_option, register_figure, seed_option
 from explorer.figures.word_classes import of_class, word_class
 from explorer.overlay import Limits, legend, limits, overlay, picture
 
@@ -105,9 +105,7 @@ def _bands(trace: Trace, chosen: str) -> list[Band]:
     """
     stages = [i for i in range(len(trace.stages)) if statistics.maps_of(trace, i)]
     if not stages:
-        raise FigureError(
-            "word-maps shows where words are read, and this system reads no single words: choose one with a memory or attention"
-        )
+        raise Lacking("word-maps shows where words are read, and this system reads no single words: choose one with a memory or attention")
     classes = {WORDS[0]: ("colour", "part"), WORDS[1]: ("colour", "part", "other claim")}.get(chosen)
     indices = tuple(of_class(trace, *classes) if classes else statistics.word_indices(trace))
     if not indices:

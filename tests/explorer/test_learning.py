@@ -458,3 +458,11 @@ def test_what_was_learned_in_a_notebook(session, run):
 
     shown = Explorer(session).learning("my-gan")
     assert shown.html.startswith('<img src="data:image/png') and {row["step"] for row in shown.rows} == {10, 20, 30, 40, 50}
+
+
+def test_a_grid_shows_every_caption_at_even_steps(run):
+    result = figures.draw("dmmgan-grid", run.course(), columns=3)
+    apart(result.figure)
+    assert [row["step"] for row in result.rows] == [10, 30, 50] * 2 and len(result.figure.axes) == 6
+    assert [row["size_px"] for row in result.rows] == [64, 256, 256] * 2  # the refinements are trained after step 10
+    assert [row["caption"] for row in result.rows[::3]] == list(run.captions)

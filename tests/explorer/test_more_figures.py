@@ -74,8 +74,12 @@ def test_favoured_words_are_ranked_by_the_mean_of_their_maps():
     first = [r for r in result.rows if r["system"] == "dmgan" and r["stage"] == 2]
     top = statistics.top_words(found["dmgan"][0], 2, "addressing", 3)
     assert [(r["word"], r["mean"], r["rank"]) for r in first] == [(c.word, c.value, c.rank) for c in top]
-    with pytest.raises(FigureError, match="dfgan reads no single words"):
-        figures.draw("dmgan-fig6a", systems("dmgan") | {"dfgan": [without_words()]})
+    others = {"dfgan": [without_words()]}
+    with pytest.raises(FigureError, match="dfgan reads no single words: name two that do"):
+        figures.draw("dmgan-fig6a", systems("dmgan") | others)
+    three = figures.draw("dmgan-fig6a", found | others, top=3)
+    apart(three.figure)
+    assert three.rows == result.rows and "Read no single words: dfgan" in [text for text, _ in boxes(three.figure)]
 
 
 def without_words():
@@ -97,6 +101,10 @@ def test_stop_words_are_marked_skipped_or_kept():
     ]
     said = {option: [t for t, _ in boxes(figures.draw("dmgan-fig6a", systems("x", "y"), stop_words=option).figure)] for option in
             ("mark", "keep", "skip")}  # fmt: skip
+    marked = [text for text, _ in boxes(figures.draw("dmgan-fig6b", [trace], top=7).figure)]
+    assert "(a)" in marked and "yellow" in marked and "(grey, in brackets): words without a claim" in marked
+    claims = {row["word"] for row in figures.draw("dmgan-fig6b", [trace], top=7, stop_words="skip").rows}
+    assert claims == {"small", "yellow", "crown"}
     assert "(a)" in said["mark"] and "(a)" not in said["keep"] and "a" in said["keep"] and not {"a", "(a)"} & set(said["skip"])
 
 

@@ -13,7 +13,7 @@ from explorer import figures
 from explorer.produce import MANIFEST, Sources, command_of, produce_all, with_captions
 from tests.explorer.handmade import write_run
 from tests.explorer.test_cli import explorer
-from tests.explorer.toy import toy_pipeline
+from tests.explorer.toy import toy_pipeline, toy_system
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +122,17 @@ def test_a_figure_of_a_system_without_the_quantity_is_left_out_with_the_reason(t
     assert answer.exit_code == 2 and "shows writing gate, which this system does not have" in answer.output
     answer = explorer("figures", "word-maps", "--model", tmp_path / "stack", "--out", tmp_path / "out")
     assert answer.exit_code == 2 and "reads no single words" in answer.output
+
+
+def test_a_figure_of_one_model_shows_the_first_that_has_its_quantity(model, tmp_path):
+    save(toy_system("attngan"), tmp_path / "attn")
+    flags = ("--model", model, "--model", tmp_path / "attn", "--caption", "a red bird", "--format", "csv", "--out", tmp_path / "out")
+    answer = explorer("figures", "attngan-maps", "dmgan-fig6b", *flags)
+    assert answer.exit_code == 0, answer.output
+    noted = json.loads((tmp_path / "out" / MANIFEST).read_text())
+    assert list(noted["attngan-maps"]["models"]) == [str(tmp_path / "attn")] and list(noted["dmgan-fig6b"]["models"]) == [str(model)]
+    answer = explorer("figures", "attngan-maps", "--model", model, "--model", model, "--out", tmp_path / "none")
+    assert answer.exit_code == 2 and f"which this system does not have; tried {model}" in answer.output
 
 
 def test_flags_that_are_the_defaults_are_not_in_the_command():

@@ -11,7 +11,7 @@ from dmm.report import read_results
 from dmm.report.tables import ABLATION, MISSING, NONE, TWO_BY_TWO, document, systems
 from explorer import figures, gather
 from explorer.agreement import exact_interval
-from explorer.ballots import Judge, outcome, read_table, two_of
+from explorer.ballots import BlindVote, outcome, read_table, two_of
 from explorer.figures import FigureError
 from explorer.figures.export import FORMATS, export
 from explorer.session import Session
@@ -32,7 +32,10 @@ def bounded(value: float, name: str = "mean") -> dict:
 def memory(share: float, lift: float = 3.0) -> dict:
     """What a memory did, in the form of `dmm evaluate --metrics memory`."""
     maps = {
-        side: {"by_kind": {"colour": {"lift": lift}}, "lift_in_named_part": {"other_word": 0.9, "other_caption": 1.5}}
+        side: {
+            "by_kind": {"colour": {"lift": lift, "lift_interval_95": [lift - 1, lift + 1]}},
+            "lift_in_named_part": {"other_word": 0.9, "other_caption": 1.5},
+        }
         for side in ("64", "128")
     }
     success = {"none": 0.02, "total": 0.8, "memory": share, "initial": 0.1}
@@ -55,6 +58,11 @@ def write(folder, recipe: str, number: int = 1, **only) -> None:
         "memory": memory(0.3 + 0.02 * number),
     }
     (folder / f"{recipe}.json").write_text(json.dumps({"checkpoint": recipe, "n": 200, "split": "birds", "metrics": metrics}))
+
+
+def said(result) -> str:
+    """All lines of a figure as one text."""
+    return " ".join(text for text, _ in boxes(result.figure))
 
 
 @pytest.fixture
@@ -87,6 +95,7 @@ def test_a_table_shows_the_figures_of_the_report(name, eight, tmp_path):
     written = [text for text, _ in boxes(result.figure)]
     for row in result.rows:
         assert row["text"].partition(" [")[0] in written
+    assert all(f"{row['row']} {row['text']}" in result.alt for row in result.rows)
     first = export(result, tmp_path / "a", name, FORMATS)
     again = export(figures.draw(name, results), tmp_path / "b", name, FORMATS)
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
@@ -102,7 +111,7 @@ def test_what_has_no_record_is_a_line_with_its_command(one):
     for name in TABLES:
         result = figures.draw(name, read_results(one))
         apart(result.figure)
-        notes = " ".join(boxes(result.figure)[-1][0].split())
+        notes = said(result)
         assert "To measure: dmm evaluate MODEL --metrics" in notes, name
     assert "Not measured: neither; GLDM; STREAM." in notes
     assert not any("Measured here" in text for text, _ in boxes(figures.draw("dmgan-table3", read_results(one)).figure))
@@ -123,26 +132,29 @@ def test_memories_of_eight_systems_stand_side_by_side(eight, tmp_path):
     export(result, tmp_path, "eight", ["png"])
     own = {name: number for number, name in enumerate(systems())}
     shares = {row["system"]: row for row in result.rows if row["quantity"] == "share" and not row["control"]}
-    assert {name for name in shares if name in own} == {"AttnGAN", "MirrorGAN", "DM-GAN", "DMM-GAN"} and "dmgan-aviary-m" in shares
+    assert {name for name in shares if name in own} == {"AttnGAN", "MirrorGAN", "DM-GAN", "DMM-GAN"} and "DM-GAN m" in shares
     assert list(shares)[:2] == ["AttnGAN", "MirrorGAN"] and {shares[name]["words_read_by"] for name in list(shares)[2:]} == {"memory"}
     assert all(shares[name]["value"] == pytest.approx(0.3 + 0.02 * own[name]) for name in shares if name in own)
     through = next(row for row in result.rows if (row["system"], row["of"], row["control"]) == ("DM-GAN", "in these words", ""))
     assert (through["low"], through["high"]) == exact_interval(round(through["value"] * 200), 200)
-    assert {row["of"] for row in result.rows if row["system"] == "DF-GAN"} == {"everywhere"}
+    df_gan = [row for row in result.rows if row["system"] == "DF-GAN" and not row["control"]]
+    assert [row["of"] for row in df_gan] == ["everywhere"] and 0 < df_gan[0]["low"] < 0.8 < df_gan[0]["high"]
+    (lift,) = (row for row in result.rows if (row["system"], row["of"], row["control"]) == ("DM-GAN", "64 × 64", ""))
+    assert (lift["value"], lift["low"], lift["high"]) == (3, 2, 4)
     controls = {row["control"]: row["value"] for row in result.rows if row["system"] == "DM-GAN" and row["control"]}
     assert controls == {"other noise": pytest.approx(shares["DM-GAN"]["value"] + 0.01), "nothing exchanged": 0.02, "other word": 0.9,
                         "other caption": 1.5}  # fmt: skip
-    said = " ".join(boxes(result.figure)[-1][0].split())
-    assert "Share, DM-GAN against AttnGAN: +0.04; the intervals overlap: no difference could be shown." in said
-    assert "Not measured" not in said
+    assert f"DM-GAN share .{round(100 * shares['DM-GAN']['value'])}; DM-GAN share other noise" in result.alt
+    assert "Share, DM-GAN against AttnGAN: +0.04; the intervals overlap: no difference could be shown." in said(result)
+    assert "Not measured" not in said(result)
 
 
 def test_one_memory_is_shown_and_the_others_named(one):
     result = figures.draw("memory-systems", read_results(one))
     apart(result.figure)
-    said = " ".join(boxes(result.figure)[-1][0].split())
-    assert {row["system"] for row in result.rows} == {"DMM-GAN"} and "against" not in said
-    assert "Not measured: GAN-INT-CLS; StackGAN; StackGAN++; AttnGAN; MirrorGAN; DM-GAN; DF-GAN. To measure: dmm evaluate" in said
+    assert {row["system"] for row in result.rows} == {"DMM-GAN"} and "against" not in said(result)
+    lacking = "Not measured: GAN-INT-CLS; StackGAN; StackGAN++; AttnGAN; MirrorGAN; DM-GAN; DF-GAN. To measure: dmm evaluate"
+    assert lacking in said(result)
 
 
 def test_without_a_record_the_command_says_how_to_make_one(tmp_path):
@@ -177,25 +189,24 @@ def test_a_vote_is_drawn_with_its_exact_interval():
     rows = {row["counted"]: row for row in result.rows}
     assert rows["votes"]["share"] == 0.9 and rows["votes"]["p"] == pytest.approx(22 / 1024)
     assert rows["votes"]["low"] == pytest.approx(0.55498, abs=1e-5) and rows["votes"]["high"] == pytest.approx(0.99747, abs=1e-5)
-    assert rows["left"]["for_first"] == 4 and rows["pairs"]["voters"] == 1 and rows["pairs"]["kappa"] == ""
-    said = [text for text, _ in boxes(result.figure)]
-    assert "9 of 10: .90, p .021" in said and any("1 voter, Fleiss' kappa undefined" in text for text in said)
+    assert rows["left"]["for_first"] == 6 and rows["pairs"]["voters"] == 1 and rows["pairs"]["kappa"] == ""
+    assert "9 of 10: .90, p .021" in said(result) and "1 voter, Fleiss' kappa undefined" in said(result)
     result = figures.draw("dmmgan-vote", outcome(("a", "b"), votes([[0, 1], [1, 0]])))
     apart(result.figure)
-    assert any("2 pairs tied" in text for text, _ in boxes(result.figure)) and math.isclose(result.rows[0]["kappa"], -1)
+    assert "2 pairs tied" in said(result) and math.isclose(result.rows[0]["kappa"], -1)
     with pytest.raises(FigureError, match="nobody has voted"):
         figures.draw("dmmgan-vote", outcome(("a", "b"), []))
 
 
 def test_the_table_of_the_page_and_its_file_give_the_same_outcome(tmp_path):
     session = Session(["toy", "dm"], load=lambda name: toy_pipeline(global_memory=name == "toy"))
-    judge = Judge(session, VoteStore(tmp_path / "votes.db"), two_of(session))
+    vote = BlindVote(session, VoteStore(tmp_path / "votes.db"), two_of(session))
     for voter, sides in (("ann", "lllr"), ("ben", "llrr")):
         for pair, side in enumerate(sides):
-            judge.vote(voter, pair, {"l": "left", "r": "right"}[side])
-    (tmp_path / "votes.csv").write_text(judge.table())
-    judge.store.close()
-    figure, expected = figures.get_figure("dmmgan-vote"), judge.study.contenders[0].name
+            vote.vote(voter, pair, {"l": "left", "r": "right"}[side])
+    (tmp_path / "votes.csv").write_text(vote.table())
+    vote.store.close()
+    figure, expected = figures.get_figure("dmmgan-vote"), vote.study.contenders[0].name
     by_table = gather.gather(figure, {"votes": str(tmp_path / "votes.csv"), "first": expected})
     by_file = gather.gather(figure, {"votes": str(tmp_path / "votes.db")}, session)
     assert by_table == by_file and by_file["votes"]["of"] == 8
@@ -206,7 +217,7 @@ def test_the_table_of_the_page_and_its_file_give_the_same_outcome(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         (None, "no such file"),
         ("a,b\n", "expected a table of votes with the columns pair"),
@@ -214,12 +225,12 @@ def test_the_table_of_the_page_and_its_file_give_the_same_outcome(tmp_path):
         ("pair,caption,seed,voter,left,right,chosen\n0,c,1,ann,a,b,c\n", "two contenders; found a; b; c"),
     ],
 )
-def test_votes_that_cannot_be_read_are_refused(content, said, tmp_path):
+def test_votes_that_cannot_be_read_are_refused(content, expected, tmp_path):
     path = tmp_path / "votes.csv"
     if content is not None:
         path.write_text(content)
     answer = explorer("figures", "dmmgan-vote", "--votes", path, "--out", tmp_path / "out")
-    assert answer.exit_code == 2 and said in answer.output and len(answer.output.splitlines()) == 1
+    assert answer.exit_code == 2 and expected in answer.output and len(answer.output.splitlines()) == 1
 
 
 def test_votes_need_a_file_and_a_contender_of_it(tmp_path):

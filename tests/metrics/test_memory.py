@@ -15,7 +15,7 @@ from dmm.config import ConfigError, ModelConfig
 from dmm.data.vocab import Vocabulary
 from dmm.metrics import map_scores
 from dmm.metrics.exchange import exchanges, sample_exchanges
-from dmm.metrics.memory import Rows, measure, score_named
+from dmm.metrics.memory import Rows, measure, score_named, summary
 from dmm.metrics.memory_controls import blocks, cascade, controls, uniform_addressing
 from dmm.metrics.memory_metric import measure_sentences
 from dmm.metrics.named_parts import named_parts
@@ -293,6 +293,19 @@ def test_maps_that_are_the_masks_have_the_highest_scores_and_controls_are_at_cha
     noun = rows["kind", "16"] == 0  # the word after a noun is "and" or the end: noise, and at chance
     assert rows["lift", "16", "other word"][noun].mean().item() == pytest.approx(1, abs=0.4)
     assert rows["lift", "16", "other caption"].tolist() == [0] * 8  # parts of the other bird lie elsewhere
+
+
+def test_the_interval_of_a_lift_is_over_captions():
+    maps, mask, segmentation, words = placed_maps()
+    rows = Rows()
+    rows.add(("entropy", "16"), torch.ones(4))
+    score_named(rows, "16", maps, mask, segmentation, words)
+    found = summary(rows)["maps"]["16"]["by_kind"]["colour"]
+    assert [found["lift"], *found["lift_interval_95"]] == pytest.approx([256 / 9] * 3, rel=1e-5)
+    score_named(rows, "16", torch.ones_like(maps), mask, segmentation, words)  # two further captions, read evenly
+    assert rows["caption", "16"].unique().tolist() == [0, 1, 2, 3]
+    low, high = summary(rows)["maps"]["16"]["by_kind"]["colour"]["lift_interval_95"]
+    assert low < 0.5 * (1 + 256 / 9) < high and 1 <= low and high <= 256 / 9 + 1e-3
 
 
 def test_effects_inside_the_named_part():
