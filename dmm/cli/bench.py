@@ -38,7 +38,10 @@ def bench(
     people: Annotated[int, typer.Option(min=1, max=1000, help="Of app: who use the page at once.")] = 60,
     visits: Annotated[int, typer.Option(min=0, max=100_000, help="Of app: of the page alone, before.")] = 500,
     thinking: Annotated[float, typer.Option(min=0.01, help="Of app: mean seconds between an answer and the next caption.")] = 20.0,
-    model: Annotated[str, typer.Option(help="Of app: a checkpoint's name or folder.")] = "dmmgan-aviary",
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Of app: a checkpoint's name or folder; repeat it to set systems side by side; by default all shipped ones."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Time every system on this machine, generating and training, beside a plain path with the same results.
@@ -58,11 +61,13 @@ def bench(
     Example: dmm bench --against ../DM-GAN --seconds 5
 
     Example: dmm bench --only app --people 60 --seconds 300
+
+    Example: dmm bench --only app --model dmmgan-aviary --model runs/dmgan-aviary-gan
     """
     from dmm.bench import app as load
     from dmm.bench import published
     from dmm.bench import systems as measure
-    from dmm.checkpoint import assets
+    from dmm.checkpoint import assets, shipped
     from dmm.config import ConfigError
     from dmm.images import write_atomic
 
@@ -75,9 +80,9 @@ def bench(
         result = published.bench_against(against, only, chosen, each, batch)
         text, failed = published.table(result), not published.same(result)
     elif only == "app":
-        shown = partial(typer.echo, err=True)
-        result = load.bench_app(people, 60.0 if seconds is None else seconds, visits, model, thinking, shown)
-        text, failed = load.app_table(result), bool(result["errors"] or result["visits"]["errors"])
+        told = partial(typer.echo, err=True)
+        result = load.bench_app(people, 60.0 if seconds is None else seconds, visits, model or shipped(), thinking, told)
+        text, failed = load.app_table(result), bool(load.all_errors(result))
     elif only == "aviary":
         result = measure.bench_aviary(each)
         text, failed = measure.aviary_table(result), False

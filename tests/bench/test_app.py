@@ -14,8 +14,10 @@ from dmm.bench import app as bench
 from dmm.checkpoint import save
 from dmm.cli import app
 from dmm.errors import InputError
+from tests import chromium
 from tests.explorer.toy import toy_pipeline
 
+NEVER = {"count": 0, "p50": None, "p95": None}
 CONFIG = {
     "components": [{"id": 4, "props": {"elem_id": "generate"}}, {"id": 7, "props": {"elem_id": "waiting"}}, {"id": 8, "props": {}}],
     "dependencies": [
@@ -30,8 +32,12 @@ CONFIG = {
 @pytest.mark.slow
 def test_a_real_page_is_driven_and_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr(bench, "COLOURS", ("red", "blue"))
+    monkeypatch.setattr(bench, "REPEATS", 2)
+    monkeypatch.setenv("CHROMIUM", chromium.find() or "")
     save(toy_pipeline(), tmp_path / "toy")
+    save(toy_pipeline(global_memory=False), tmp_path / "other")
     arguments = ["bench", "--only", "app", "--people", "3", "--seconds", "2", "--visits", "3", "--model", str(tmp_path / "toy")]
+    arguments += ["--model", str(tmp_path / "other")]
     done = CliRunner().invoke(app, [*arguments, "--thinking", "0.2", "--out", str(tmp_path / "b.json")])
     assert done.exit_code == 0, done.output
     found = json.loads((tmp_path / "b.json").read_text())
@@ -43,6 +49,11 @@ def test_a_real_page_is_driven_and_recorded(tmp_path, monkeypatch):
     assert answers["fewest_of_one"] <= answers["count"] / 3 <= answers["most_of_one"]
     assert answers["processor_seconds_each"] >= 0
     assert 0 < queue["count"] <= answers["count"] and 0 <= queue["median_place"] <= queue["largest_place"]
+    assert found["systems"] == ["toy", "other"]
+    for name, said in (("edit", "an edit"), ("click", "a click on a word"), ("side_by_side", "2 systems side by side")):
+        one = found["alone"][name]
+        assert one["count"] == 2 and 0 < one["p50"] <= one["p95"] and not one.get("errors"), found["alone"]
+        assert f"{said}: half below {one['p50']} s, 95 % below {one['p95']} s, of 2 (aim {bench.AIMS[name]:g} s" in done.output
     assert f"3 people, 2 s, 0.2 s of thought between captions: {answers['count']} pages" in done.output
 
 
@@ -88,14 +99,17 @@ def test_errors_are_counted_by_kind(broken, monkeypatch):
 def test_errors_make_the_command_fail_and_are_printed(monkeypatch):
     visits = {"count": 0, "errors": {}, "rss_mib": {"before": 1.0, "after": 1.0}}
     found = {
-        "machine": "a machine", "people": 1, "seconds": 1.0, "thinking": 1.0, "visits": visits, "errors": {"OSError: no": 2},
+        "alone": {"edit": NEVER | {"errors": {"BadAnswer: no": 1}}, "click": NEVER | {"missing": "no browser"}, "side_by_side": NEVER},
+        "systems": ["one"], "machine": "a machine", "people": 1, "seconds": 1.0, "thinking": 1.0, "visits": visits,
+        "errors": {"OSError: no": 2},
         "rss_mib": {"before": 1.0, "most": 2.0, "after": 1.0},
         "answers": dict.fromkeys(("p50", "p95", "largest", "processor_seconds_each")) | {"count": 0, "fewest_of_one": 0, "most_of_one": 0},
         "queue": {"count": 0, "median_place": None, "largest_place": None},
     }  # fmt: skip
     monkeypatch.setattr(bench, "bench_app", lambda *settings, **more: found)
     done = CliRunner().invoke(app, ["bench", "--only", "app"])
-    assert done.exit_code == 1 and "error, 2 times: OSError: no" in done.output
+    assert done.exit_code == 1 and "error, 2 times: OSError: no" in done.output and "error, 1 times: BadAnswer: no" in done.output
+    assert "an edit: never answered" in done.output and "a click on a word: no browser" in done.output and "3 errors" in done.output
 
 
 def test_events_are_found_by_what_causes_them():
@@ -119,4 +133,4 @@ def test_processor_time_is_read_as_systems_print_it(said, seconds, monkeypatch):
 
 def test_a_page_that_does_not_come_up_is_said(tmp_path):
     with pytest.raises(InputError, match="the page did not come up; it printed: .*no checkpoint there"):
-        bench.bench_app(1, 0.1, 0, str(tmp_path / "nothing"))
+        bench.bench_app(1, 0.1, 0, [str(tmp_path / "nothing")])
