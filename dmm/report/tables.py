@@ -358,6 +358,7 @@ def _speed_table(results: Results, protocols: Protocols) -> Table:
     return Table("speed", "Speed and size", about, "system", lines, columns, notes)
 
 
+ONE_RUN = "Intervals are over captions, of one trained model for each system: how far a second training run would differ is not in them."
 CARDS = "A row is the model that its recipe's name stands for; how each was trained, and with which losses, is on its card."
 SEPARATE = (
     "Published figures (photographs, Inception features) and those measured here (drawn birds, the judge's features) stand in separate "
@@ -438,7 +439,7 @@ def summary(results: Results) -> list[str]:
     lines += (
         ["Share of a colour word's effect that passes through the words that refinements read: " + ", ".join(told) + "."] if told else []
     )
-    return [*lines, published()["protocol_notes"][-1]]
+    return [*lines, ONE_RUN, published()["protocol_notes"][-1]]
 
 
 def _plain(found: Figure, measure: Measure) -> str:
