@@ -49,6 +49,12 @@ def browser():
         browser.close()
 
 
+def pytest_collection_modifyitems(items):
+    """Files that take long first: of several processes none then works on such a file while the others have nothing left."""
+    long = {item.path for item in items if any(map(item.get_closest_marker, ("slow", "notebook", "browser")))}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield

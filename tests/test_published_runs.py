@@ -105,6 +105,20 @@ def train(step: str, name: str, data, trunks, folder) -> None:
     assert read(folder / step)[3]["steps"] == 2
 
 
+@pytest.fixture(scope="module")
+def encoders(data, trunks, tmp_path_factory):
+    """Recipe -> a folder with its matching and its captioning run, which are made once."""
+
+    @functools.cache
+    def made(name: str):
+        folder = tmp_path_factory.mktemp(name)
+        for step in ("match", "caption"):
+            train(step, name, data, trunks, folder)
+        return folder
+
+    return made
+
+
 def figures(system: str, model, out) -> set[str]:
     """Draw every figure of captions; the names of those that the system has the quantities for."""
     drawn = set()
@@ -124,18 +138,18 @@ def figures(system: str, model, out) -> set[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_a_published_recipe_from_data_to_page(name, data, trunks, tmp_path):
-    for step in ("match", "caption", "gan"):
-        train(step, name, data, trunks, tmp_path)
-    model, config = tmp_path / "gan", recipe(name, "gan")
-    weights, match = read(model)[0], read(tmp_path / "match")[0]
+def test_a_published_recipe_from_data_to_page(name, data, trunks, encoders, tmp_path):
+    folder = encoders(name)
+    train("gan", name, data, trunks, folder)
+    model, config = folder / "gan", recipe(name, "gan")
+    weights, match = read(model)[0], read(folder / "match")[0]
     if config.model.image_encoder == "inception":  # the trunk went through all three runs unchanged
         trunk = torch.load(trunks / "inception_v3_google.pth", weights_only=True)["Conv2d_1a_3x3.conv.weight"]
         for found in (match, weights):
             torch.testing.assert_close(found["image_encoder.stem.0.conv.weight"], trunk, atol=1e-3, rtol=1e-3)
     if config.model.caption_encoder == "resnet":
         trunk = torch.load(trunks / "resnet152.pth", weights_only=True)["conv1.weight"]
-        torch.testing.assert_close(read(tmp_path / "caption")[0]["captioner.encoder.stem.0.weight"], trunk)
+        torch.testing.assert_close(read(folder / "caption")[0]["captioner.encoder.stem.0.weight"], trunk)
 
     pipe = load(model)
     sizes = list(picture_sizes(config.model))
@@ -155,13 +169,11 @@ def test_a_published_recipe_from_data_to_page(name, data, trunks, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("system", [entry.name for entry in list_models()])
-def test_a_registered_system_is_listed_trained_and_drawn(system, data, trunks, tmp_path):
+def test_a_registered_system_is_listed_trained_and_drawn(system, data, encoders, tmp_path):
     """The whole command line and every figure, for each system of the registry."""
     name = f"{system}-cub"
     assert system in json.loads(dmm("list", "--json"))["systems"]
-    for step in ("match", "caption"):
-        train(step, name, data, trunks, tmp_path)
-    earlier = ["--match", tmp_path / "match", "--caption", tmp_path / "caption"]
+    earlier = ["--match", encoders(name) / "match", "--caption", encoders(name) / "caption"]
     options = settings(name, "gan", source=data["cub"], steps=2)
     said = dmm("train", "gan", "--recipe", name, "--out", tmp_path / "gan", *earlier, *options, "--dry-run")
     assert "generator: " in said and "would write to" in said and not (tmp_path / "gan").exists()
