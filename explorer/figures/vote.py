@@ -36,11 +36,14 @@ def vote(found: Mapping) -> Result:
     if not found["votes"]["of"]:
         raise FigureError(f"dmmgan-vote: nobody has voted on {found['first']} against {found['second']} in this file")
     kappa = found["agreement"]["kappa"]
-    people = f"{found['voters']} voter{'s' * (found['voters'] > 1)}"
-    said = f"{people}, {found['agreement']['measure']} {'undefined' if kappa is None else f'{kappa:.2f}'}"
-    tied = f"; {found['pairs']['tied']} pairs tied" if found["pairs"]["tied"] else ""
-    notes = f"{said}{tied}. Bars: exact 95 % intervals; p: exact test against one half (line). Votes on one pair are not independent."
-    names = style.wrap(f"{found['first']}, against {found['second']}", LINES / style.BOLD)
+    counts = [f"{found['voters']} voter{'s' * (found['voters'] != 1)}"]
+    counts.append(f"{found['agreement']['measure']} {'undefined' if kappa is None else f'{kappa:.2f}'}")
+    if tied := found["pairs"]["tied"]:
+        counts.append(f"{tied} pair{'s' * (tied != 1)} tied")
+    notes = (
+        f"{', '.join(counts)}. Bars: exact 95 % intervals; p: exact test against one half (line). Votes on one pair are not independent."
+    )
+    names = style.wrap(f"For {found['first']}, against {found['second']}", LINES / style.BOLD)
     notes = style.wrap(notes, LINES, style.SMALL)
     head, plot = style.text_height(names) + 0.06, ROW * len(COUNTED)
     with style.sheet(WIDTH, 2 * MARGIN + head + plot + 0.24 + style.text_height(notes, style.SMALL)) as drawing:
