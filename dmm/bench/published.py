@@ -60,7 +60,7 @@ class Settings(dict):
         except KeyError:
             raise AttributeError(name) from None
 
-    __setattr__ = dict.__setitem__  # type: ignore[assignment]  # a plain assignment, by another name
+    __setattr__ = dict.__setitem__
 
 
 @contextmanager
@@ -122,7 +122,8 @@ class AttentionCode:
     def run(self, generator: nn.Module, inputs: tuple) -> tuple[list[Tensor], Tensor, Tensor]:
         """Pictures of every stage, mean and log variance of the conditioning code, of the inputs that our generator takes."""
         sentence, words, mask, noise, eps = inputs
-        generator.ca_net.reparametrize = lambda mean, logvar: eps.mul(logvar.mul(0.5).exp()).add_(mean)
+        conditioning = generator.get_submodule("ca_net")
+        setattr(conditioning, "reparametrize", lambda mean, logvar: eps.mul(logvar.mul(0.5).exp()).add_(mean))  # noqa: B010  # nn.Module declares none
         lengths = ((~mask).sum(1),) if self.system.name == "dmgan" else ()
         images, _, mean, logvar = generator(noise, sentence, words, mask, *lengths)
         return images, mean, logvar

@@ -99,7 +99,7 @@ def cell_row(label: str, column: Column, cell: Cell) -> dict[str, str | float]:
 def _csv(document: Document) -> str:
     """One line a cell."""
     rows = [
-        {"table": table.key} | cell_row(label, column, column.cells[i])
+        {"table": table.key, **cell_row(label, column, column.cells[i])}
         for table in document.tables
         for i, label in enumerate(table.rows)
         for column in table.columns
