@@ -37,7 +37,8 @@ def _near(values, exact, bound):
     for name, value in values.items():
         if not name.endswith("accuracy"):
             assert math.isfinite(value)
-            assert abs(value - exact[name]) <= bound * max(abs(exact[name]), 0.1), (name, value, exact[name])
+            least = 0.25 if name in ("g64", "g128", "g256") else 0.1  # a hinge loss of the generator: a mean of logits that cancel
+            assert abs(value - exact[name]) <= bound * max(abs(exact[name]), least), (name, value, exact[name])
 
 
 @pytest.mark.parametrize("dtype", SHORT, ids=str)
