@@ -21,6 +21,8 @@ EXCHANGED = {
     "memory_128": "in those that the refinement to 128 px reads",
     "memory_256": "in those that the refinement to 256 px reads",
     "global": "in the global memory",
+    "sentence_attention": "in the sentence that refinements attend to",
+    "joining": "in the code that refinements join",
     "initial": "in the first stage",
     "sentence": "in the sentence feature, wherever it is read",
 }
