@@ -259,7 +259,7 @@ def evaluate(
     Raises:
         ConfigError: an unknown metric, one that the checkpoint has no network for, or too few captions.
     """
-    reader = Reader.load(pipe, captioner)
+    reader = Reader.load(pipe, captioner) if any("redescription" in get_metric(name).needs for name in metrics) else None
     needed = _needed(pipe, metrics, encoders, reader)
     network = load_feature_network(features, pipe.device) if "features" in needed else None
     others = load_encoders(encoders, pipe) if encoders is not None and "independent" in needed else None
@@ -278,7 +278,7 @@ def evaluate(
     settings = {"captions": captions, "seed": seed, "metrics": ",".join(metrics), "batch": batch, "level": level, "by_stage": by_stage}
     networks = {"weights": digest(original), "judge": digest(judge_network), "features": features if network is None else network.sha256}
     networks["encoders"] = "none" if others is None else str(others.describe())
-    read_back = {"captioner": reader.describe()} if reader is not None and "redescription" in needed else {}
+    read_back = {} if reader is None else {"captioner": reader.describe()}
     networks["captioner"] = str(read_back)
     done = Progress(state, settings | networks | {"sheet": sheet is not None}, save_every)
     shown, drawn = (done.pictures("generated"), done.pictures("rendered")) if sheet else ([], [])
