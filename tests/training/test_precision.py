@@ -37,8 +37,7 @@ def _near(values, exact, bound):
     for name, value in values.items():
         if not name.endswith("accuracy"):
             assert math.isfinite(value)
-            least = 0.25 if name in ("g64", "g128", "g256") else 0.1  # a hinge loss of the generator: a mean of logits that cancel
-            assert abs(value - exact[name]) <= bound * max(abs(exact[name]), least), (name, value, exact[name])
+            assert abs(value - exact[name]) <= bound * max(abs(exact[name]), 0.1), (name, value, exact[name])
 
 
 @pytest.mark.parametrize("dtype", SHORT, ids=str)
@@ -60,7 +59,8 @@ def test_a_step_of_every_system_costs_the_same(entry, dtype, toy_cache, earlier_
 def test_augmented_pictures_and_every_aid(dtype, toy, earlier_runs, computed_in):
     """The recipes' own settings: augmentation, masked words, exchanged words, colour and consistency."""
     # without the limit of features: the square of a small excess is many times as far off as the features are
-    config = toy("gan", initial_steps=0, frozen_steps=0, discriminator_width=WIDTH, feature_limit=0)
+    # Adam's first step is the gradient's sign, which rounding turns where it is near 0: the generator's loss is that of discriminators as made
+    config = toy("gan", initial_steps=0, frozen_steps=0, discriminator_width=WIDTH, feature_limit=0, discriminator_lr=1e-9)
     computed_in(torch.float32)
     exact = GanStep(config, *earlier_runs).update(0)
     computed_in(dtype)
