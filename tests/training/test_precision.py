@@ -59,7 +59,7 @@ def test_a_step_of_every_system_costs_the_same(entry, dtype, toy_cache, earlier_
 def test_augmented_pictures_and_every_aid(dtype, toy, earlier_runs, computed_in):
     """The recipes' own settings: augmentation, masked words, exchanged words, colour and consistency."""
     # without the limit of features: the square of a small excess is many times as far off as the features are
-    # Adam's first step is the gradient's sign, which rounding turns where it is near 0: the generator's loss is that of discriminators as made
+    # Adam's first step is the gradient's sign, which rounding turns near 0: the generator meets discriminators as they were made
     config = toy("gan", initial_steps=0, frozen_steps=0, discriminator_width=WIDTH, feature_limit=0, discriminator_lr=1e-9)
     computed_in(torch.float32)
     exact = GanStep(config, *earlier_runs).update(0)
