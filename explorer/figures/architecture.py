@@ -14,7 +14,7 @@ from dataclasses import replace
 from matplotlib.figure import Figure as Drawing
 
 from explorer.figures import style
-from explorer.figures.graph import LINE, LOOKS, Box, draw_graph, layout
+from explorer.figures.graph import LOOKS, Box, draw_graph, layout
 from explorer.figures.networks import Network, count, flow, inside, label, shape, used_inputs
 from explorer.figures.registry import FigureError, Option, Result, register_figure
 
@@ -84,7 +84,7 @@ def _sheet(
     heading = style.wrap(title, width - 3 * MARGIN, style.LARGE)
     said = [style.wrap(note, width - 3 * MARGIN) for note in notes]
     head = style.text_height(heading, style.LARGE) + 0.04 + sum(style.text_height(text) for text in said) + 0.1
-    foot = LINE * 1.5 if keys else 0.0
+    foot = style.LINE * 1.5 if keys else 0.0
     with style.sheet(width, 2 * MARGIN + head + found.height + foot) as drawing:
         style.write(drawing, MARGIN, MARGIN, heading, size=style.LARGE)
         down = MARGIN + style.text_height(heading, style.LARGE) + 0.04

@@ -20,7 +20,6 @@ from explorer.figures.word_classes import CLASSES, word_class
 from explorer.figures.word_maps import CAPTIONS as SOME
 
 WIDTH, MARGIN = 5.0, 0.1  # inches: sheet, its edge
-LINE = style.BASE * style.LEADING / 72  # inches
 ROW = 0.2  # inches, a class
 MOST_READ = 0.05  # share of the places
 PANELS = {
@@ -53,7 +52,7 @@ def classes(traces: Sequence[Trace]) -> Result:
     panels = [p for p in PANELS if any(row[p] != "" for row in rows)]
     left = 1.0
     width = (WIDTH - 2 * MARGIN - left - 0.14 * (len(panels) - 1)) / len(panels)
-    tall = 2 * LINE + 0.05 + len(CLASSES) * ROW + LINE + 0.16
+    tall = 2 * style.LINE + 0.05 + len(CLASSES) * ROW + style.LINE + 0.16
     foot = style.wrap(f"{len(traces)} captions; a dot is a word, a bar the mean of its class. Lift and entropy say how concentrated a map "
                       "is, not whether it lies at the right place.", WIDTH - 3 * MARGIN)  # fmt: skip
     with style.sheet(WIDTH, 2 * MARGIN + len(stages) * tall + style.text_height(foot)) as drawing:
@@ -62,11 +61,11 @@ def classes(traces: Sequence[Trace]) -> Result:
             style.write(drawing, MARGIN, top, f"for {own[0]['size_px']} px", weight="bold")
             for place, kind in enumerate(CLASSES):
                 count = sum(row["class"] == kind for row in own)
-                style.write(drawing, MARGIN, top + 2 * LINE + 0.05 + place * ROW + 0.03, f"{kind} ({count})")
+                style.write(drawing, MARGIN, top + 2 * style.LINE + 0.05 + place * ROW + 0.03, f"{kind} ({count})")
             for place, panel in enumerate(panels):
                 x = MARGIN + left + place * (width + 0.14)
-                style.write(drawing, x, top + LINE, _name(panel, width))
-                _dots(style.place(drawing, x, top + 2 * LINE + 0.05, width, len(CLASSES) * ROW), own, panel)
+                style.write(drawing, x, top + style.LINE, _name(panel, width))
+                _dots(style.place(drawing, x, top + 2 * style.LINE + 0.05, width, len(CLASSES) * ROW), own, panel)
         style.write(drawing, MARGIN, MARGIN + len(stages) * tall, foot, color=style.QUIET)
     return Result(drawing, rows)
 

@@ -17,7 +17,6 @@ from explorer.figures.registry import FigureError, Option, Result, register_figu
 
 WIDTH, MARGIN = 5.0, 0.1  # inches: sheet, its edge
 HEIGHT, COLUMNS = 0.85, 2  # inches of a panel; panels side by side
-LINE = style.BASE * style.LEADING / 72  # inches
 LOOKS = (("#0072b2", "-"), ("#d55e00", "--"), ("#009e73", "-."), ("#1a1a1a", ":"))  # Okabe and Ito's colours, a run each
 
 Logs = Mapping[str, Sequence[dict]]
@@ -45,15 +44,15 @@ def curves(logs: Logs, quantities: str = "", smooth: int = 1) -> Result:
             raise FigureError(f"quantities: expected some of {', '.join(known)}; found {name!r}")
     best = {name: best_step(rows) for name, rows in logs.items()}
     lines = -(-len(chosen) // COLUMNS)
-    head = len(logs) * LINE + 0.08
+    head = len(logs) * style.LINE + 0.08
     left, width = 0.42, (WIDTH - 2 * MARGIN) / COLUMNS - 0.52
-    with style.sheet(WIDTH, 2 * MARGIN + head + lines * (HEIGHT + LINE + 0.42)) as drawing:
+    with style.sheet(WIDTH, 2 * MARGIN + head + lines * (HEIGHT + style.LINE + 0.42)) as drawing:
         _names(drawing, best)
         for place, quantity in enumerate(chosen):
             x = MARGIN + place % COLUMNS * (WIDTH - 2 * MARGIN) / COLUMNS
-            y = MARGIN + head + place // COLUMNS * (HEIGHT + LINE + 0.42)
+            y = MARGIN + head + place // COLUMNS * (HEIGHT + style.LINE + 0.42)
             style.write(drawing, x + left, y, quantity.replace("_", " "), weight="bold")
-            _panel(style.place(drawing, x + left, y + LINE + 0.02, width, HEIGHT), series, best, quantity)
+            _panel(style.place(drawing, x + left, y + style.LINE + 0.02, width, HEIGHT), series, best, quantity)
     return Result(drawing, [row for quantity in chosen for name in series for row in _rows(name, series[name], best[name], quantity)])
 
 
@@ -61,12 +60,12 @@ def _names(drawing: Drawing, best: Mapping[str, tuple[int, float] | None]) -> No
     """Each run with its line and its best step."""
     for number, (name, found) in enumerate(best.items()):
         colour, dash = LOOKS[number]
-        axes = style.place(drawing, MARGIN, MARGIN + number * LINE, 0.3, LINE * 0.8)
+        axes = style.place(drawing, MARGIN, MARGIN + number * style.LINE, 0.3, style.LINE * 0.8)
         axes.plot([0, 1], [0.5, 0.5], color=colour, linestyle=dash, linewidth=1.2)
         axes.axis("off")
         said = f"best step {found[0]:,} (vertical line), score {found[1]:.3f}" if found else "no evaluation, so no best step"
         short = name.rstrip("/").rsplit("/", 1)[-1]
-        style.write(drawing, MARGIN + 0.38, MARGIN + number * LINE, f"{short}: {said}")
+        style.write(drawing, MARGIN + 0.38, MARGIN + number * style.LINE, f"{short}: {said}")
 
 
 def _panel(axes: Axes, series: Mapping, best: Mapping[str, tuple[int, float] | None], quantity: str) -> None:

@@ -10,7 +10,6 @@ from matplotlib.patches import FancyBboxPatch
 
 from explorer.figures import style
 
-LINE = style.BASE * style.LEADING / 72  # inches
 PAD, GAP, BETWEEN = 0.05, 0.08, 0.2  # inches: inside a box, between boxes of a layer, between layers
 SWEEPS = 12  # passes that reduce crossings
 
@@ -44,7 +43,7 @@ class Box:
     @property
     def height(self) -> float:
         """Inches."""
-        return len(self.lines) * LINE + 2 * PAD - 0.03
+        return len(self.lines) * style.LINE + 2 * PAD - 0.03
 
 
 @dataclass

@@ -15,7 +15,6 @@ from explorer.figures.registry import Option, Result, register_figure, seed_opti
 from explorer.overlay import picture
 
 WIDTH, MARGIN, GAP = 5.0, 0.1, 0.05  # inches: sheet, its edge, between pictures
-LINE = style.BASE * style.LEADING / 72  # inches
 
 
 @register_figure(
@@ -46,14 +45,14 @@ def between(rows: Sequence[Sequence[Trace]]) -> Result:
         "This system also reads single words: they stay those of the first sentence." if reads else "This system reads the sentence alone."
     )
     head = max(style.text_height(left), style.text_height(right)) + 0.06
-    with style.sheet(WIDTH, 2 * MARGIN + head + LINE + len(rows) * (side + GAP) + LINE) as drawing:
+    with style.sheet(WIDTH, 2 * MARGIN + head + style.LINE + len(rows) * (side + GAP) + style.LINE) as drawing:
         style.write(drawing, MARGIN, MARGIN, left)
         style.write(drawing, WIDTH - MARGIN - half, MARGIN, right)
         for place, share in enumerate(shares):
             style.write(
                 drawing, MARGIN + place * (side + GAP) + side / 2, MARGIN + head, statistics.short(share), ha="center", weight="bold"
             )
-        down = MARGIN + head + LINE
+        down = MARGIN + head + style.LINE
         for row in rows:
             for place, trace in enumerate(row):
                 style.tile(drawing, MARGIN + place * (side + GAP), down, side, picture(trace.images[-1]))

@@ -20,7 +20,7 @@ from dmm.report.tables import SHARE, applies, difference, reading, systems
 from explorer.agreement import exact_interval
 from explorer.figures import style
 from explorer.figures.registry import FigureError, Result, register_figure, results_option
-from explorer.figures.tables import LINE, LINES, MARGIN, WIDTH, missing
+from explorer.figures.tables import LINES, MARGIN, WIDTH, missing
 from explorer.statistics import short
 
 NAME, DETAIL, VALUE = 0.72, 0.72, 0.3  # inches: system, what was exchanged, the figure at the right
@@ -89,9 +89,9 @@ def memory_systems(results: Results) -> Result:
     panels = [(panel, [line for line in found if line.panel == panel.key]) for panel in PANELS]
     panels = [(panel, lines) for panel, lines in panels if lines]
     heights = [_head(panel) + len(lines) * ROW + 0.3 for panel, lines in panels]
-    with style.sheet(WIDTH, 2 * MARGIN + LINE + 0.06 + sum(heights) + style.text_height(text, style.SMALL)) as drawing:
+    with style.sheet(WIDTH, 2 * MARGIN + style.LINE + 0.06 + sum(heights) + style.text_height(text, style.SMALL)) as drawing:
         _key(drawing, {line.words for line in found})
-        top = MARGIN + LINE + 0.06
+        top = MARGIN + style.LINE + 0.06
         for (panel, lines), height in zip(panels, heights, strict=True):
             _panel(drawing, panel, lines, top)
             top += height
@@ -166,7 +166,7 @@ def _key(drawing: Drawing, there: set[str]) -> None:
     """The mark and colour of each way to read words."""
     left = MARGIN
     for words in (words for words in KINDS if words in there):
-        axes = style.place(drawing, left, MARGIN, 0.12, LINE)
+        axes = style.place(drawing, left, MARGIN, 0.12, style.LINE)
         axes.plot([0], [0], color=KINDS[words][0], marker=KINDS[words][1], markersize=4)
         axes.set_axis_off()
         style.write(drawing, left + 0.15, MARGIN, SAID[words])

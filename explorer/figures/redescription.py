@@ -19,7 +19,6 @@ from explorer.figures.registry import Result, captions_option, register_figure, 
 from explorer.overlay import picture
 
 WIDTH, MARGIN, GAP = 5.0, 0.1, 0.08  # inches: sheet, its edge, between pictures
-LINE = style.BASE * style.LEADING / 72  # inches
 CAPTIONS = (
     "this small bird has a yellow crown and a white belly",
     "orange wings, a yellow crown and a bright yellow belly are seen on this large bird",
@@ -97,7 +96,7 @@ def _lines(pairs: Sequence[tuple[str, bool | None]], inches: float) -> list[list
 
 def _depth(trace: Trace, side: float) -> float:
     """Inches below the pictures: a line with size and agreement, and the longest sentence."""
-    return LINE * (1 + max(len(_lines(_pairs(trace, told), side)) for told in _told(trace)))
+    return style.LINE * (1 + max(len(_lines(_pairs(trace, told), side)) for told in _told(trace)))
 
 
 def _below(drawing: Drawing, trace: Trace, told: _Told, left: float, down: float, side: float) -> None:
@@ -107,7 +106,7 @@ def _below(drawing: Drawing, trace: Trace, told: _Told, left: float, down: float
     style.write(drawing, left, down, said, weight="bold" if style.text_width(said) * style.BOLD < side else "normal")
     width, height = drawing.get_size_inches()
     for number, line in enumerate(_lines(pairs, side), start=1):
-        at, y = left, down + number * LINE
+        at, y = left, down + number * style.LINE
         for word, agrees in line:
             style.write(drawing, at, y, word, color=style.QUIET if agrees is None else style.INK)
             wide = style.text_width(word)

@@ -12,7 +12,6 @@ from explorer.figures.runs import Course, evenly
 from explorer.overlay import picture
 
 WIDTH, MARGIN, GAP = 5.0, 0.1, 0.04  # inches: sheet, its edge, between tiles
-LINE = style.BASE * style.LEADING / 72  # inches
 
 
 @register_figure(
@@ -30,10 +29,10 @@ def grid(course: Course, columns: int = 6) -> Result:
     side = (WIDTH - 2 * MARGIN - (len(steps) - 1) * GAP) / len(steps)
     texts = [style.wrap(f"“{caption}”, seed {seed}", WIDTH - 3 * MARGIN) for caption, seed in zip(run.captions, run.seeds, strict=True)]
     heights = [style.text_height(text) + 0.03 + side + 0.1 for text in texts]
-    with style.sheet(WIDTH, 2 * MARGIN + LINE + sum(heights)) as drawing:
+    with style.sheet(WIDTH, 2 * MARGIN + style.LINE + sum(heights)) as drawing:
         for column, step in enumerate(steps):
             style.write(drawing, MARGIN + column * (side + GAP), MARGIN, f"step {step:,}", size=style.SMALL, color=style.QUIET)
-        down = MARGIN + LINE
+        down = MARGIN + style.LINE
         for number, (text, height) in enumerate(zip(texts, heights, strict=True)):
             style.write(drawing, MARGIN, down, text)
             for column, (step, image) in enumerate(zip(steps, _pictures(course, number, steps), strict=True)):

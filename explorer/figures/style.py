@@ -21,6 +21,7 @@ QUIET = "#5f5f5f"
 RULE = "#c8c8c8"
 SMALL, BASE, LARGE = 6.5, 7.5, 9.0  # type sizes, points
 LEADING = 1.35  # from baseline to baseline, in type sizes
+LINE, SMALL_LINE = BASE * LEADING / 72, SMALL * LEADING / 72  # inches
 ASCENT = 0.8  # of the letters above the baseline, in type sizes
 BOLD = 1.12  # width of bold type, of the plain
 

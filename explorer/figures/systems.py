@@ -20,7 +20,6 @@ from explorer.overlay import Limits, legend, limits, overlay, picture
 
 PAPER = "DM-GAN (Zhu et al., CVPR 2019)"
 WIDTH, MARGIN, GAP = 5.0, 0.1, 0.06  # inches: sheet (wider where there are many systems), its edge, between tiles
-LINE = style.BASE * style.LEADING / 72  # inches
 LARGEST, SMALLEST = 1.5, 0.8  # inches, a picture
 EXAMPLES = (
     "this small bird has a yellow crown and a white belly",
@@ -57,15 +56,15 @@ def examples(systems: Systems) -> Result:
     side = min((WIDTH - 2 * MARGIN - (len(captions) - 1) * GAP) / len(captions), LARGEST)
     texts = [style.wrap(caption, side - 0.04) for caption in captions]
     head = max(style.text_height(text) for text in texts) + 0.05
-    with style.sheet(_wide(len(captions), side), 2 * MARGIN + head + len(systems) * (LINE + side + GAP + 0.04)) as drawing:
+    with style.sheet(_wide(len(captions), side), 2 * MARGIN + head + len(systems) * (style.LINE + side + GAP + 0.04)) as drawing:
         for column, text in enumerate(texts):
             style.write(drawing, MARGIN + column * (side + GAP), MARGIN, text)
         down = MARGIN + head
         for name, traces in systems.items():
             style.write(drawing, MARGIN, down, name, weight="bold")
             for column, trace in enumerate(traces):
-                style.tile(drawing, MARGIN + column * (side + GAP), down + LINE, side, picture(trace.images[-1]))
-            down += LINE + side + GAP + 0.04
+                style.tile(drawing, MARGIN + column * (side + GAP), down + style.LINE, side, picture(trace.images[-1]))
+            down += style.LINE + side + GAP + 0.04
     return Result(drawing, _rows(systems))
 
 
@@ -157,10 +156,10 @@ def favoured_words(systems: Systems, top: int = 5, stop_words: str = "mark", str
     caption = lines[0][1].caption()
     heading = style.wrap(f"“{caption}”", WIDTH - 3 * MARGIN, style.LARGE)
     head = style.text_height(heading, style.LARGE) + 0.08
-    row = 2 * LINE + 0.04 + side + LINE + 0.1
+    row = 2 * style.LINE + 0.04 + side + style.LINE + 0.1
     notes = [KEY] if stop_words == "mark" else []
     notes += style.wrap(f"Read no single words: {without}", WIDTH - 3 * MARGIN).split("\n") if without else []
-    with style.sheet(WIDTH, 2 * MARGIN + head + len(lines) * row + 0.42 + len(notes) * LINE) as drawing:
+    with style.sheet(WIDTH, 2 * MARGIN + head + len(lines) * row + 0.42 + len(notes) * style.LINE) as drawing:
         style.write(drawing, MARGIN, MARGIN, heading, size=style.LARGE)
         down = MARGIN + head
         for name, trace, stage in lines:
@@ -204,12 +203,12 @@ def _favoured(line: Line, shared: Limits, strength: float, stop_words: str, top:
     style.write(drawing, MARGIN, top, line.name, weight="bold")
     said = f"{statistics.QUANTITIES[quantity].label}, for {image.shape[-1]} px"
     style.write(drawing, WIDTH - MARGIN, top, said, color=style.QUIET, ha="right")
-    tile = top + 2 * LINE + 0.04
+    tile = top + 2 * style.LINE + 0.04
     style.tile(drawing, MARGIN, tile, side, picture(image))
     for place, (chip, values) in enumerate(zip(line.chips, _maps(trace, line.stage, line.chips), strict=True), start=1):
         left = MARGIN + place * (side + GAP)
         word, colour = shown_word(chip.word, stop_words)
-        style.write(drawing, left, top + LINE + 0.02, style.clip(word, side), color=colour)
+        style.write(drawing, left, top + style.LINE + 0.02, style.clip(word, side), color=colour)
         style.tile(drawing, left, tile, side, overlay(image, values, shared, strength))
         style.write(drawing, left, tile + side + 0.02, statistics.short(chip.value), color=style.QUIET)
 

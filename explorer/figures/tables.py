@@ -21,7 +21,6 @@ WIDTH, MARGIN = 8.4 / 2.54, 0.04  # inches: a column of a page; the edge
 INSIDE = WIDTH - 2 * MARGIN
 LINES = 0.95 * INSIDE  # inches that a line of text may take by the font's metrics: hinting makes some wider
 NAMES, GAP = 0.8, 0.08  # inches: names of rows; between columns
-LINE, SMALL_LINE = (size * style.LEADING / 72 for size in (style.BASE, style.SMALL))  # inches
 HEADINGS = {"published": "Published", "measured": "Measured here"}
 
 
@@ -156,20 +155,20 @@ def _heads(block: Block) -> list[str]:
 
 def _row_height(table: Table, block: Block, i: int) -> float:
     interval = any(parted(column.cells[i])[1] for column in block.columns)
-    return max(LINE + SMALL_LINE * interval, style.text_height(style.wrap(table.rows[i], NAMES))) + 0.02
+    return max(style.LINE + style.SMALL_LINE * interval, style.text_height(style.wrap(table.rows[i], NAMES))) + 0.02
 
 
 def _height(table: Table, block: Block) -> float:
     head = max(style.text_height(text, style.SMALL) for text in _heads(block))
-    return LINE + head + 0.08 + sum(_row_height(table, block, i) for i in block.rows) + 0.1
+    return style.LINE + head + 0.08 + sum(_row_height(table, block, i) for i in block.rows) + 0.1
 
 
 def _draw(drawing: Drawing, table: Table, block: Block, top: float) -> None:
     heads = _heads(block)
     head = max(style.text_height(text, style.SMALL) for text in heads)
     style.write(drawing, MARGIN, top, block.heading, weight="bold")
-    top += LINE
-    style.write(drawing, MARGIN, top + head - SMALL_LINE, table.corner, size=style.SMALL, color=style.QUIET)
+    top += style.LINE
+    style.write(drawing, MARGIN, top + head - style.SMALL_LINE, table.corner, size=style.SMALL, color=style.QUIET)
     alone = len(block.columns) == 1  # then it stands beside the names
     right = MARGIN + NAMES + GAP + _width(block.columns[0]) if alone else WIDTH - MARGIN
     rights: list[float] = []
@@ -193,7 +192,7 @@ def write_cell(drawing: Drawing, x: float, top: float, cell: Cell, ha: str) -> N
     figure, bounds = parted(cell)
     style.write(drawing, x, top, figure, ha=ha, color=style.INK if _there(cell) else style.QUIET)
     if bounds:
-        style.write(drawing, x, top + LINE, bounds, size=style.SMALL, ha=ha, color=style.QUIET)
+        style.write(drawing, x, top + style.LINE, bounds, size=style.SMALL, ha=ha, color=style.QUIET)
 
 
 def rule(drawing: Drawing, left: float, top: float, width: float) -> None:
@@ -234,11 +233,11 @@ def _pairs(column: Column) -> list[list[Cell]]:
 
 
 def _pair_height(pair: Sequence[Cell]) -> float:
-    return LINE + SMALL_LINE * any(cell.interval for cell in pair) + 0.03
+    return style.LINE + style.SMALL_LINE * any(cell.interval for cell in pair) + 0.03
 
 
 def _square_height(column: Column) -> float:
-    return SMALL_LINE + 0.06 + sum(map(_pair_height, _pairs(column))) + 0.1
+    return style.SMALL_LINE + 0.06 + sum(map(_pair_height, _pairs(column))) + 0.1
 
 
 def _square(drawing: Drawing, column: Column, top: float) -> None:
@@ -246,8 +245,8 @@ def _square(drawing: Drawing, column: Column, top: float) -> None:
     places = [MARGIN + NAMES + (INSIDE - NAMES) * share for share in (0.25, 0.75)]
     for x, said in zip(places, ("without STREAM", "with STREAM"), strict=True):
         style.write(drawing, x, top, said, size=style.SMALL, ha="center", color=style.QUIET)
-    rule(drawing, MARGIN, top + SMALL_LINE + 0.02, INSIDE)
-    top += SMALL_LINE + 0.06
+    rule(drawing, MARGIN, top + style.SMALL_LINE + 0.02, INSIDE)
+    top += style.SMALL_LINE + 0.06
     for said, pair in zip(("without GLDM", "with GLDM"), _pairs(column), strict=True):
         style.write(drawing, MARGIN, top, said, size=style.SMALL, color=style.QUIET)
         for x, cell in zip(places, pair, strict=True):

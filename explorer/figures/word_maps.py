@@ -24,8 +24,7 @@ WIDTH, MARGIN, GAP = 5.0, 0.1, 0.06  # inches: sheet, its edge, between tiles
 SIDE = 1.1  # inches, the picture
 LEFT = MARGIN + SIDE + 0.14  # inches, where the maps begin
 FEWEST, MOST = 4, 6  # words side by side
-LINE = style.BASE * style.LEADING / 72  # inches, one line of text
-ABOVE, BELOW = LINE + 0.02, LINE + 0.05  # inches around a map: its word, its range
+ABOVE, BELOW = style.LINE + 0.02, style.LINE + 0.05  # inches around a map: its word, its range
 CAPTIONS = (
     "a small bird with a yellow crown and a white belly",
     "a very small bird with a red nape, mantle and crown, and a white belly",
@@ -63,7 +62,7 @@ class Band:
     @property
     def height(self) -> float:
         """Inches, its heading included."""
-        return LINE + 0.04 + self.lines * (ABOVE + self.side + BELOW)
+        return style.LINE + 0.04 + self.lines * (ABOVE + self.side + BELOW)
 
 
 @register_figure(
@@ -86,7 +85,7 @@ def word_maps(traces: Sequence[Trace], shown: str = WORDS[0], scale: str = "own"
     heads = [style.wrap(f"“{trace.caption()}”", WIDTH - 3 * MARGIN, style.LARGE) for trace in traces]
     foot = 0.46
     heights = [
-        style.text_height(head, style.LARGE) + 0.06 + max(sum(b.height for b in block), SIDE + LINE) + foot
+        style.text_height(head, style.LARGE) + 0.06 + max(sum(b.height for b in block), SIDE + style.LINE) + foot
         for head, block in zip(heads, blocks, strict=True)
     ]
     with style.sheet(WIDTH, 2 * MARGIN + sum(heights) + 0.16 * (len(heights) - 1)) as drawing:
@@ -127,7 +126,7 @@ def _block(drawing: Drawing, head: str, block: Sequence[Band], top: float, scale
     for band in block:
         _band(drawing, band, down, scale, strength)
         down += band.height
-    _key(drawing, block[-1], max(down, top + SIDE + LINE), scale)
+    _key(drawing, block[-1], max(down, top + SIDE + style.LINE), scale)
 
 
 def _band(drawing: Drawing, band: Band, top: float, scale: str, strength: float) -> None:
@@ -137,7 +136,7 @@ def _band(drawing: Drawing, band: Band, top: float, scale: str, strength: float)
     style.write(drawing, LEFT, top, f"for {size} px" if size else f"stage {band.stage}", weight="bold")
     note = f"{places} × {places} places, entropy {statistics.short(even)} log T"
     style.write(drawing, WIDTH - MARGIN, top, note, color=style.QUIET, ha="right")
-    top += LINE + 0.04
+    top += style.LINE + 0.04
     for place, index in enumerate(band.indices):
         left = LEFT + place % MOST * (band.side + GAP)
         down = top + place // MOST * (ABOVE + band.side + BELOW)
