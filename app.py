@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 
-from explorer.gate import read_passwords
 from explorer.session import Session
+from explorer.sign_in import read_passwords
 from explorer.ui import build, serve
 from explorer.votes import VoteStore
 

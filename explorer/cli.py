@@ -17,9 +17,9 @@ from dmm.checkpoint import shipped
 from explorer import controls
 from explorer.figures import Figure, check_options, get_figure, list_figures
 from explorer.figures.export import FORMATS
-from explorer.gate import read_passwords
 from explorer.produce import Sources, produce, produce_all, read_captions, texts_of, with_captions
 from explorer.session import Session
+from explorer.sign_in import read_passwords
 from explorer.votes import VoteStore
 
 ABOUT = """See what a text-to-image memory did.

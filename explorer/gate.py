@@ -13,9 +13,10 @@ import os
 import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextvars import ContextVar
 from urllib.parse import urlsplit
 
-from dmm.files import FileError, parse, printable, read_text
+from dmm.files import FileError, parse, printable
 
 LARGEST = 1 << 16  # bytes of a request's body; a caption with its edits has a few thousand
 LARGEST_PICTURE = 3 << 19  # bytes of a body that holds a picture, as base64
@@ -24,6 +25,7 @@ PATIENCE = 20.0  # seconds until the next piece of a body has to be there
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 ASKING = re.compile(r"(^|/)gradio_api/(queue/join|cancel|reset|(run|api|call|call/v2)/(?P<name>[^/]+))/?$")  # what may be posted to
 LOGIN = re.compile(r"(^|/)login/?$")  # and where a name and a password are
+CLIENT: ContextVar[str] = ContextVar("client", default="")  # address of whom the request that is being answered comes from
 
 
 class Refused(Exception):
@@ -46,26 +48,6 @@ def names_of(host: str, further: Iterable[str] = ()) -> frozenset[str]:
     return frozenset(name.strip().lower() for name in (*LOOPBACK, *own, *further) if name.strip())
 
 
-def read_passwords(path: str | os.PathLike | None) -> list[tuple[str, str]]:
-    """Name and password of each who may see the page, from a text file with ``name:password`` a line; none without a file.
-
-    Raises:
-        ValueError: a file that cannot be read, holds no line, or a line that is no such pair.
-    """
-    if path is None:
-        return []
-    try:
-        rows = [line.strip().partition(":") for line in read_text(path).splitlines() if line.strip()]
-    except OSError as error:
-        raise ValueError(f"--auth: {path}: expected a text file ({error.strerror})") from error
-    for number, (name, _, password) in enumerate(rows, 1):
-        if not name or not password:
-            raise ValueError(f"--auth: {path}, entry {number}: expected name:password")  # what was found may be a password
-    if not rows:
-        raise ValueError(f"--auth: {path}: expected name:password a line, found no line")
-    return [(name, password) for name, _, password in rows]
-
-
 class Gate:
     """ASGI middleware that answers what it refuses with a line of text.
 
@@ -83,6 +65,7 @@ class Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        CLIENT.set((scope.get("client") or ("",))[0])
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         try:
             self._check_host(headers)

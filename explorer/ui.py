@@ -32,6 +32,7 @@ from explorer.interventions import describe, to_data, to_json
 from explorer.questions import FIRST_SEED, Question, Refusal, read_seed
 from explorer.sections import CLASS, AtOnce, BlindVoting, Queued, ReadBack, TakeAway
 from explorer.session import Session
+from explorer.sign_in import RULE, SignIn
 from explorer.statistics import Spoken, short, spoken, word_indices
 from explorer.stopping import Stops
 from explorer.votes import VoteStore
@@ -452,7 +453,7 @@ def serve(
         ValueError: an address that cannot be listened on, or a path that is none.
     """
     try:
-        app.launch(**launch_options(host, port, root_path, names), auth=list(people) or None, prevent_thread_lock=True, quiet=True)
+        app.launch(**launch_options(host, port, root_path, names, people), prevent_thread_lock=True, quiet=True)
     except OSError as error:
         raise ValueError(f"cannot listen on {host}, port {port}: in use, or not this machine's; choose another --port") from error
     settings = app.server.config
@@ -461,8 +462,10 @@ def serve(
     app.block_thread()
 
 
-def launch_options(host: str = "127.0.0.1", port: int = 7860, root_path: str = "", names: Sequence[str] = ()) -> dict:
-    """What :meth:`gradio.Blocks.launch` needs for this page: loopback, nothing shared, nothing served but the page.
+def launch_options(
+    host: str = "127.0.0.1", port: int = 7860, root_path: str = "", names: Sequence[str] = (), people: Sequence[tuple[str, str]] = ()
+) -> dict:
+    """What :meth:`gradio.Blocks.launch` needs for this page: loopback, nothing shared, nothing served but the page; as :func:`serve`.
 
     Raises:
         ValueError: a ``root_path`` that is no path from the root.
@@ -475,6 +478,8 @@ def launch_options(host: str = "127.0.0.1", port: int = 7860, root_path: str = "
         "server_name": host,
         "server_port": port,
         "root_path": root_path or None,
+        "auth": SignIn(people) if people else None,
+        "auth_message": RULE if people else None,
         "share": False,
         "theme": gr.themes.Base(font=list(FONTS), font_mono=list(MONO)),
         "css_paths": [STATIC / "page.css"],

@@ -74,17 +74,18 @@ EXPLORER = {
     "widgets": SURFACE | {"explorer.cells"},
     "headers": set(),
     "gate": {"dmm.files"},
+    "sign_in": {"dmm.files", "explorer.gate"},
     "connections": set(),
     "ui": SURFACE
     | {
         f"explorer.{room}"
         for room in ("api", "connections", "endpoints", "gate", "headers", "interventions", "overview", "panels", "questions", "tour")
     }
-    | {"explorer.ballots", "explorer.sections", "explorer.stopping", "explorer.votes"},
+    | {f"explorer.{room}" for room in ("ballots", "sections", "sign_in", "stopping", "votes")},
     "stopping": {"explorer.questions"},
     "sections": {"dmm.models"}
     | {f"explorer.{room}" for room in ("api", "ballots", "interventions", "page_html", "panels", "questions", "takeaway")},
-    "cli": SURFACE | {"explorer.gate", "explorer.ui", "explorer.produce", "explorer.votes"},
+    "cli": SURFACE | {"explorer.sign_in", "explorer.ui", "explorer.produce", "explorer.votes"},
 }
 
 #: Each system on the shared blocks; none knows another.
@@ -128,7 +129,7 @@ def allowed(name: str) -> set[str]:
     package, _, rest = name.partition(".")
     own = rest.split(".")[0]
     if package == "app":
-        return {"explorer.gate", "explorer.session", "explorer.ui", "explorer.votes"}
+        return {"explorer.session", "explorer.sign_in", "explorer.ui", "explorer.votes"}
     if not own:
         return {"explorer": {"explorer.notebook"}, "dmm": {"dmm.pipeline", "dmm.trace"}}[package]
     if package == "explorer":

@@ -8,7 +8,7 @@ import types
 
 import pytest
 
-from explorer.gate import LARGEST, LARGEST_PICTURE, Gate, names_of, read_passwords
+from explorer.gate import LARGEST, LARGEST_PICTURE, Gate, names_of
 from explorer.ui import launch_options
 
 JOIN = "/gradio_api/queue/join"
@@ -120,40 +120,6 @@ def test_a_page_for_others_answers_to_the_name_of_its_machine(monkeypatch):
 def test_a_space_answers_to_its_public_name(monkeypatch):
     monkeypatch.setenv("SPACE_HOST", "ann-birds.hf.space")
     assert "ann-birds.hf.space" in names_of("0.0.0.0") and "ann-birds.hf.space" not in names_of("127.0.0.1")
-
-
-def test_names_and_passwords_are_read(tmp_path):
-    file = tmp_path / "class.txt"
-    file.write_text("ann:one:two\n\n bea:three \n")
-    assert read_passwords(file) == [("ann", "one:two"), ("bea", "three")] and read_passwords(None) == []
-
-
-@pytest.mark.parametrize(
-    ("text", "said"), [("ann:one\nbea", "entry 2: expected name:password"), (" \n", "found no line"), (None, "No such file")]
-)
-def test_a_file_of_passwords_that_is_none_is_refused(tmp_path, text, said):
-    file = tmp_path / "class.txt"
-    if text is not None:
-        file.write_text(text)
-    with pytest.raises(ValueError, match=said):
-        read_passwords(file)
-
-
-def test_a_page_with_passwords_is_shown_to_who_signs_in():
-    import gradio as gr
-    from gradio.routes import App
-    from starlette.testclient import TestClient
-
-    with gr.Blocks() as blocks:
-        gr.HTML("secret")
-    blocks.auth, blocks.auth_message = [("ann", "one")], None  # what launch() sets
-    client = TestClient(App.create_app(blocks, app_kwargs=launch_options()["app_kwargs"]), base_url="http://127.0.0.1:7860")
-    assert client.get("/config").status_code == 401
-    assert client.post("/login", data={"username": "ann", "password": "two"}).status_code == 400
-    assert client.post("/login", data={"username": "ann", "password": "x" * LARGEST}).status_code == 413
-    assert client.post("/login", data={"username": "ann", "password": "one"}, headers={"Origin": "http://evil.example"}).status_code == 403
-    assert client.post("/login", data={"username": "ann", "password": "one"}).json() == {"success": True}
-    assert client.get("/config").status_code == 200
 
 
 def test_the_page_is_served_behind_it():

@@ -9,6 +9,7 @@ from dmm.files import LIMITS
 from explorer.gate import LARGEST, LARGEST_PICTURE, PATIENCE
 from explorer.readings import UPLOAD_BYTES, UPLOAD_PIXELS
 from explorer.session import Session
+from explorer.sign_in import TRIES, WAIT
 from explorer.ui import SESSIONS
 from explorer.votes import MOST
 from tests.hostile import sandbox
@@ -18,7 +19,8 @@ TEXT = (Path(__file__).parents[2] / "SECURITY.md").read_text(encoding="utf-8")
 
 def test_the_limits_are_those_of_the_code():
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (.*) \|$", TEXT, re.MULTILINE)
-    assert {name: (int(value), said) for name, value, said in rows} == LIMITS
+    assert {name: (int(value), said) for name, value, said in rows} == LIMITS | TRIES
+    assert all(f"{WAIT / 60:.0f} minutes" in said for name, (_, said) in TRIES.items() if name != "tries_kept")
 
 
 def test_the_further_figures_are_those_of_the_code():
