@@ -43,7 +43,7 @@ def _run(settings, path, world):
         processes.append(worker.start(settings | {"out": str(path / "run")}, several if world > 1 else {}))
     try:
         for process in processes:
-            process.join(240)
+            process.join()
     finally:
         for process in processes:
             process.kill()
