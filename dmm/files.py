@@ -7,11 +7,13 @@ A *schema* says what a value has to be: ``Text``, ``Whole``, ``Number``, ``Flag`
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import math
 import os
 import pickletools
+import re
 import reprlib
 import struct
 import unicodedata
@@ -51,6 +53,9 @@ LIMITS = {
 def limit(name: str) -> int:
     """The figure of one limit."""
     return LIMITS[name][0]
+
+
+LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class FileError(InputError):
@@ -93,6 +98,24 @@ def one_line(error: object, most: int | None = None) -> str:
 
 # -- text
 
+#: First bytes of files that are often saved in place of others -> what they are, and what to do.
+MISTAKEN = {
+    b"<!doctype": "a web page (HTML): the site answered with a page, not with the file. Download it again in a browser",
+    b"<html": "a web page (HTML): the site answered with a page, not with the file. Download it again in a browser",
+    b"<?xml": "an XML message, not the file. Download it again",
+    b"version https://git-lfs": "a Git LFS pointer, not the file. Fetch it: git lfs pull",
+    b"{": "JSON text",
+    b"\x1f\x8b": "a compressed file (gzip). Unpack it first",
+    b"7z\xbc\xaf": "a 7z archive. Unpack it first",
+    b"rar!": "a RAR archive. Unpack it first",
+}
+
+
+def mistaken(data: bytes) -> str | None:
+    """What the first bytes of a file say that it is, if that is one of :data:`MISTAKEN`."""
+    begins = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return next((said for mark, said in MISTAKEN.items() if begins.startswith(mark)), None)
+
 
 def read_bytes(path: str | os.PathLike, most: int) -> bytes:
     """The content of a file of at most ``most`` bytes, in pieces, so that memory is taken for what is there only.
@@ -112,7 +135,7 @@ def read_bytes(path: str | os.PathLike, most: int) -> bytes:
 
 
 def read_text(path: str | os.PathLike, most: int | None = None) -> str:
-    """A text file in UTF-8, with or without a byte order mark, or in UTF-16 with one.
+    """A text file in UTF-8, with or without a byte order mark, or in UTF-16 or UTF-32 with one.
 
     Args:
         most: bytes; the limit ``text_bytes`` by default.
@@ -129,16 +152,26 @@ def read_text(path: str | os.PathLike, most: int | None = None) -> str:
 
 
 def decode(data: bytes, errors: str = "strict") -> str:
-    """Bytes of a text file as text; the byte order mark, if there is one, says UTF-8 or UTF-16 and is left out.
+    """Bytes of a text file as text; the byte order mark, if there is one, says UTF-8, UTF-16 or UTF-32 and is left out.
 
     Raises:
-        UnicodeDecodeError: neither, or bytes with zeros, which text in UTF-16 without a mark is made of.
+        UnicodeDecodeError: none of them, or text with zeros, which text in UTF-16 without a mark is made of.
     """
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16")
-    if b"\0" in data:
-        raise UnicodeDecodeError("utf-8", data, data.index(b"\0"), data.index(b"\0") + 1, "a zero byte")
-    return data.decode("utf-8-sig", errors)
+    if data[:4] in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):  # before UTF-16, whose mark the first one begins with
+        text = data.decode("utf-32")
+    elif data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        text = data.decode("utf-16")
+    else:
+        text = data.decode("utf-8-sig", errors)
+    if "\0" in text:
+        place = max(data.find(b"\0"), 0)
+        raise UnicodeDecodeError("utf-8", data, place, place + 1, "a zero byte")
+    return text
+
+
+def lines_in(text: str) -> list[str]:
+    """The lines of a text, ended as Unix, Windows or old Macs do; other characters that :meth:`str.splitlines` breaks at may be in one."""
+    return LINE_END.split(text)
 
 
 def is_writable_text(text: str) -> bool:
@@ -260,9 +293,9 @@ def lines(path: str | os.PathLike, schema: object = None) -> Iterator[tuple[int,
 
 
 def _utf8(path: Path) -> io.BufferedIOBase:
-    """A file of lines; one in UTF-16 with a byte order mark is turned into UTF-8."""
+    """A file of lines; one in UTF-16 or UTF-32 with a byte order mark is turned into UTF-8."""
     file = path.open("rb")
-    if file.peek(2)[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+    if not file.peek(4).startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)):
         return file
     file.close()
     return io.BytesIO(read_text(path, limit("json_bytes")).encode("utf-8", "surrogatepass"))

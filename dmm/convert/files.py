@@ -20,23 +20,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dmm.convert.keys import ConvertError
-from dmm.files import FileError, check_archive, one_line, printable, shown
+from dmm.files import FileError, check_archive, mistaken, one_line, printable, shown
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "weights", "params", "net")
 EMA = ("params_ema", "ema_state_dict", "state_dict_ema", "model_ema", "ema")  # wrappers of the generator that is published
 PREFIXES = ("module.", "_orig_mod.")  # of several GPUs and of an averaged model, of torch.compile
 COUNT = "n_averaged"  # beside the parameters of torch.optim.swa_utils.AveragedModel
-#: First bytes of files that are often saved in place of weights -> what they are, and what to do.
-MISTAKEN = {
-    b"<!doctype": "a web page (HTML): the site answered with a page, not with the file. Download it again in a browser",
-    b"<html": "a web page (HTML): the site answered with a page, not with the file. Download it again in a browser",
-    b"<?xml": "an XML message, not the file. Download it again",
-    b"version https://git-lfs": "a Git LFS pointer, not the file. Fetch it: git lfs pull",
-    b"{": "JSON text, not weights",
-    b"\x1f\x8b": "a compressed file (gzip). Unpack it first",
-    b"7z\xbc\xaf": "a 7z archive. Unpack it first",
-    b"rar!": "a RAR archive. Unpack it first",
-}
 ROLES = {  # network -> what a file that holds several calls it
     "generator": ("netG_ema", "G_ema", "g_ema", "generator_ema", "netG", "generator", "G"),
     "discriminator": ("netD", "netC", "discriminator", "D"),
@@ -110,10 +99,9 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_torch(path: Path):
     with path.open("rb") as file:
-        begins = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    mistaken = next((said for mark, said in MISTAKEN.items() if begins.startswith(mark)), None)
-    if mistaken is not None:
-        raise ConvertError(f"{path}: expected a file of torch.save, found {mistaken}")
+        found = mistaken(file.read(64))
+    if found is not None:
+        raise ConvertError(f"{path}: expected a file of torch.save, found {found}")
     try:
         check_archive(path)
     except FileError as error:

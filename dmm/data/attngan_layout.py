@@ -34,7 +34,7 @@ def read(root: Path) -> Source:
         SourceError: no captions at all, or a list that cannot be read.
     """
     cub = root / "CUB_200_2011"
-    source = Source("AttnGAN's birds" if cub.is_dir() else "AttnGAN's coco", root, own_classes=cub.is_dir())
+    source = Source("AttnGAN's birds" if cub.is_dir() else "AttnGAN's coco", root, own_classes=cub.is_dir(), numbered="class_info.pickle")
     try:
         names = {split: _names(root / split / "filenames.pickle", source) for split in ("train", "test")}
         classes = {split: _classes(root / split / "class_info.pickle", names[split], source) for split in names}
@@ -83,17 +83,20 @@ def _captions(root: Path, names: dict[str, list[str]], source: Source) -> dict[s
     """Split -> the captions of each picture, as written where the text is there, else put together from captions.pickle."""
     texts = text_folder(root)
     if texts is not None:
-        return {split: [source.sentences(texts / f"{name}.txt") for name in some] for split, some in names.items()}
+        return {split: [source.sentences(texts / f"{name}.txt", lenient=True) for name in some] for split, some in names.items()}
     path = next((path for name in ("captions.pickle", "captions_DAMSM.pickle") if (path := root / name).is_file()), None)
     if path is None:
         raise SourceError(f"{root}: expected captions in text/ or captions.pickle, found neither")
     train, test, vocab = read_captions_pickle(path)
     source.notes.append(f"captions: put together from {path.name}, since there is no text/")
-    found = {}
+    found, counts = {}, dict[str, int]()
     for split, rows in (("train", train), ("test", test)):
         each, rest = divmod(len(rows), max(len(names[split]), 1))
         if rest or (names[split] and not each):
             raise SourceError(f"{path}: {len(rows)} {split} captions cannot be shared evenly by {len(names[split])} pictures")
+        counts |= {split: each} if names[split] else {}
+        if len(set(counts.values())) > 1:  # of a list that was cut short, each picture would get others' captions
+            raise SourceError(f"{path}: expected as many captions for each picture, found {counts['train']} in train, {each} in test")
         texts_of = [" ".join(word for i in row for word in vocab.labels([i]) if word not in vocab.specials) for row in rows]
         found[split] = [texts_of[k * each : (k + 1) * each] for k in range(len(names[split]))]
     return found

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from dmm.data.folder_names import ENDINGS, SPLITS
+from dmm.data.folder_names import ENDINGS, SPLITS, folder_split
 from dmm.data.sources import Problem, Source, SourceError
 from dmm.data.split_lists import assign
 
@@ -39,7 +39,7 @@ def read(root: Path) -> Source:
     if not any(path.with_suffix(".txt").is_file() for path in found):
         raise SourceError(f"{root}: expected a text file beside each picture, found none")
     source = Source("pictures with a text file beside each", root, upright=True)
-    splits = {picture: _folder_split(root, picture) for picture in found}
+    splits = {picture: folder_split(root, picture) for picture in found}
     used = assign(source, splits)
     texts: dict[Path, list[Path]] = {}
     for picture in found:
@@ -58,8 +58,3 @@ def read(root: Path) -> Source:
     strays = [path for path in sorted(root.rglob("*.txt")) if path not in known]
     source.problems += [Problem(source.name(path), "captions without a picture") for path in strays]
     return source
-
-
-def _folder_split(root: Path, picture: Path) -> str | None:
-    top = picture.relative_to(root).parts[0]
-    return SPLITS.get(top.lower()) if picture.parent != root else None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dmm.data.sources import Problem, Source, SourceError, once
 from dmm.data.transforms import Box
-from dmm.files import FileError, below, printable, read_text, shown
+from dmm.files import FileError, below, lines_in, printable, read_text, shown
 
 TEXT_FOLDERS = ("text", "text_c10")  # one file a picture, one sentence a line
 
@@ -20,18 +20,18 @@ class LayoutError(SourceError):
     """A file that is missing or is not as CUB's layout has it: which line, what was expected, what was found."""
 
 
-def lines_of(path: Path, expected: str, columns: int, more: bool = False) -> Iterator[tuple[int, list[str]]]:
-    """(line number, fields) of each line that is not empty; ``more`` lets lines have further fields."""
+def lines_of(path: Path, expected: str, columns: int) -> Iterator[tuple[int, list[str]]]:
+    """(line number, fields) of each line that is not empty; the last field is the rest of the line, blanks and all."""
     if not path.is_file():
         raise LayoutError(f"{path}: this file is missing; expected lines of {expected}")
     try:
         text = read_text(path)
     except FileError as error:
         raise LayoutError(str(error)) from error
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(lines_in(text), 1):
         if not line.strip():
             continue
-        fields = line.split(maxsplit=columns - 1) if not more else line.split()
+        fields = line.split(maxsplit=columns - 1)
         if len(fields) < columns:
             raise LayoutError(f"{path}:{number}: expected {expected}, found {shown(line)}")
         yield number, fields
@@ -40,10 +40,10 @@ def lines_of(path: Path, expected: str, columns: int, more: bool = False) -> Ite
 def numbers_of(path: Path, expected: str, columns: int, kind=int) -> dict[int, list]:
     """Id -> the other numbers of the line."""
     values: dict[int, list] = {}
-    for number, fields in lines_of(path, expected, columns, more=True):
+    for number, fields in lines_of(path, expected, columns):
         try:
-            key, rest = int(fields[0]), [kind(field) for field in fields[1:columns]]
-            if not all(map(math.isfinite, rest)):
+            key, rest = int(fields[0]), [kind(field) for field in fields[1:]]  # a further field makes the last one no number
+            if not all(map(math.isfinite, rest)) or any("_" in field for field in fields):  # Python takes 1_0 for 10
                 raise ValueError
         except (ValueError, OverflowError):
             raise LayoutError(f"{path}:{number}: expected {expected}, found {shown(' '.join(fields))}") from None
@@ -80,7 +80,7 @@ def read(root: Path) -> Source:
     texts = text_folder(folder, root, root.parent)
     if texts is None:
         raise LayoutError(f"{root}: CUB's pictures without captions; expected the folder text/<class>/<image>.txt in it or beside it")
-    source = Source("CUB-200-2011", root, own_classes=True)
+    source = Source("CUB-200-2011", root, own_classes=True, numbered="image_class_labels.txt")
     labels = numbers_of(folder / "image_class_labels.txt", "<image id> <class id>", 2)
     boxes = numbers_of(folder / "bounding_boxes.txt", "<image id> <x> <y> <width> <height>", 5, float)
     test = _test_classes(folder, texts.parent, folder, source=source)
@@ -97,8 +97,8 @@ def read(root: Path) -> Source:
             continue
         seen = Path(name).parts[0] not in test if test is not None else _flag(training, image, folder)
         stem, split = str(Path(name).with_suffix("")), "train" if seen else "test"
-        text = texts / f"{stem}.txt"
-        source.add(stem, folder / "images" / name, source.sentences(text), labels[image][0], split, Box(*boxes[image]), source.name(text))
+        text, box = texts / f"{stem}.txt", Box(*boxes[image])
+        source.add(stem, folder / "images" / name, source.sentences(text, lenient=True), labels[image][0], split, box, source.name(text))
     return source
 
 

@@ -11,7 +11,8 @@ or, as a table (one caption a row; several rows for one picture are several capt
 
 ``image``, ``path`` and the like are read as ``file_name``, and ``caption``, ``prompt`` and the like as ``text``
 (:data:`~dmm.data.folder_names.COLUMNS`). The metadata may also lie in ``train/`` and ``test/`` (or ``validation/``), each beside its own
-pictures. Optional columns: ``split`` ("train" or "test"), ``label`` (pictures of one label are not told apart in matching) and ``bbox``
+pictures; pictures of such folders are of their split unless the metadata above says another. Optional columns: ``split`` ("train" or
+"test"), ``label`` (pictures of one label are not told apart in matching) and ``bbox``
 ([x, y, width, height] px, or four numbers in a table cell; cut as the published birds are). ``train.txt`` and ``test.txt`` may list the
 names of each split (:mod:`~dmm.data.split_lists`). Without a split, everything is trained on.
 """
@@ -21,16 +22,18 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from dmm.data.folder_names import COLUMNS, ENDINGS, SPLITS
+from dmm.data.folder_names import COLUMNS, ENDINGS, SPLITS, folder_split
 from dmm.data.sources import Problem, Source, SourceError
 from dmm.data.split_lists import assign
 from dmm.data.transforms import Box
 from dmm.files import FileError, below, limit, lines, read_text, shown
 
 FILES = ("metadata.jsonl", "metadata.csv")
+NOTHING = {"nan", "none", "null", "n/a"}  # what programs write into a table for a caption that there is not
 MOST_LINES = 50  # of one row of a table; a quote that closes later, or never, was not meant as one
 
 
@@ -60,7 +63,7 @@ def read(root: Path) -> Source:
         for number, row in _rows(path, source):
             _gather(source, entries, path, f"{source.name(path)}:{number}", row, split)
     listed = set(entries)
-    splits = {picture: entry["split"] for picture, entry in entries.items() if not entry["against"]}
+    splits = {picture: entry["split"] or folder_split(root, picture) for picture, entry in entries.items() if not entry["against"]}
     used = assign(source, splits)
     _note_unread(source, entries)
     _leave_out_contradictions(source, entries)
@@ -179,7 +182,7 @@ def _note_unread(source: Source, entries: dict[Path, dict]) -> None:
 
 def _split(value, said: str | None) -> str | None:
     """What a row says of its split, which may not contradict its folder; None where nothing is said."""
-    if value is None or value == "":
+    if value is None or value == "" or isinstance(value, str) and not value.strip():
         return said
     found = SPLITS.get(value.strip().lower()) if isinstance(value, str) else None
     if found is None:
@@ -191,17 +194,20 @@ def _split(value, said: str | None) -> str | None:
 
 def _label(value) -> str | None:
     """What pictures of one kind have in common; 0 and false are labels as well, nothing is none."""
-    if value is None or value == "":
-        return None
-    if not isinstance(value, (str, int, float, bool)):
+    if value is not None and not isinstance(value, (str, int, float, bool)):
         raise FileError(f"label: expected a string or a number, found {shown(value)}")
-    return str(value).strip()
+    return (str(value).strip() or None) if value is not None else None
+
+
+_LISTED = re.compile(r"""\[\s*(["']).*\1\s*\]""", re.DOTALL)  # ['one', 'two'], as Python and JSON write lists
 
 
 def _text(row: dict, name: str) -> str:
     value = row.get(name)
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value.strip() or value.strip().lower() in NOTHING:
         raise FileError(f"{name}: expected a string, found {'nothing' if value in (None, '') else shown(value)}")
+    if _LISTED.fullmatch(value.strip()):
+        raise FileError(f"{name}: expected one caption, found a list written as text, {shown(value)}; several captions are several rows")
     return value.strip()
 
 
@@ -215,7 +221,7 @@ def _captions(row: dict, name: str) -> list[str]:
 
 
 def _box(value) -> Box | None:
-    if value is None or value in ("", []):
+    if value is None or value == [] or isinstance(value, str) and not value.strip():
         return None
     try:
         numbers = value.strip("[]() ").replace(",", " ").split() if isinstance(value, str) else value

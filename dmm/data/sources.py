@@ -7,9 +7,10 @@ a :class:`Problem`. Training never reads a source directly: :mod:`~dmm.data.prep
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from tqdm import tqdm
 from dmm.data.transforms import Box, Job, open_picture, run_jobs, verify
 from dmm.data.vocab import tokenise
 from dmm.errors import InputError
-from dmm.files import FileError, decode, is_writable_text, limit, name_of, printable, shown
+from dmm.files import FileError, decode, is_writable_text, limit, lines_in, mistaken, name_of, printable, shown
 
 #: name -> (module, what it looks for), in the order in which they are tried.
 READERS = {
@@ -87,11 +88,13 @@ class Source:
     format: str
     root: Path
     own_classes: bool = False  # the data set says which pictures show the same; else each is a class of its own
+    numbered: str = ""  # the file that numbers the classes, which are the folders of pictures as well ("001.Wren")
     upright: bool = False  # pictures are turned as the camera noted
     origin: Path | None = None  # the archive that it was unpacked from
     records: list[Record] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # choices made while reading, a sentence each
+    odd: list[str] = field(default_factory=list)  # files of captions with bytes that are no UTF-8, read all the same
 
     def add(
         self, key: str, path: Path, captions: Sequence[str], class_id: int | None, split: str, box: Box | None = None, said: str = ""
@@ -130,11 +133,20 @@ class Source:
         """A path as the user would write it: below the data set's folder."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
 
-    def sentences(self, path: Path) -> list[str]:
-        """:func:`read_sentences`; a file that cannot be read becomes a problem and gives none."""
+    def sentences(self, path: Path, lenient: bool = False) -> list[str]:
+        """:func:`read_sentences`; a file that cannot be read becomes a problem and gives none.
+
+        Args:
+            lenient: bytes that are no UTF-8 become the sign for them, as in the published codes, and a note.
+        """
         try:
             return read_sentences(path)
         except SourceError as error:
+            if lenient and isinstance(error.__cause__, UnicodeDecodeError):
+                with contextlib.suppress(SourceError):
+                    found = read_sentences(path, "replace")
+                    self.odd.append(self.name(path))
+                    return found
             self.problems.append(Problem(self.name(path), str(error).partition(": ")[2]))
             return []
 
@@ -156,6 +168,24 @@ class Source:
             for record in self.records
             if len(places[os.path.normpath(record.path)]) == 1
         ]
+
+    def leave_out_odd_classes(self) -> None:
+        """Pictures whose class number is not that of most in their folder are not used: lists in different order, or cut short.
+
+        A folder that is named after a number ("001.Wren") is one class, and no other folder is of that class.
+        """
+        folders = {r.key: Path(r.key).parts[0] for r in self.records if len(Path(r.key).parts) > 1}
+        pairs = [(folders[r.key], r.class_id) for r in self.records if folders.get(r.key, "").partition(".")[0].isdecimal()]
+        of_folder, of_class = _most(pairs), _most([(number, folder) for folder, number in pairs])
+        kept = []
+        for record in self.records:
+            folder = folders.get(record.key)
+            if folder in of_folder and (of_folder[folder], of_class[record.class_id]) != (record.class_id, folder):
+                what = f"class {record.class_id} of {printable(record.key)} contradicts the others of its folder or class; it is not used"
+                self.problems.append(Problem(self.numbered, what))
+            else:
+                kept.append(record)
+        self.records = kept
 
     def __len__(self) -> int:
         return len(self.records)
@@ -199,6 +229,15 @@ def words_of(records: Sequence[Record]) -> list[str]:
     return list(dict.fromkeys(word for record in records if record.split == "train" for text in record.captions for word in tokenise(text)))
 
 
+def _most(pairs: Sequence[tuple]) -> dict:
+    """For each first of some pairs the second that more than half of its pairs have; None where none has."""
+    seconds: defaultdict[object, Counter] = defaultdict(Counter)
+    for first, second in pairs:
+        seconds[first][second] += 1
+    tops = {first: counts.most_common(1)[0] for first, counts in seconds.items()}
+    return {first: second if 2 * count > seconds[first].total() else None for first, (second, count) in tops.items()}
+
+
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
@@ -218,20 +257,25 @@ def once(pairs: Sequence[tuple[object, object]], say: Callable[[object, list], N
     return {key: values[0] for key, values in found.items() if len(values) == 1}
 
 
-def read_sentences(path: Path) -> list[str]:
+def read_sentences(path: Path, errors: str = "strict") -> list[str]:
     """The lines of a caption file that are not empty; none if there is no such file.
 
-    Bytes that are no UTF-8 become the sign for them, as in the published codes.
+    Args:
+        errors: of :meth:`bytes.decode`.
 
     Raises:
-        SourceError: UTF-16 without a byte order mark or another file with zero bytes, or one that is too large.
+        SourceError: bytes that are no UTF-8; UTF-16 without a byte order mark or another file with zero bytes; one that is too large; or
+            what was saved in place of captions, such as a web page.
     """
     if not _is_file(path):
         return []
     if path.stat().st_size > limit("text_bytes"):
         raise SourceError(f"{name_of(path)}: expected at most {limit('text_bytes'):,} bytes of captions, found {path.stat().st_size:,}")
+    data = path.read_bytes()
+    if (found := mistaken(data)) is not None:
+        raise SourceError(f"{name_of(path)}: expected captions, a line each, found {found}")
     try:
-        return [line.strip() for line in decode(path.read_bytes(), "replace").splitlines() if line.strip()]
+        return [line.strip() for line in lines_in(decode(data, errors)) if line.strip()]
     except UnicodeDecodeError as error:
         raise SourceError(
             f"{name_of(path)}: expected captions in UTF-8, found {error.reason} at {error.start}; save it as UTF-8"
@@ -261,6 +305,10 @@ def open_source(root: str | os.PathLike, layout: str | None = None) -> Source:
     except FileError as error:
         raise SourceError(str(error)) from error
     source.leave_out_doubles()
+    if source.numbered:
+        source.leave_out_odd_classes()
+    if source.odd:
+        source.notes.append(f"captions with bytes that are no UTF-8, read as blanks: {len(source.odd)} files, the first {source.odd[0]}")
     if not source.of("train"):
         first = "".join(f"\n  {printable(p.where)}: {printable(p.what)}" for p in source.problems[:20]) or "\n  its lists are empty"
         raise SourceError(f"{root}: no usable picture to train on ({source.format}, {len(source.problems)} problems){first}")

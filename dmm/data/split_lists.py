@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dmm.data.folder_names import ENDINGS, SPLITS
 from dmm.data.sources import Problem, Source, SourceError
-from dmm.files import FileError, below, read_text, shown
+from dmm.files import FileError, below, lines_in, read_text, shown
 
 OTHER = {"train": "test", "test": "train"}
 
@@ -65,7 +65,7 @@ def _named(source: Source, path: Path, splits: dict[Path, str | None]) -> set[Pa
     for picture in splits:
         by_stem.setdefault(picture.with_suffix(""), []).append(picture)
     found = set()
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    for number, line in enumerate(lines_in(read_text(path)), 1):
         name = line.strip()
         if not name:
             continue

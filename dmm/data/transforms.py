@@ -23,7 +23,11 @@ MARGIN = 76 / 64  # shorter side before the crop, of the crop's side
 SEEN = 0.25  # least share of a bounding box that lies in its picture
 PIXELS = 24_000_000  # of a picture of any size in bytes; a larger one has a byte for every PIXELS_A_BYTE pixels
 PIXELS_A_BYTE = 64
-DEPTHS = ((0xFFF, 12), (0xFFFF, 16))  # (largest value, bits) of grey pictures that say less of themselves
+DEPTHS = (8, 12, 16)  # bits of grey whole numbers, which say less of themselves: the first that holds the largest
+FAINT = 16.0  # a largest float from 1 to this is no white: 1 was overshot, or 255 is far off
+#: What a picture may be, by its first bytes, whatever its name. Others of Pillow's kinds start programs (EPS: Ghostscript).
+KINDS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "JPEG2000", "PPM")
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # TIFF's tag, and its value for grey that goes the other way
 LONGEST = 4  # most of the longer side that is scaled, in shorter sides; the crop's room lies well within
 
 
@@ -51,7 +55,7 @@ def open_picture(path: str | os.PathLike, upright: bool = False) -> Image.Image:
         OSError: no such file, or not a picture; one that is far larger than its file.
         ValueError: numbers that mean no brightness.
     """
-    with Image.open(path) as opened:
+    with Image.open(path, formats=KINDS) as opened:
         count, held = opened.width * opened.height, os.path.getsize(path)
         if count > max(PIXELS, PIXELS_A_BYTE * held):
             raise OSError(f"{opened.width} x {opened.height} px in a file of {held:,} bytes; at most {PIXELS_A_BYTE} px a byte are read")
@@ -67,21 +71,24 @@ def open_picture(path: str | os.PathLike, upright: bool = False) -> Image.Image:
 def _shallow(image: Image.Image) -> Image.Image:
     """Grey of more than 8 bits as 8 bit, which Pillow would cut off at 255; any other picture as it is.
 
-    Whole numbers are of 16 bits, or of 12 if none exceeds 4095 (what microscopes and scanners store); floats go from 0 to 1, or to 255.
+    Whole numbers are of 16 bits, or of 12 if none exceeds 4095 (what microscopes and scanners store), or of 8 if none exceeds 255 (kept in
+    a deeper file); floats go from 0 to 1, or to 255.
 
     Raises:
-        ValueError: negative numbers, numbers that are not finite, or larger ones: what is white is not known.
+        ValueError: negative numbers, numbers that are not finite, or others of which it is not known what is white.
     """
     if not image.mode.startswith(("I", "F")):
         return image
     values = np.asarray(image).astype(np.float64)
     low, high = float(values.min()), float(values.max())
     if image.mode == "F":
-        white = 1.0 if high <= 1 else 255.0
+        white = 1.0 if high <= 1 else 255.0 if high > FAINT else 0.0
     else:
-        white = next((2.0**bits - 1 for most, bits in DEPTHS if high <= most), 0.0)
+        white = next((2.0**bits - 1 for bits in DEPTHS if high < 2**bits), 0.0)
     if not (np.isfinite(values).all() and 0 <= low and high <= white):
         raise InputError(f"grey numbers from {low:g} to {high:g}: what is white is not known; save it with 8 or 16 bits")
+    if getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:  # Pillow turns it round for 8 bits only
+        values = white - values
     grey = Image.fromarray((values * (255 / white)).round().astype(np.uint8))
     exif = image.info.get("exif") or image.getexif()
     grey.info |= {"exif": exif.tobytes() if isinstance(exif, Image.Exif) else exif} if exif else {}

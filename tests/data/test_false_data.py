@@ -1,6 +1,7 @@
 """Data that would be read wrongly without a word: each kind is either read rightly or named, and what is left out is said."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ DEEP = {
     "int32.tif": (RAMP * 65535).astype(np.int32),
     "float01.tif": RAMP.astype(np.float32),
     "float255.tif": (RAMP * 255).astype(np.float32),
+    "8 of 16.png": (RAMP * 255).astype(np.uint16),
+    "8 of 32.tif": (RAMP * 255).astype(np.int32),
 }
 
 
@@ -28,7 +31,19 @@ def test_deep_grey_keeps_its_shades(tmp_path, name):
     assert found.shape == (64, 64, 3) and np.abs(found[..., 1] - RAMP * 255).max() <= 1
 
 
-@pytest.mark.parametrize("values", [RAMP - 0.5, RAMP * 1e6, np.where(RAMP > 0.5, np.nan, RAMP)])
+@pytest.mark.parametrize("name", ["grey16.tif", "float01.tif"])
+def test_grey_whose_zero_is_white_is_turned_round(tmp_path, name):
+    Image.fromarray(DEEP[name]).save(tmp_path / name, tiffinfo={262: 0})
+    found = np.asarray(open_picture(tmp_path / name))
+    assert np.abs(found[..., 1] - (1 - RAMP) * 255).max() <= 1
+
+
+def test_a_picture_of_another_kind_starts_no_program(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(x) run\n")
+    assert "cannot identify" in decode(Job(0, str(tmp_path / "a.png"), None, False), (16,))
+
+
+@pytest.mark.parametrize("values", [RAMP - 0.5, RAMP * 1e6, RAMP * 1.01, np.where(RAMP > 0.5, np.nan, RAMP)])
 def test_numbers_that_mean_no_brightness_are_named(tmp_path, values):
     Image.fromarray(values.astype(np.float32)).save(tmp_path / "a.tif")
     assert "what is white is not known" in decode(Job(0, str(tmp_path / "a.tif"), None, False), (16,))
@@ -87,6 +102,12 @@ TABLES = {
     "no name": ("jsonl", rows({"file_name": "."}), KEPT, "the name of a file"),
     "zero byte": ("jsonl", rows({"file_name": "a\0.png"}), KEPT, "no file can have"),
     "control characters": ("jsonl", rows({"file_name": "\x1b[31m\u202e.png"}), KEPT, "missing"),
+    "a list in a cell": ("csv", "file_name,text\n0.png,\"['red', 'blue']\"\n1.png,a\n", KEPT, "a list written as text"),
+    "a list as text": ("jsonl", rows({"text": '["red", "blue"]'}), KEPT, "a list written as text"),
+    "not a number": ("csv", "file_name,text\n0.png,NaN\n1.png,a\n", KEPT, "found 'NaN'"),
+    "None": ("csv", "file_name,text\n0.png, None \n1.png,a\n", KEPT, "found ' None '"),
+    "blank cells": ("csv", "file_name,text,split,label,bbox\n0.png,red, , , \n1.png,a,,,\n", {"0": ["red"]} | KEPT, None),
+    "a line of a caption": ("jsonl", rows({"text": "red\x0cand\u2028blue"}), {"0": ["red and blue"]} | KEPT, None),
     "huge caption": ("jsonl", rows({"text": "ab" * 6000}), KEPT, "12,000 characters"),
 }
 
@@ -125,6 +146,68 @@ def test_a_folder_that_says_its_split_is_not_contradicted(tmp_path):
     layouts.write(tmp_path / "train" / "metadata.jsonl", rows)
     source = open_source(tmp_path)
     assert len(source) == 1 and "contradicts the folder" in source.problems[0].what
+
+
+def test_pictures_in_a_folder_of_a_split_are_of_it(tmp_path):
+    for name in ("train/a", "test/b", "eval/c", "test/d"):
+        layouts.picture(tmp_path / f"{name}.png")
+    rows = [{"file_name": f"{name}.png", "text": "a"} for name in ("train/a", "test/b", "eval/c")]
+    rows.append({"file_name": "test/d.png", "text": "a", "split": "train"})
+    layouts.write(tmp_path / "metadata.jsonl", "\n".join(map(json.dumps, rows)))
+    source = open_source(tmp_path)
+    assert [source.split(k) for k in range(4)] == ["train", "test", "test", "train"] and not source.problems
+
+
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-32", "utf-16-le", "utf-32-be", "latin1"]
+MARKED = ENCODINGS[:4]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("layout", ["beside", "folder", "csv", "cub"])
+def test_captions_in_every_encoding_are_read_or_named(tmp_path, layout, encoding):
+    """Latin 1 of the published layouts is read with a note, since their codes did."""
+    if layout == "cub":
+        file = layouts.cub(tmp_path) / "text/001.Wren/a.txt"
+    else:
+        layouts.picture(tmp_path / "a.png")
+        layouts.picture(tmp_path / "b.png")
+        layouts.write(tmp_path / "b.txt", "a blue bird") if layout == "beside" else None
+        file = tmp_path / {"beside": "a.txt", "folder": "metadata.jsonl", "csv": "metadata.csv"}[layout]
+    text = "a r\u00e9d bird"
+    if layout == "folder":
+        text = json.dumps({"file_name": "a.png", "text": text}, ensure_ascii=False) + '\n{"file_name": "b.png", "text": "x"}\n'
+    elif layout == "csv":
+        text = f"file_name,text\na.png,{text}\nb.png,x\n"
+    file.write_bytes(text.encode(encoding))
+    try:
+        source = open_source(tmp_path)
+    except SourceError as error:
+        assert layout in ("csv", "folder") and encoding not in MARKED and "UTF-8" in str(error)
+        return
+    captions = {record.path.stem: record.captions for record in source.records}
+    if encoding in MARKED:
+        assert captions["a"] == ("a r\u00e9d bird",) and not source.problems and not source.notes[1:]
+    elif (layout, encoding) == ("cub", "latin1"):
+        assert captions["a"] == ("a r\ufffdd bird",) and "no UTF-8, read as blanks: 1 files" in source.notes[-1]
+    else:
+        assert "a" not in captions and any(file.name in where and "UTF-8" in what for where, what in source.problems)
+
+
+PLACEHOLDERS = {
+    "a web page": (b"<!DOCTYPE html><html>Not found</html>", "a web page"),
+    "a pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 20\n", "git lfs pull"),
+    "JSON": (b'{"caption": "a red bird"}', "JSON text"),
+}
+
+
+@pytest.mark.parametrize("kind", PLACEHOLDERS)
+def test_what_was_saved_in_place_of_captions_is_named(tmp_path, kind):
+    content, said = PLACEHOLDERS[kind]
+    root = layouts.cub(tmp_path)
+    (root / "text/001.Wren/a.txt").write_bytes(content)
+    source = open_source(root)
+    assert [record.path.stem for record in source.records] == ["b", "c", "d"]
+    assert any(where == "text/001.Wren/a.txt" and said in what for where, what in source.problems)
 
 
 def test_a_leading_blank_of_a_name_is_kept(tmp_path):
@@ -197,6 +280,8 @@ CUB = {  # file, its text -> (pictures that stay, what is said)
     "a name twice": ("images.txt", [*LINES[:2], "3 001.Wren/b.jpg", LINES[3]], ["a", "d"], "2 times (train and test)"),
     "a name that leaves the folder": ("images.txt", [LINES[0], "2 ../images/001.Wren/b.jpg"], ["a"], "leaves it"),
     "a box of nothing": ("bounding_boxes.txt", ["1 20 10 0 16", *(f"{k} 20 10 20 16" for k in (2, 3, 4))], ["b", "c", "d"], "bounding box"),
+    "a folder of two classes": ("image_class_labels.txt", ["1 1", "2 1", "3 1", "4 2"], ["a", "b"], "class 1 of 002.Teal/c contradicts"),
+    "a class of two folders": ("image_class_labels.txt", ["1 1", "2 1", "3 1", "4 1"], [], "class 1 of 001.Wren/a contradicts"),
     "captions in UTF-16 without a mark": ("text/001.Wren/a.txt", ["a\0 \0b\0"], ["b", "c", "d"], "zero byte"),
 }
 
@@ -206,9 +291,25 @@ def test_lists_of_cub(tmp_path, kind):
     file, lines, kept, said = CUB[kind]
     root = layouts.cub(tmp_path)
     layouts.write(root / file, "\n".join(lines))
+    if not kept:
+        with pytest.raises(SourceError, match=said):
+            open_source(root)
+        return
     source = open_source(root)
     assert [record.path.stem for record in source.records] == kept
     assert any(said in f"{where}: {what}" for where, what in source.problems)
+
+
+def test_a_class_that_contradicts_its_folder_costs_that_picture_only(tmp_path):
+    root = layouts.cub(tmp_path)
+    layouts.picture(root / "images/002.Teal/e.jpg")
+    layouts.write(root / "text/002.Teal/e.txt", "a bird")
+    for file, line in (("images.txt", "5 002.Teal/e.jpg"), ("bounding_boxes.txt", "5 20 10 20 16"), ("train_test_split.txt", "5 0")):
+        layouts.write(root / file, (root / file).read_text() + line + "\n")
+    layouts.write(root / "image_class_labels.txt", "1 1\n2 1\n3 2\n4 3\n5 2\n")
+    source = open_source(root)
+    assert [record.path.stem for record in source.records] == ["a", "b", "c", "e"]
+    assert [what for _, what in source.problems] == ["class 3 of 002.Teal/d contradicts the others of its folder or class; it is not used"]
 
 
 @pytest.mark.parametrize("text", ["002.Teal\n", "2\n", "\ufeff002.Teal\r\n", "002\r\n", "2 002.Teal\n"])
@@ -278,3 +379,25 @@ def test_an_id_of_attngans_boxes_that_stands_twice(tmp_path):
     source = open_source(root)
     assert "001.Wren/a" not in {record.key for record in source.records}
     assert any("2 pictures" in what for _, what in source.problems)
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [("bounding_boxes.txt", "1 20 10 20 16 9"), ("bounding_boxes.txt", "1 2_0 10 20 16"), ("image_class_labels.txt", "1 1 2")],
+)
+def test_lists_with_more_than_is_read_are_named(tmp_path, file, line):
+    root = layouts.cub(tmp_path)
+    layouts.write(root / file, line)
+    with pytest.raises(SourceError, match=rf"{file}:1: expected <image id>.*found '{line}'"):
+        open_source(root)
+
+
+def test_captions_of_a_list_that_was_cut_short(tmp_path):
+    """Two names share out what was four pictures' captions; the other split tells."""
+    root = layouts.birds(tmp_path)
+    shutil.rmtree(root / "text")
+    layouts.captions_pickle(root)
+    layouts.pickled(root / "train/filenames.pickle", ["001.Wren/a"])
+    layouts.pickled(root / "train/class_info.pickle", [1])
+    with pytest.raises(SourceError, match="as many captions for each picture, found 4 in train, 2 in test"):
+        open_source(root)
