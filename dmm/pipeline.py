@@ -136,7 +136,7 @@ class Pipeline(nn.Module):
 
         Raises:
             CaptionError: a sentence that cannot be generated.
-            ValueError: as many seeds as captions were expected.
+            ValueError: as many seeds as captions were expected; or pictures of numbers that are not finite.
         """
         captions = [captions] if isinstance(captions, str) else list(captions)
         if not captions:
@@ -146,6 +146,7 @@ class Pipeline(nn.Module):
             raise InputError(f"seed: expected one number or {len(captions)}, found {len(seeds)}")
         words, sentence, mask, names = self.encode(captions)
         trace = self.generator(sentence, words, mask, *self.noise(seeds))
+        _check_finite(trace)
         trace.mask, trace.captions, trace.words, trace.seeds = mask, captions, names, seeds
         if redescribe and self.captioner is not None:
             self._redescribe(trace, self.captioner)
@@ -260,6 +261,20 @@ def load(name: str | os.PathLike = "dmmgan-aviary", device: str | torch.device =
     captioner = networks.pop("captioner", None)
     assert captioner is None or isinstance(captioner, Captioner)
     return Pipeline(config, vocab, captioner=captioner, name=label, card=card, **networks).to(device)
+
+
+def _check_finite(trace: Trace) -> None:
+    """Refuse pictures that would be black where a number is none: each weight was finite when it was loaded, what they give may not be.
+
+    Raises:
+        InputError: which picture.
+    """
+    for stage in trace.stages:
+        if stage.image is not None and not stage.image.isfinite().all():
+            raise InputError(
+                f"the {stage.image.shape[-1]} px picture holds numbers that are not finite, which would be black: weights or statistics of "
+                "the model are far out of range, or too large for 16 bits. Train or copy it again"
+            )
 
 
 def _whole_numbers(seed: Any, count: int) -> list[int]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from dmm.files import FileError, read_text, shown
 from dmm.images import to_pil
 from dmm.pipeline import MOST_WORDS, Pipeline
 from explorer.agreement import cohen, exact_interval, fleiss, two_sided
@@ -247,13 +248,18 @@ def read_table(path: str | os.PathLike, first: str = "") -> tuple[tuple[str, str
         VoteError: no such table, other than two contenders, or ``first`` is none of them.
     """
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            head, *rows = list(csv.reader(file)) or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        head, *rows = list(csv.reader(io.StringIO(read_text(path), newline=""), strict=True)) or [[]]
+    except (OSError, FileError, csv.Error) as error:
         raise VoteError(f"{path}: expected a table of votes as CSV ({error})") from error
-    if tuple(head) != COLUMNS or any(len(row) != len(COLUMNS) or not row[0].isdecimal() for row in rows):
+    if tuple(head) != COLUMNS or any(len(row) != len(COLUMNS) or not (row[0].isdecimal() and len(row[0]) < 10) for row in rows):
         raise VoteError(f"{path}: expected a table of votes with the columns {', '.join(COLUMNS)}; save it anew from the page")
     cells = [[cell[1:] if cell[:1] == "'" and cell[1:2] in FORMULAS else cell for cell in row] for row in rows]
+    twice = next((key for key, count in Counter((row[0], row[3]) for row in cells).items() if count > 1), None)
+    if twice is not None:
+        raise VoteError(f"{path}: {shown(twice[1])} voted twice on pair {twice[0]}; which vote is meant?")
+    alone = next((row[0] for row in cells if row[6] not in row[4:6] or row[4] == row[5]), None)
+    if alone is not None:
+        raise VoteError(f"{path}: pair {alone}: expected two contenders and one of them chosen")
     found = sorted({name for row in cells for name in row[4:]}, key=lambda name: (name != first, name))
     if len(found) != 2 or (first and found[0] != first):
         raise VoteError(f"{path}: expected votes on two contenders{f', {first} one of them' if first else ''}; found {'; '.join(found)}")

@@ -7,13 +7,16 @@ through the memory. A record counts for a model only if it was measured on the s
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dmm.files import Table, Text, check, parse, read_text
+
 CHANCE = 1.2  # a lift below it is said to be no better than chance
+#: What of a record has to be as ``dmm evaluate --out`` writes it for it to be read at all.
+RECORD = Table({"weights_sha256": Text(64), "metrics": Table({"memory": Table()})})
 LITTLE = 2.0  # a lift below it is said to tell little: less than twice the weight inside as everywhere
 
 
@@ -53,10 +56,10 @@ def find_record(weights: str, folder: Path) -> dict | None:
     """
     for path in sorted(folder.glob("*.json")):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = check(parse(read_text(path), path.name, finite=False), RECORD, path.name)
         except (OSError, ValueError):  # not a record: nothing is claimed from it
             continue
-        if isinstance(record, dict) and record.get("weights_sha256") == weights and "memory" in record.get("metrics", {}):
+        if record["weights_sha256"] == weights:
             return record
     return None
 

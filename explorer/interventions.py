@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from dmm.files import FileError, parse
 from explorer import edits
 from explorer.edits import Edit, EditError, attached
 
@@ -70,9 +71,9 @@ def from_json(text: str | None) -> tuple[Edit, ...]:
     if len(text) > LONGEST:
         raise EditError(f"edits: expected at most {LONGEST} characters of JSON, found {len(text)}")
     try:
-        items = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise EditError(f"edits: expected JSON, found {_shown(text)} ({error})") from error
+        items = parse(text, "edits", finite=False)  # what a number may be is said of each field
+    except FileError as error:
+        raise EditError(f"{error}; found {_shown(text)}") from error
     return from_data(items)
 
 

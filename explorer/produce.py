@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dmm.checkpoint import assets, locate
+from dmm.files import FileError, Table, lines_in, one_line, read_json, read_text
 from dmm.images import write_atomic
 from explorer import gather
 from explorer.figures.export import export
@@ -57,9 +58,9 @@ def read_captions(path: str | Path) -> tuple[str, ...]:
         FigureError: no such file, no text, or no sentence in it.
     """
     try:
-        lines = tuple(line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise FigureError(f"captions file {path}: expected a text file with a sentence a line, found {type(error).__name__}") from error
+        lines = tuple(line.strip() for line in lines_in(read_text(path)) if line.strip())
+    except (OSError, FileError) as error:
+        raise FigureError(f"captions file {path}: expected a text file with a sentence a line ({one_line(error)})") from error
     if not lines:
         raise FigureError(f"captions file {path}: expected a sentence a line, found none")
     return lines
@@ -208,10 +209,8 @@ def _note(path: Path, name: str, entry: dict) -> None:
         FigureError: a manifest that is none.
     """
     try:
-        noted = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        if not isinstance(noted, dict):
-            raise ValueError(f"a {type(noted).__name__}")
-    except ValueError as error:
+        noted = read_json(path, Table()) if path.exists() else {}
+    except FileError as error:
         raise FigureError(f"{path}: expected the manifest of figures, found {error}. Move it away") from error
     write_atomic(path, (json.dumps(dict(sorted((noted | {name: entry}).items())), indent=1, ensure_ascii=False) + "\n").encode())
 

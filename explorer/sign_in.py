@@ -16,7 +16,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from dmm.files import read_text
+from dmm.files import lines_in, read_text
 from explorer.gate import CLIENT
 
 #: The limits, a phrase each; SECURITY.md shows them in its table.
@@ -42,7 +42,7 @@ def read_passwords(path: str | os.PathLike | None) -> list[tuple[str, str]]:
     if path is None:
         return []
     try:
-        rows = [line.strip().partition(":") for line in read_text(path).splitlines() if line.strip()]
+        rows = [line.strip().partition(":") for line in lines_in(read_text(path)) if line.strip()]
     except OSError as error:
         raise ValueError(f"--auth: {path}: expected a text file ({error.strerror})") from error
     pairs = [(name.strip(), password) for name, _, password in rows]

@@ -51,7 +51,7 @@ EXPLORER = {
     "overlay": BASE,
     "courses": BASE | DRAWING,
     "page_html": BASE | DRAWING | {"explorer.beliefs", "explorer.courses", "explorer.slots"},
-    "beliefs": set(),
+    "beliefs": {"dmm.files"},
     "tour": {"explorer.page_html"},
     "overview": BASE | DRAWING | {"explorer.page_html", "explorer.slots"},
     "walks": BASE,

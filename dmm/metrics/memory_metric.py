@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dmm.aviary.grammar import captions
 from dmm.config import ConfigError
+from dmm.files import FileError, lines_in, read_text
 from dmm.metrics.exchange import sample_exchanges
 from dmm.metrics.memory import measure
 from dmm.metrics.memory_controls import controls
@@ -70,8 +71,8 @@ def measure_sentences(pipe, file: str | Path, seed: int, metrics: Sequence[str],
     if tuple(metrics) != ("memory",):
         raise ConfigError(f"--sentences goes with --metrics memory alone, found {','.join(metrics)}: the others need Aviary's birds")
     try:
-        lines = [line.strip() for line in Path(file).read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
+        lines = [line.strip() for line in lines_in(read_text(file)) if line.strip()]
+    except (OSError, FileError) as error:
         raise ConfigError(f"--sentences {file}: expected a text file with a caption a line ({error})") from error
     if not lines:
         raise ConfigError(f"--sentences {file}: expected a caption a line, found none")

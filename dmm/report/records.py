@@ -6,12 +6,12 @@ A record is the JSON that ``dmm evaluate --out`` writes: ``metrics`` by name, ea
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dmm.errors import InputError
+from dmm.files import parse, read_text
 from dmm.recipes import names
 
 #: What two figures must agree in before they may share a column unsaid: key of a record -> how it is called.
@@ -81,7 +81,7 @@ def read_results(folder: str | Path) -> Results:
 
 def _read(path: Path) -> dict:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse(read_text(path), path.name, finite=False)
     except (ValueError, OSError) as error:
         raise InputError(f"{path}: expected JSON of `dmm evaluate --out` or `dmm bench --out` ({error}); remove or mend it") from error
     if not isinstance(content, dict):

@@ -222,7 +222,12 @@ def test_the_table_of_the_page_and_its_file_give_the_same_outcome(tmp_path):
         (None, "no such file"),
         ("a,b\n", "expected a table of votes with the columns pair"),
         ("pair,caption,seed,voter,left,right,chosen\nx,c,1,ann,a,b,a\n", "expected a table of votes"),
-        ("pair,caption,seed,voter,left,right,chosen\n0,c,1,ann,a,b,c\n", "two contenders; found a; b; c"),
+        ("pair,caption,seed,voter,left,right,chosen\n0,c,1,ann,a,b,c\n", "pair 0: expected two contenders and one of them chosen"),
+        ("pair,caption,seed,voter,left,right,chosen\n0,c,1,ann,a,b,a\n1,c,1,ann,a,a,a\n", "pair 1: expected two contenders"),
+        ("pair,caption,seed,voter,left,right,chosen\n0,c,1,ann,a,b,a\n1,c,1,ann,a,c,a\n", "two contenders; found a; b; c"),
+        ("pair,caption,seed,voter,left,right,chosen\n0,c,1,ann,a,b,a\n0,c,1,ann,b,a,b\n", "'ann' voted twice on pair 0"),
+        (f"pair,caption,seed,voter,left,right,chosen\n{'9' * 5000},c,1,ann,a,b,a\n", "expected a table of votes"),
+        ('pair,caption,seed,voter,left,right,chosen\n0,"c,1,ann,a,b,a\n1,c,1,ann,a,b,a\n', "expected a table of votes"),
     ],
 )
 def test_votes_that_cannot_be_read_are_refused(content, expected, tmp_path):

@@ -21,6 +21,7 @@ from dmm.data.prepared import prepare
 from dmm.data.sources import open_source
 from dmm.data.vocab import Vocabulary
 from dmm.pipeline import Pipeline
+from explorer.ballots import COLUMNS
 from explorer.cli import app as explorer
 from tests.data import layouts
 from tests.explorer.handmade import write_run
@@ -84,10 +85,46 @@ def traces(root: Path) -> Path:
     return write_run(root / "run", begins=10).parent
 
 
+def split_by_class(root: Path) -> Path:
+    layouts.write(layouts.cub(root) / "testclasses.txt", "002.Teal\n")
+    return root
+
+
+def split_by_lists(root: Path) -> Path:
+    layouts.write(layouts.folder(root) / "test.txt", "0.png\n")
+    return root
+
+
+def beside(root: Path) -> Path:
+    for name in "ab":
+        layouts.picture(root / f"{name}.png")
+        layouts.write(root / f"{name}.txt", "a red bird\n")
+    return root
+
+
+def archive(root: Path) -> Path:
+    layouts.folder(root / "birds")
+    shutil.make_archive(str(root / "birds"), "zip", root / "birds")
+    shutil.rmtree(root / "birds")
+    return root
+
+
+def votes(root: Path) -> Path:
+    rows = [",".join(COLUMNS), "0,a bird,1,ann,one,two,one", "1,a bird,2,ann,two,one,one"]
+    layouts.write(root / "votes.csv", "\n".join(rows) + "\n")
+    return root
+
+
+def records(root: Path) -> Path:
+    layouts.write(root / "results" / "a.json", "{}")
+    return root
+
+
 CHECK = ["data", "check", "{root}", "--workers", "1"]
 TRAIN = ["train", "match", "--dry-run", "--set", "source={root}", "--set", "sizes=16"]
 CONVERT = ["convert", "--system", "dmgan"]
 FIGURE = ["figures", "memory-learning", "--run", "{root}/run", "--out", "{root}/figures"]
+VOTES = ["figures", "dmmgan-vote", "--votes", "{root}/votes.csv", "--out", "{root}/figures"]
 #: Kind of file -> (what makes it, the file, the command that reads it, exit codes: 1 problems of some rows, 2 not to be used).
 KINDS = {
     "metadata.jsonl": (own, "metadata.jsonl", CHECK, {1, 2}),
@@ -110,6 +147,13 @@ KINDS = {
     "published vocabulary": (weights, "captions.pickle", [*CONVERT, "--vocab", "{root}/captions.pickle", "{root}/out"], {2}),
     "a trace": (traces, "run/traces/0000010.npz", FIGURE, {2}),
     "a run's config": (traces, "run/config.json", FIGURE, {2}),
+    "classes of CUB": (layouts.cub, "image_class_labels.txt", CHECK, {1, 2}),
+    "classes for testing": (split_by_class, "testclasses.txt", CHECK, {2}),
+    "a list of a split": (split_by_lists, "test.txt", CHECK, {2}),
+    "captions beside a picture": (beside, "a.txt", CHECK, {0, 1}),
+    "a zipped data set": (archive, "birds.zip", ["data", "check", "{root}/birds.zip", "--workers", "1"], {2}),
+    "votes": (votes, "votes.csv", VOTES, {2}),
+    "a record": (records, "results/a.json", ["report", "--results", "{root}/results"], {2}),
 }
 
 
@@ -135,7 +179,7 @@ def test_a_damaged_file(whole, tmp_path, kind, damage):
     shutil.copytree(whole(kind), root)
     (root / name).write_bytes(DAMAGE[damage]((root / name).read_bytes()))
     before = sandbox.snapshot(tmp_path)
-    outcome = sandbox.run(explorer if command is FIGURE else app, [part.format(root=root) for part in command])
+    outcome = sandbox.run(explorer if command in (FIGURE, VOTES) else app, [part.format(root=root) for part in command])
     assert not outcome.error and outcome.code in codes, outcome
     said = [line for line in outcome.said.splitlines() if line]
     assert said and all(line.isprintable() and len(line) < 1500 for line in said), outcome.said[:2000]
@@ -249,6 +293,22 @@ def test_weights_that_ask_for_more_than_they_hold(tmp_path, kind):
     before = sandbox.snapshot(tmp_path)
     outcome = sandbox.run(app, [*CONVERT, "--network", "text_encoder", str(tmp_path / "x.pth"), str(tmp_path / "out")])
     assert outcome.code == 2 and not outcome.error and re.search(said, outcome.said.replace("\n", " ")), outcome
+    assert sandbox.snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["running_var", "weight"])
+def test_finite_weights_whose_pictures_are_not(whole, tmp_path, name):
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(whole("model.safetensors") / FILE, framework="pt") as file:
+        tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()
+    (tmp_path / "m").mkdir()
+    ruined = [key for key in tensors if key.startswith("generator.") and key.endswith(name) and tensors[key].is_floating_point()]
+    save_file(tensors | {key: torch.full_like(tensors[key], -60_000) for key in ruined}, tmp_path / "m" / FILE, metadata)
+    before = sandbox.snapshot(tmp_path)
+    outcome = sandbox.run(app, ["generate", "red", "--model", str(tmp_path / "m"), "--out", str(tmp_path / "out")], seconds=20)
+    assert ruined and outcome.code == 2 and not outcome.error and "not finite" in outcome.said, outcome
     assert sandbox.snapshot(tmp_path) == before
 
 
