@@ -151,6 +151,7 @@ class _Run:
         self.further = dict(further or {})
         self.keeper = Keeper(directory, config.train.keep)
         self.done, self.seen, self.spent, self.best = 0, 0, 0.0, float("-inf")
+        self.kept: int | None = None  # the step at which all was kept last
         self.began = time.monotonic()
 
     def go(self, resume: bool, minutes: float | None) -> int:
@@ -170,7 +171,8 @@ class _Run:
             if interrupts.asked:
                 self.say(f"stopped at step {self.done}; go on with --resume")
             if main:
-                self._keep()
+                if self.kept != self.done:
+                    self._keep()
                 self.step.sample(self.directory / "samples", self.done)
         self.step.ranks.wait()
         self.say(f"{self.directory}: {self.done} steps, {self.seen} pictures, {self._seconds() / 60:.1f} min")
@@ -256,6 +258,7 @@ class _Run:
         self.keeper.write(kept | {"state": self.step.state_dict()})
         with self._writing():
             self.step.export(self.directory, self._card())
+        self.kept = self.done
 
     def _open(self, resume: bool) -> None:
         if resume:

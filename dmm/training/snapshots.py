@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -43,15 +43,23 @@ class Snapshots:
     frozen: Frozen
     ema: EMA
     generate: Callable[[nn.Module, Text, torch.Generator, int], Trace]
+    measured: tuple[int, ...] = field(default=(), init=False)  # the state whose statistics were measured last
+
+    def _state(self, stages: int) -> tuple[int, ...]:
+        """Stands for the EMA as it is: PyTorch counts every change of a tensor."""
+        return stages, *(value._version for value in self.ema.network.state_dict(keep_vars=True).values())
 
     def reestimate(self, stages: int, batches: int = 4, size: int = 32) -> None:
-        """Measure the batch-norm statistics of the EMA, with the first ``stages`` pictures."""
+        """Measure the batch-norm statistics of the EMA, with the first ``stages`` pictures; once for all that is kept of one step."""
+        if self.measured == self._state(stages):
+            return
 
         def forward(network: nn.Module, number: int) -> None:
             text = self.frozen.text(self.data.batch(number, size, (), Purpose.STATISTICS))
             self.generate(network, text, step_rng(self.config.train.seed, number, Purpose.STATISTICS), stages)
 
         reestimate(self.ema.network, forward, range(batches))
+        self.measured = self._state(stages)
 
     def pipeline(self, stages: int, card: dict | None = None) -> Pipeline:
         """The EMA of the generator with statistics of its own, and the networks that the explorer needs."""

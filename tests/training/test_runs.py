@@ -12,6 +12,7 @@ from dmm.aviary.traits import COLOURS
 from dmm.checkpoint import CheckpointError, read
 from dmm.config import ConfigError
 from dmm.pipeline import load
+from dmm.training import ema, snapshots
 from dmm.training.adversarial import GanStep
 from dmm.training.loop import TrainingError, run
 from dmm.training.rng import Purpose, step_rng
@@ -56,6 +57,38 @@ def test_resumed_gan_equals_uninterrupted_one(toy, tmp_path, earlier_runs):
     trace = pipe("a small red bird", seed=3)
     assert [stage.image.shape[-1] for stage in trace.stages] == [64, 128, 256]
     assert trace.stages[0].redescription is not None
+
+
+def test_all_is_kept_once_at_a_step_with_statistics_measured_once(toy, tmp_path, earlier_runs, monkeypatch):
+    """Checkpoint, model and samples of the last step, which is one to save at, too."""
+    measured = []
+    monkeypatch.setattr(snapshots, "reestimate", lambda network, *more: measured.append(ema.reestimate(network, *more)))
+    config = toy("gan", steps=4, save_every=2, initial_steps=0, frozen_steps=0)
+    step = GanStep(config, *earlier_runs)
+    run(step, config, tmp_path, say=quiet)
+    assert len(measured) == 2
+    steps = [torch.load(tmp_path / name, weights_only=True)["step"] for name in ("step-0000002.pt", "last.pt")]
+    assert steps == [2, 4] and not (tmp_path / "step-0000004.pt").exists()
+    step.evaluate()
+    assert len(measured) == 2
+    step.load_state_dict(step.state_dict())  # other weights, or the same: nobody knows
+    step.evaluate()
+    step.update(4)
+    step.evaluate()
+    assert len(measured) == 4
+
+
+def test_a_run_from_before_the_ema_had_its_name_goes_on(toy, tmp_path, earlier_runs):
+    config = toy("gan", steps=2)
+    run(GanStep(config, *earlier_runs), config, tmp_path, say=quiet)
+    kept = torch.load(tmp_path / "last.pt", weights_only=True)
+    kept["state"]["average"] = kept["state"].pop("ema")
+    for old, new in (("generator_rate", "generator_lr"), ("average", "ema_decay")):
+        kept["config"]["train"][old] = kept["config"]["train"].pop(new)
+    torch.save(kept, tmp_path / "last.pt")
+    longer = toy("gan", steps=3)
+    step = GanStep(longer, *earlier_runs)
+    assert run(step, longer, tmp_path, resume=True, say=quiet) == 3 and step.ema.updates == 3
 
 
 def test_the_schedule_trains_what_it_says(toy, earlier_runs):
