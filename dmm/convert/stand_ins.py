@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dmm.convert.keys import CAPTION_DECODER
 from dmm.convert.reference_case import Case, Tensors, load
 from dmm.losses.damsm import damsm_loss
-from dmm.losses.stream import stream_loss
+from dmm.losses.stream import caption_loss
 from dmm.models.captioner import CaptionDecoder, Captioner
 
 
@@ -56,7 +56,8 @@ def text_loss(case: Case, images: Tensor, kind: str) -> tuple[Tensor, Tensors]:
     """The unweighted text loss of pictures B 3 S S, "stream" or "damsm": its total, and its parts by the files' names."""
     if kind == "stream":
         captioner = Captioner(StandInCaptionEncoder(case.below("weights/capcnn/")), caption_decoder(case, "weights/CAPTION_RNN/"))
-        loss = stream_loss(captioner, images, case["captions"], case["cap_lens"])["total"]
+        captions, lengths = case["captions"], case["cap_lens"]
+        loss = caption_loss(captioner(images, captions, lengths), captions, lengths)
         return loss, {"caption_ce": loss}
     encoder = StandInEncoder(case.below("weights/imgenc/"))
     gammas = [case.hp[f"GAMMA{i}"] for i in (1, 2, 3)]

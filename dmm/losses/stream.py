@@ -38,8 +38,3 @@ def repetition_loss(logits: Tensor, captions: Tensor, lengths: Tensor) -> Tensor
     done = (before > 0) & (again == 0) & real[..., None]
     unlikely = -torch.log1p(-logits.softmax(2).clamp(max=1 - 1e-5))
     return (unlikely * done).sum() / real.sum()
-
-
-def stream_loss(captioner, images: Tensor, captions: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-    """Scalar ``total``: the caption loss of pictures B 3 S S read by ``captioner(images, captions, lengths) -> logits``."""
-    return {"total": caption_loss(captioner(images, captions, lengths), captions, lengths)}

@@ -264,7 +264,7 @@ def evaluate(
     network = load_feature_network(features, pipe.device) if "features" in needed else None
     others = load_encoders(encoders, pipe) if encoders is not None and "independent" in needed else None
     judge_network = load_judge(judge, pipe.device)
-    original, pipe = pipe, pipe.fused() if hasattr(pipe, "fused") else pipe
+    original, pipe = pipe, pipe.fused()
     images = pipe("a bird", seed=seed, redescribe=False).images
     sizes = [image.shape[-1] for image in images]
     if network is not None and "feature_logits" in needed and "logits" not in network(images[-1]):

@@ -76,7 +76,7 @@ def measure_sentences(pipe, file: str | Path, seed: int, metrics: Sequence[str],
         raise ConfigError(f"--sentences {file}: expected a text file with a caption a line ({error})") from error
     if not lines:
         raise ConfigError(f"--sentences {file}: expected a caption a line, found none")
-    began, fast = time.monotonic(), pipe.fused() if hasattr(pipe, "fused") else pipe
+    began, fast = time.monotonic(), pipe.fused()
     found = _with_controls(fast, pipe, [[line] for line in lines], _Settings(seed, 16, progress), None, None)
     return {
         "checkpoint": pipe.name,

@@ -36,13 +36,13 @@ from dmm.training.frozen import Frozen, Text
 from dmm.training.initialisation import calibrate, scale_words, spread_keys
 from dmm.training.micro_batches import MicroBatch, MicroBatches, draw_noise
 from dmm.training.objectives import DiscriminatorInputs, objective_of
+from dmm.training.optimisation import descend, lr_at
 from dmm.training.paired import Paired, first_refinement_reads
 from dmm.training.precision import autocast, layout, resolve, scaler
 from dmm.training.ranks import GatheringDiscriminator, Ranks, share_batch_norms
 from dmm.training.rng import Purpose, step_rng
 from dmm.training.schedule import Schedule, memory_stages
 from dmm.training.snapshots import Snapshots
-from dmm.training.steps import descend, lr_at
 from dmm.training.text_guidance import TextGuidance
 from dmm.training.transfer import ScalarLog, images_to_device, to_device
 

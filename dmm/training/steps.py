@@ -30,26 +30,11 @@ from dmm.models.image_encoder import CaptionEncoder, SmallImageEncoder
 from dmm.models.part_colours import PartColours
 from dmm.training.augment import augment
 from dmm.training.data import TrainingData
+from dmm.training.optimisation import descend, lr_at
 from dmm.training.precision import autocast, layout, resolve, scaler
 from dmm.training.ranks import Ranks, gathering, share_batch_norms
 from dmm.training.rng import Purpose, seed_dropout, step_rng
 from dmm.training.transfer import ScalarLog, images_to_device, split_batch, to_device
-
-
-def lr_at(base: float, final: float, index: int, steps: int) -> float:
-    """The learning rate at step ``index``: linear from ``base`` to ``final * base``."""
-    return base * (1 + (final - 1) * min(index / max(steps, 1), 1))
-
-
-def descend(
-    optimiser: torch.optim.Optimizer, parameters: list[nn.Parameter], ranks: Ranks, scaler: torch.amp.GradScaler, clip: float = 0.0
-) -> None:
-    """Average the gradients over the processes, clip their norm if asked to, and take the optimiser's step."""
-    ranks.average_gradients(parameters)
-    if clip:
-        scaler.unscale_(optimiser)
-        nn.utils.clip_grad_norm_(parameters, clip)
-    scaler.step(optimiser)
 
 
 class EncoderStep:

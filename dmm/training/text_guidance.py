@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dmm.config import ConfigError, TrainConfig
 from dmm.data.batch import Batch
 from dmm.losses.cloze import cloze_loss
-from dmm.losses.stream import stream_loss
+from dmm.losses.stream import caption_loss
 from dmm.matching import matching_losses
 from dmm.models.captioner import Captioner
 from dmm.training.augment import augment
@@ -74,13 +74,14 @@ class TextGuidance:
                 settings.damsm * matching_losses(regions, code, words, sentence, batch.lengths, batch.class_ids, *gammas)["total"]
             )
         if settings.stream:
-            terms["stream"] = settings.stream * stream_loss(self._describe, picture, batch.captions, batch.lengths)["total"]
+            terms["stream"] = settings.stream * self._redescription_loss(picture, batch)
         if self.cloze is not None:
             chosen = self.data.mask_words(to_device(batch, torch.device("cpu")), settings.cloze_variants, rng)
             terms["cloze"] = settings.cloze * cloze_loss(self.cloze, regions, to_device(chosen, regions.device))["total"]
         return terms
 
-    def _describe(self, picture: Tensor, captions: Tensor, lengths: Tensor) -> Tensor:
+    def _redescription_loss(self, picture: Tensor, batch: Batch) -> Tensor:
+        """How unlikely the captioner finds the caption of what it sees in the picture."""
         assert self.captioner is not None, "redescription without a captioner is refused at the start"
         regions, code = gathering(self.captioner.encoder, self.ranks)(picture)
-        return self.captioner.decoder(code, captions, lengths, regions)
+        return caption_loss(self.captioner.decoder(code, batch.captions, batch.lengths, regions), batch.captions, batch.lengths)

@@ -20,6 +20,7 @@ from explorer.session import Session
 from explorer.statistics import Spoken, word_indices, word_map
 from tests.explorer.handmade import make_trace
 from tests.explorer.toy import CAPTION, toy_pipeline
+from tests.walk import Walk
 
 
 @pytest.fixture(scope="module")
@@ -299,3 +300,13 @@ def test_a_port_in_use_is_one_line(session):
         taken.listen()
         with pytest.raises(ValueError, match=r"cannot listen on 127\.0\.0\.1, port \d+.*--port"):
             ui.serve(ui.build(session), *taken.getsockname())
+
+
+def test_a_caption_is_one_way_to_the_network_and_one_way_back():
+    session = Session(["toy"], load=lambda name: toy_pipeline())
+    ui.generate(session, CAPTION, 0, None)  # what is loaded once is loaded
+    walk = Walk(ui.generate, session, CAPTION, 1, None)
+    assert walk.returns == []
+    once = [f"explorer.{step}" for step in ("questions.read", "questions.trace", "session.trace", "page_html.render", "overview.render")]
+    once += ["dmm.pipeline.forward", "dmm.models.text_encoder.forward", "dmm.models.multistage.forward"]
+    assert {step: walk.entered[step] for step in once} == dict.fromkeys(once, 1)

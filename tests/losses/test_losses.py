@@ -15,7 +15,7 @@ from dmm.losses.cloze import cloze_loss, mask_words
 from dmm.losses.consistency import consistency_loss
 from dmm.losses.damsm import damsm_loss
 from dmm.losses.kl import kl_loss
-from dmm.losses.stream import caption_loss, repetition_loss, stream_loss
+from dmm.losses.stream import caption_loss, repetition_loss
 from dmm.matching import matching_losses
 from dmm.models.discriminators import Discriminator
 from dmm.models.spectral import SpectralConv2d
@@ -133,7 +133,6 @@ def test_caption_loss_counts_real_positions_only():
     assert caption_loss(logits, captions, lengths).item() == pytest.approx(math.log(4))
     logits[0, 0] = 1000 * torch.eye(4)[1]
     assert caption_loss(logits, captions, lengths).item() == pytest.approx(0.75 * math.log(4))
-    assert stream_loss(lambda *_: logits, None, captions, lengths)["total"] == caption_loss(logits, captions, lengths)
 
 
 def test_damsm_is_the_matching_loss_of_the_encoded_pictures():

@@ -15,8 +15,10 @@ from dmm.pipeline import load
 from dmm.training import ema, snapshots
 from dmm.training.adversarial import GanStep
 from dmm.training.loop import TrainingError, run
+from dmm.training.optimisation import lr_at
 from dmm.training.rng import Purpose, step_rng
-from dmm.training.steps import CaptionStep, MatchStep, lr_at
+from dmm.training.steps import CaptionStep, MatchStep
+from tests.walk import Walk
 
 
 def quiet(text):
@@ -89,6 +91,17 @@ def test_a_run_from_before_the_ema_had_its_name_goes_on(toy, tmp_path, earlier_r
     longer = toy("gan", steps=3)
     step = GanStep(longer, *earlier_runs)
     assert run(step, longer, tmp_path, resume=True, say=quiet) == 3 and step.ema.updates == 3
+
+
+def test_a_step_reads_its_batch_once_and_generates_once(toy, earlier_runs):
+    step = GanStep(toy("gan", initial_steps=0, frozen_steps=0), *earlier_runs)
+    step.update(0)  # what is found out once is found out
+    walk = Walk(step.update, 1)
+    assert walk.returns == []
+    once = [f"dmm.training.{name}" for name in ("micro_batches.__call__", "data.batch", "text_guidance.__call__", "ema.update")]
+    once.append("dmm.models.multistage.forward")
+    assert {name: walk.entered[name] for name in once} == dict.fromkeys(once, 1)
+    assert walk.entered["dmm.training.optimisation.descend"] == 4  # three discriminators and the generator
 
 
 def test_the_schedule_trains_what_it_says(toy, earlier_runs):

@@ -11,7 +11,7 @@ from dmm.images import to_float
 from dmm.losses.adversarial import discriminator_loss, generator_loss
 from dmm.losses.damsm import damsm_loss
 from dmm.losses.kl import kl_loss
-from dmm.losses.stream import stream_loss
+from dmm.losses.stream import caption_loss
 from dmm.models.inception import InceptionEncoder
 from dmm.models.registry import find_model, list_models, picture_sizes
 from dmm.recipes import names, recipe
@@ -109,10 +109,11 @@ def test_a_step_is_the_reference_step(name, toy_cache, earlier_runs):
     total = sum(generator_loss(critic, image, sentence)["total"] for critic, image in zip(critics, trace.images, strict=True))
     total = total + kl_loss(trace.mean, trace.logvar)
     if settings.damsm:
-        reader = (trace.images[-1], words, sentence, batch.lengths, batch.class_ids)
-        total = total + settings.damsm * damsm_loss(step.frozen.image_encoder, *reader)["total"]
+        compared = (trace.images[-1], words, sentence, batch.lengths, batch.class_ids)
+        total = total + settings.damsm * damsm_loss(step.frozen.image_encoder, *compared)["total"]
     if settings.stream:
-        total = total + settings.stream * stream_loss(step.frozen.captioner, trace.images[-1], batch.captions, batch.lengths)["total"]
+        logits = step.frozen.captioner(trace.images[-1], batch.captions, batch.lengths)
+        total = total + settings.stream * caption_loss(logits, batch.captions, batch.lengths)
     optimiser = torch.optim.Adam(generator.parameters(), 2e-4, (0.5, 0.999), fused=True)
     optimiser.zero_grad()
     total.backward()
