@@ -1,6 +1,6 @@
 """Networks on disk: one safetensors file with the config, the vocabulary and the card in its metadata. Nothing in it can run.
 
-This is the one room that builds a network from a config and fills it with weights.
+This is the one module that builds a network from a config and fills it with weights.
 """
 
 from __future__ import annotations

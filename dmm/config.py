@@ -148,10 +148,10 @@ class ModelConfig(Ranged):
     system: str = _networks("dmmgan", "a name of `dmm list`")
     widths: tuple[Width, ...] = _networks((64, 64, 64), "channels of the feature maps at 64, 128, 256 px; gan-int-cls reads the first")
     discriminator_width: Width = _networks(32, "channels after the first discriminator layer, DF_DIM")
-    noise_dim: Width = _networks(100, "numbers in z")
-    condition_dim: Width = _networks(100, "numbers in the conditioning code")
+    noise_dim: Width = _networks(100, "dimensions of the noise z")
+    condition_dim: Width = _networks(100, "dimensions of the conditioning code")
     text_dim: Width = _networks(256, "word and sentence features, channels")
-    embedding_dim: Width = _networks(300, "word embedding of the text encoder, numbers")
+    embedding_dim: Width = _networks(300, "word embedding of the text encoder, dimensions")
     text_dropout: Share = _networks(0.5, "share of the word embedding dropped while the text encoder is trained")
     residuals: Few = _networks(2, "residual blocks a refinement stage, R_NUM")
     global_memory: bool = _networks(True, "GLDM: add the single global slot")
@@ -161,10 +161,10 @@ class ModelConfig(Ranged):
     image_encoder: str = _networks("small", 'DAMSM image encoder: "small" or "inception"')
     encoder_width: Width = _networks(32, "first width of the small image encoders, channels")
     encoder_size: Side = _networks(64, "side of the picture that the small image encoders read, px")
-    caption_embedding: Width = _networks(256, "STREAM decoder's embedding, numbers")
+    caption_embedding: Width = _networks(256, "STREAM decoder's embedding, dimensions")
     caption_hidden: Width = _networks(512, "STREAM decoder's LSTM width")
     caption_attention: Few = _networks(
-        0, "heads of STREAM's attention to views of the 8x8 regions at every word; 0, published: the code once", ours=True
+        0, "heads of STREAM's attention to views of the 8x8 regions at every word; 0, published: the image embedding once", ours=True
     )
     memory: bool = _networks(True, "DM-GAN, M: refine with a memory of the words; off only in its ablation")
     writing_gate: bool = _networks(True, "DM-GAN, WG: mix each word with the picture when it is written; off only in its ablation")
@@ -229,7 +229,7 @@ class TrainConfig(Ranged):
     augment: Rate = _encoders(
         0.0, "noise and shift of what the text losses read, share of full strength", steps=("match", "caption", "gan"), ours=True
     )
-    part_colours: Weight = _encoders(0.0, "weight of naming parts' colours from picture, code and sentence", ours=True)
+    part_colours: Weight = _encoders(0.0, "weight of naming parts' colours from image regions, image embedding and sentence", ours=True)
     frozen_encoder: bool = _encoders(False, "keep an earlier matching run's image encoder; captioning still trains its last, linear layer")
     discriminator_lr: Rate = _adversarial(2e-4, "Adam's learning rate")
     ema_decay: Share = _adversarial(0.999, "decay of the exponential moving average (EMA) of the generator's parameters")
@@ -306,9 +306,9 @@ def require_read(key: str, *steps: str) -> None:
     """
     section, _, name = key.rpartition(".")
     name = RENAMED_KEYS.get(name, name)
-    readers = READ_BY.get(name, steps) if section in ("", "train") else steps
-    if not set(readers) & set(steps):
-        own, others = " and ".join(steps), " and ".join(readers)
+    reading = READ_BY.get(name, steps) if section in ("", "train") else steps
+    if not set(reading) & set(steps):
+        own, others = " and ".join(steps), " and ".join(reading)
         raise ConfigError(f"--set {key}: dmm train {own} would not read it, but {others} would; leave it out")
 
 

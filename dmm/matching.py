@@ -74,10 +74,10 @@ def word_scores(regions: Tensor, words: Tensor, lengths: Tensor, gamma1: float =
     return (gamma2 * cosine).masked_fill(past[:, :, None], float("-inf")).logsumexp(1).T
 
 
-def sentence_scores(code: Tensor, sentence: Tensor) -> Tensor:
-    """Cosine of every picture code I D with every sentence J D, I J (the sentence's part of DAMSM)."""
-    norms = code.norm(dim=1)[:, None] * sentence.norm(dim=1)[None]
-    return (code @ sentence.T) / norms.clamp(min=EPSILON)
+def sentence_scores(embedding: Tensor, sentence: Tensor) -> Tensor:
+    """Cosine of every image embedding I D with every sentence J D, I J (the sentence's part of DAMSM)."""
+    norms = embedding.norm(dim=1)[:, None] * sentence.norm(dim=1)[None]
+    return (embedding @ sentence.T) / norms.clamp(min=EPSILON)
 
 
 def mask_same_class(scores: Tensor, class_ids: Tensor | None) -> Tensor:
@@ -98,7 +98,7 @@ def both_ways(scores: Tensor) -> tuple[Tensor, Tensor]:
 @in_fp32
 def matching_losses(
     regions: Tensor,
-    code: Tensor,
+    embedding: Tensor,
     words: Tensor,
     sentence: Tensor,
     lengths: Tensor,
@@ -111,7 +111,7 @@ def matching_losses(
 
     Args:
         regions: B D H W.
-        code: B D picture codes.
+        embedding: B D image embeddings.
         words: B D T.
         sentence: B D.
         lengths: B words in each caption.
@@ -124,7 +124,7 @@ def matching_losses(
         scalars ``words0`` (a picture chooses its caption), ``words1`` (a caption its picture), ``sentence0``, ``sentence1`` and ``total``.
     """
     by_words = mask_same_class(gamma3 * word_scores(regions, words, lengths, gamma1, gamma2), class_ids)
-    by_sentence = mask_same_class(gamma3 * sentence_scores(code, sentence), class_ids)
+    by_sentence = mask_same_class(gamma3 * sentence_scores(embedding, sentence), class_ids)
     words0, words1 = both_ways(by_words)
     sentence0, sentence1 = both_ways(by_sentence)
     parts = {"words0": words0, "words1": words1, "sentence0": sentence0, "sentence1": sentence1}

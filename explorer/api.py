@@ -395,7 +395,7 @@ def _laid_over(image: torch.Tensor | None, values: np.ndarray, limits: overlay.L
 
 def _measured(session: Session, model: str) -> list[dict]:
     """How far the maps of a model can be believed, a row a stage; empty where it was not measured."""
-    return [dataclasses.asdict(found) | {"verdict": found.verdict} for found in session.beliefs(model).values()]
+    return [dataclasses.asdict(found) | {"verdict": found.verdict} for found in session.reliability(model).values()]
 
 
 def _pathway(one: WordEffect, name: str, pictures: bool) -> dict:

@@ -1,7 +1,7 @@
 """Connections that are opened and ask nothing are closed: the server waits for the head of a request for a bounded time.
 
-:mod:`explorer.gate` sees a request once its head is complete. Before that only the server knows of the connection, and it has no limit of
-its own: clients that send a head byte by byte, or never, could hold as many connections as they like.
+:mod:`explorer.request_guard` sees a request once its head is complete. Before that only the server knows of the connection, and it has no
+limit of its own: clients that send a head byte by byte, or never, could hold as many connections as they like.
 """
 
 from __future__ import annotations

@@ -423,7 +423,7 @@ def _other_reads(edits: Sequence[Mute | Exchange], pipe, sentence: Sentence | No
     for edit in edits:
         if edit.where in ("code", "initial"):
             first = first.edited(edit)
-        for k in _readers(edit, pipe):
+        for k in _reading_stages(edit, pipe):
             chosen = words if edit.where == "memory" else codes
             chosen[k - 1] = chosen[k - 1].edited(edit)
     read = _TextFeatures(pipe)
@@ -477,7 +477,7 @@ class _TextFeatures:
         return words.expand_as(given)
 
 
-def _readers(edit: Mute | Exchange, pipe) -> list[int]:
+def _reading_stages(edit: Mute | Exchange, pipe) -> list[int]:
     """Refinement stages, counted from 1, that read on the pathway of an edit.
 
     Raises:

@@ -299,7 +299,7 @@ class View:
             rows.append({"stage": f"{self._size(k)} px", "mean": float(values.mean()), "max": float(values.max())})
             html += cells.word_row(self.trace, k, indices, quantity)
         note = statistics.QUANTITIES[quantity].note
-        measured = self.explorer.session.beliefs(self.model)
+        measured = self.explorer.session.reliability(self.model)
         for size in dict.fromkeys(self._size(k) for k in stages):
             note += f" In this model, at {size} px, {measured[size].verdict} (lift {measured[size].lift:.1f})." if size in measured else ""
         return Shown(f"Where “{cells.called(self.trace, indices)}” is read", rows, html + cells.paragraph(note))

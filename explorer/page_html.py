@@ -23,8 +23,8 @@ from PIL import Image
 from dmm.images import to_pil
 from dmm.trace import Trace
 from explorer import overlay, slots
-from explorer.beliefs import Belief
 from explorer.courses import best_step, gate_range, logged, over_steps
+from explorer.reliability import Reliability
 from explorer.statistics import (
     QUANTITIES,
     Chip,
@@ -68,7 +68,7 @@ def render(
     moment: str = "",
     peaks: Mapping[int, float] | None = None,
     extra: str = "",
-    measured: Mapping[int, Belief] | None = None,
+    measured: Mapping[int, Reliability] | None = None,
     above: str = "",
 ) -> str:
     """The page of one generated caption.
@@ -88,7 +88,7 @@ def render(
     caption, seed = trace.caption(), trace.seed()
     generated = [index for index, stage in enumerate(trace.stages) if stage.image is not None]  # some systems generate once, at the end
     found = {index: (measured or {}).get(trace.stages[index].quantity("image").shape[-1]) for index in generated}
-    columns = "".join(_stage(trace, index, spoken, (peaks or {}).get(index, 0.0), _believed(model, found[index])) for index in generated)
+    columns = "".join(_stage(trace, index, spoken, (peaks or {}).get(index, 0.0), _reliability(model, found[index])) for index in generated)
     table = base64.b64encode(overlay.legend("", (0, 1)).strip.tobytes()).decode()
     at = "" if step is None else f' data-step="{text(step)}"'
     at += f' data-edits="{text(json.dumps(trace.edits, separators=(",", ":")))}"' if trace.edits else ""
@@ -290,13 +290,12 @@ def _addressing(trace: Trace, index: int, maps: str, peak: float, believed: str)
     return f'<div class="ex-row ex-where" data-uniform="{uniform(trace):.6g}">{heading}{chosen}{_legend(legend)}{believed}{where}</div>'
 
 
-def _believed(model: str, found: Belief | None) -> str:
+def _reliability(model: str, found: Reliability | None) -> str:
     """How far the maps of a stage can be believed in this model: one line, and what it rests on."""
     if found is None:
         said = "Not measured for this model: how far its maps can be believed."
-        return (
-            f'<details class="ex-belief"><summary>{said}</summary><p><code>dmm evaluate {text(model)} --metrics memory</code></p></details>'
-        )
+        command = f"dmm evaluate {text(model)} --metrics memory"
+        return f'<details class="ex-reliable"><summary>{said}</summary><p><code>{command}</code></p></details>'
     parts = "" if found.parts is None else f", the map of a part's name {found.parts:.1f} times"
     lines = [
         f"The map of {found.kind} is {found.lift:.1f} times as strong {found.where} as everywhere{parts}; that of another word "
@@ -305,7 +304,7 @@ def _believed(model: str, found: Belief | None) -> str:
         f"Measured on {found.captions} captions:",
     ]
     return (
-        f'<details class="ex-belief"><summary>In this model {text(found.verdict)}: lift {found.lift:.1f}'
+        f'<details class="ex-reliable"><summary>In this model {text(found.verdict)}: lift {found.lift:.1f}'
         f"{'' if found.share is None else f', memory share {short(found.share)}'}.</summary>"
         f"<p>{text(' '.join(lines))} <code>{text(found.command)}</code></p></details>"
     )

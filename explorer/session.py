@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from dmm.trace import StageTrace, Trace
-from explorer.beliefs import Belief, beliefs, find_record
+from explorer.reliability import Reliability, find_record, reliability
 
 if TYPE_CHECKING:
     from dmm.metrics.effects import WordEffects
@@ -53,12 +53,12 @@ def give_back() -> bool:
     return trim is not None and bool(trim(0))
 
 
-def measured(pipe) -> dict[int, Belief]:
+def measured(pipe) -> dict[int, Reliability]:
     """How far the maps of a pipeline, as it was loaded, can be believed, from the records that are shipped."""
     from dmm.checkpoint import assets
     from dmm.metrics.records import digest
 
-    return beliefs(find_record(digest(pipe), assets() / "results"))
+    return reliability(find_record(digest(pipe), assets() / "results"))
 
 
 class Session:
@@ -96,7 +96,7 @@ class Session:
             short = Path(source).name or str(source)
             self._sources[short if short not in self._sources else str(source)] = source
         self._pipelines: dict[str, Callable] = {}
-        self._beliefs: dict[str, dict[int, Belief]] = {}
+        self._reliability: dict[str, dict[int, Reliability]] = {}
         self._lacks: dict[str, dict[str, str]] = {}
         self._busy = {name: threading.RLock() for name in self._sources}  # one forward pass at a time for each network
         self._traces: OrderedDict[tuple, Trace] = OrderedDict()
@@ -124,19 +124,19 @@ class Session:
                     from dmm.pipeline import load  # the networks are only imported when one is used
 
                     whole = load(self._sources[model])
-                    self._beliefs[model], self._pipelines[model] = measured(whole), whole.fused()
+                    self._reliability[model], self._pipelines[model] = measured(whole), whole.fused()
                 else:
                     self._pipelines[model] = self._load(self._sources[model])
             return self._pipelines[model]
 
-    def beliefs(self, model: str | None = None) -> dict[int, Belief]:
-        """Size of a stage's picture, px -> how far its maps can be believed (:mod:`explorer.beliefs`); empty where that was not measured.
+    def reliability(self, model: str | None = None) -> dict[int, Reliability]:
+        """Size of a stage's picture, px -> how far its maps can be believed (:mod:`explorer.reliability`); empty if not measured.
 
         Raises:
             UnknownModel: as :meth:`pipeline`.
         """
         self.pipeline(model)
-        return self._beliefs.get(self._resolve(model), {})
+        return self._reliability.get(self._resolve(model), {})
 
     def holds(self, model: str | None, caption: str, seed: int = 0, edits: Sequence = ()) -> bool:
         """Whether :meth:`trace` would answer from the store. Raises as :meth:`pipeline`."""

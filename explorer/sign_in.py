@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from dmm.files import lines_in, read_text
-from explorer.gate import CLIENT
+from explorer.request_guard import CLIENT
 
 #: The limits, a phrase each; SECURITY.md shows them in its table.
 TRIES = {

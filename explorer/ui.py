@@ -26,10 +26,10 @@ from explorer.api import MOST_MODELS, MOST_SEEDS, Endpoints
 from explorer.ballots import CAPTIONS, sentences
 from explorer.connections import closing
 from explorer.edits import Edit, EditError, attached
-from explorer.gate import PATIENCE, Gate, names_of
 from explorer.headers import SecurityHeaders
 from explorer.interventions import describe, to_data, to_json
 from explorer.questions import FIRST_SEED, Question, Refusal, read_seed
+from explorer.request_guard import PATIENCE, RequestGuard, names_of
 from explorer.sections import CLASS, AtOnce, BlindVoting, Queued, ReadBack, TakeAway
 from explorer.session import Session
 from explorer.sign_in import RULE, SignIn
@@ -94,7 +94,7 @@ def answer_page(session: Session, asked: Question) -> str:
     above = overview.render(overview.parts(pipe, trace), overview.missing(pipe, trace))
     panel = panels.intervene(trace, original, asked.edits, session.lacks(asked.model))
     return page_html.render(
-        trace, said, asked.model, len(pipe.vocab.words), extra=panel, measured=session.beliefs(asked.model), above=above
+        trace, said, asked.model, len(pipe.vocab.words), extra=panel, measured=session.reliability(asked.model), above=above
     )
 
 
@@ -494,5 +494,5 @@ def launch_options(
         "strict_cors": True,
         "allowed_paths": [],
         "max_file_size": "1b",
-        "app_kwargs": {"middleware": [Middleware(SecurityHeaders), Middleware(Gate, names=names_of(host, names))]},
+        "app_kwargs": {"middleware": [Middleware(SecurityHeaders), Middleware(RequestGuard, names=names_of(host, names))]},
     }

@@ -1,4 +1,4 @@
-"""Who may import whom, read from the source: the rooms of the house and the doors between them."""
+"""Who may import whom, read from the source: the modules and packages, and what each may import."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-#: Rooms of dmm, lowest first; a room may import those of its own row and of the rows above it in this list.
+#: Packages and modules of dmm, lowest first; each may import those of its own row and of the rows above it in this list.
 LAYERS = (
     ("errors", "config", "files", "trace", "trace_check", "images", "matching", "fp32", "int8", "workers"),
     ("data", "aviary", "models", "losses"),
@@ -25,42 +25,42 @@ LAYERS = (
     ("report",),
     ("cli",),
 )
-STRANGERS = {"models", "losses"}  # rooms of one row that do not know each other: a loss receives networks, it imports none
+APART = {"models", "losses"}  # of one row, but they do not know each other: a loss receives networks, it imports none
 
-BASE = {f"dmm.{room}" for room in LAYERS[0]}
-MODEL = {f"dmm.{room}" for row in LAYERS[:5] for room in row}  # enough to turn a caption into a trace
+BASE = {f"dmm.{part}" for part in LAYERS[0]}
+MODEL = {f"dmm.{part}" for row in LAYERS[:5] for part in row}  # enough to turn a caption into a trace
 DRAWING = {"explorer.statistics", "explorer.overlay"}
-SURFACE = MODEL | DRAWING | {f"explorer.{room}" for room in ("session", "edits", "page_html", "figures", "controls", "gather")}
+SURFACE = MODEL | DRAWING | {f"explorer.{part}" for part in ("session", "edits", "page_html", "figures", "controls", "gather")}
 
-#: Rooms of explorer -> what each may import beside itself. A figure takes traces or log rows, never a session.
+#: Modules of explorer -> what each may import beside itself. A figure takes traces or log rows, never a session.
 EXPLORER = {
-    "session": MODEL | {"dmm.metrics", "explorer.beliefs", "explorer.edits", "explorer.interventions"},
+    "session": MODEL | {"dmm.metrics", "explorer.reliability", "explorer.edits", "explorer.interventions"},
     "interventions": MODEL | {"explorer.edits"},
     "regions": BASE | DRAWING,
     "slots": BASE | {"dmm.aviary"},
     "agreement": set(),
     "votes": {"dmm.files"},
-    "ballots": MODEL | {f"explorer.{room}" for room in ("agreement", "edits", "interventions", "questions", "session", "votes")},
+    "ballots": MODEL | {f"explorer.{part}" for part in ("agreement", "edits", "interventions", "questions", "session", "votes")},
     "readings": MODEL,
     "cells": BASE | DRAWING | {"explorer.page_html", "explorer.readings"},
     "notebook": SURFACE
-    | {f"explorer.{room}" for room in ("ballots", "cells", "interventions", "questions", "readings", "regions", "slots")}
+    | {f"explorer.{part}" for part in ("ballots", "cells", "interventions", "questions", "readings", "regions", "slots")}
     | {"explorer.takeaway", "explorer.votes"},
     "edits": MODEL | {"dmm.metrics", "explorer.statistics"},
     "statistics": BASE | {"dmm.data", "dmm.aviary"},
     "overlay": BASE,
     "courses": BASE | DRAWING,
-    "page_html": BASE | DRAWING | {"explorer.beliefs", "explorer.courses", "explorer.slots"},
-    "beliefs": {"dmm.files"},
+    "page_html": BASE | DRAWING | {"explorer.reliability", "explorer.courses", "explorer.slots"},
+    "reliability": {"dmm.files"},
     "tour": {"explorer.page_html"},
     "overview": BASE | DRAWING | {"explorer.page_html", "explorer.slots"},
     "walks": BASE,
-    "panels": BASE | DRAWING | {"dmm.metrics"} | {f"explorer.{room}" for room in ("edits", "interventions", "notebook", "page_html")},
+    "panels": BASE | DRAWING | {"dmm.metrics"} | {f"explorer.{part}" for part in ("edits", "interventions", "notebook", "page_html")},
     "questions": MODEL | {"explorer.edits", "explorer.interventions", "explorer.session"},
     "takeaway": SURFACE | {"explorer.interventions", "explorer.questions"},
     "api": SURFACE
     | {"dmm.metrics"}
-    | {f"explorer.{room}" for room in ("ballots", "interventions", "notebook", "questions", "readings", "regions", "slots", "takeaway")}
+    | {f"explorer.{part}" for part in ("ballots", "interventions", "notebook", "questions", "readings", "regions", "slots", "takeaway")}
     | {"explorer.courses", "explorer.votes", "explorer.walks"},
     "endpoints": {"explorer.api", "explorer.questions"},
     "figures": BASE
@@ -69,22 +69,19 @@ EXPLORER = {
     "controls": BASE | {"explorer.figures"},
     "references": BASE | {"dmm.data", "dmm.aviary", "explorer.figures"},
     "describe": MODEL | {"explorer.figures"},
-    "gather": SURFACE | {"dmm.metrics", "dmm.report"} | {f"explorer.{room}" for room in ("ballots", "describe", "references", "votes")},
+    "gather": SURFACE | {"dmm.metrics", "dmm.report"} | {f"explorer.{part}" for part in ("ballots", "describe", "references", "votes")},
     "produce": SURFACE,
     "widgets": SURFACE | {"explorer.cells"},
     "headers": set(),
-    "gate": {"dmm.files"},
-    "sign_in": {"dmm.files", "explorer.gate"},
+    "request_guard": {"dmm.files"},
+    "sign_in": {"dmm.files", "explorer.request_guard"},
     "connections": set(),
     "ui": SURFACE
-    | {
-        f"explorer.{room}"
-        for room in ("api", "connections", "endpoints", "gate", "headers", "interventions", "overview", "panels", "questions", "tour")
-    }
-    | {f"explorer.{room}" for room in ("ballots", "sections", "sign_in", "stopping", "votes")},
+    | {f"explorer.{part}" for part in ("api", "ballots", "connections", "endpoints", "headers", "interventions", "overview", "panels")}
+    | {f"explorer.{part}" for part in ("questions", "request_guard", "sections", "sign_in", "stopping", "tour", "votes")},
     "stopping": {"explorer.questions"},
     "sections": {"dmm.models"}
-    | {f"explorer.{room}" for room in ("api", "ballots", "interventions", "page_html", "panels", "questions", "takeaway")},
+    | {f"explorer.{part}" for part in ("api", "ballots", "interventions", "page_html", "panels", "questions", "takeaway")},
     "cli": SURFACE | {"explorer.sign_in", "explorer.ui", "explorer.produce", "explorer.votes"},
 }
 
@@ -119,13 +116,13 @@ def imports(source: str) -> set[str]:
     return found
 
 
-def room(name: str) -> str:
+def package_of(name: str) -> str:
     """`dmm.data.vocab` -> `dmm.data`."""
     return ".".join(name.split(".")[:2])
 
 
 def allowed(name: str) -> set[str]:
-    """The rooms that a module may import beside the packages of other projects."""
+    """What a module may import beside the packages of other projects."""
     package, _, rest = name.partition(".")
     own = rest.split(".")[0]
     if package == "app":
@@ -134,11 +131,11 @@ def allowed(name: str) -> set[str]:
         return {"explorer": {"explorer.notebook"}, "dmm": {"dmm.pipeline", "dmm.trace"}}[package]
     if package == "explorer":
         assert own in EXPLORER, f"{name} is new: say in tests/test_imports.py what it may import"
-        return EXPLORER[own] | {room(name)}
-    row = next((i for i, rooms in enumerate(LAYERS) if own in rooms), None)
+        return EXPLORER[own] | {package_of(name)}
+    row = next((i for i, names in enumerate(LAYERS) if own in names), None)
     assert row is not None, f"{name} is new: give it a row in tests/test_imports.py"
-    rooms = {own, *(r for rooms in LAYERS[:row] for r in rooms)} | (set() if own in STRANGERS else set(LAYERS[row]) - STRANGERS)
-    return {f"dmm.{r}" for r in rooms} | ({"dmm"} if own == "cli" else set())  # which says the package's version
+    below = {own, *(name for names in LAYERS[:row] for name in names)} | (set() if own in APART else set(LAYERS[row]) - APART)
+    return {f"dmm.{name}" for name in below} | ({"dmm"} if own == "cli" else set())  # which says the package's version
 
 
 def sources() -> list[Path]:
@@ -149,7 +146,7 @@ def sources() -> list[Path]:
 def test_a_room_imports_only_what_it_may(path):
     name = module_name(path)
     found = imports(path.read_text(encoding="utf-8"))
-    ours = {room(other) for other in found if other.split(".")[0] in ("dmm", "explorer", "app")}
+    ours = {package_of(other) for other in found if other.split(".")[0] in ("dmm", "explorer", "app")}
     assert ours - allowed(name) == set(), f"{name} may not import these"
     assert not any(other.split(".")[0] == "torchvision" for other in found), "torchvision cannot be imported beside a CPU-only torch"
     if name.startswith("dmm"):
@@ -179,7 +176,7 @@ def test_no_system_imports_another():
     ],
 )
 def test_the_rule_itself(importer, line, fits):
-    assert ({room(name) for name in imports(line)} <= allowed(importer)) is fits
+    assert ({package_of(name) for name in imports(line)} <= allowed(importer)) is fits
 
 
 def test_every_room_of_dmm_imports_on_a_bare_machine():

@@ -23,8 +23,8 @@ def settings() -> str:
         for one in dataclasses.fields(getattr(Config(), section.name)):
             about, value = one.metadata, one.default
             shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower() if isinstance(value, bool) else str(value)
-            readers = "all" if len(about["steps"]) == 3 else ", ".join(about["steps"])
-            row = [f"`{section.name}.{one.name}`", f"`{shown}`" if shown else "", about["about"], readers, "no" if about["ours"] else ""]
+            read_by = "all" if len(about["steps"]) == 3 else ", ".join(about["steps"])
+            row = [f"`{section.name}.{one.name}`", f"`{shown}`" if shown else "", about["about"], read_by, "no" if about["ours"] else ""]
             groups.setdefault(about["group"], []).append(row)
     lines = [
         "# Settings",

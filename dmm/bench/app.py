@@ -212,7 +212,7 @@ def resident(pid: int) -> float:
 
 
 def computed(pid: int) -> float:
-    """Seconds of processor time that a process has used, of all its threads."""
+    """Seconds of CPU time that a process has used, of all its threads."""
     said = subprocess.run(["ps", "-o", "time=", "-p", str(pid)], capture_output=True, text=True, check=True).stdout.strip()
     days, _, clock = said.rpartition("-")
     seconds = 0.0
@@ -278,7 +278,7 @@ def bench_app(
     Returns:
         ``machine``, ``model``, ``people``, ``seconds``, ``thinking``; ``visits``: count, errors, rss_mib before, half way and after;
         ``alone``: seconds of an ``edit``, a ``click`` on a word and of all ``systems`` ``side_by_side``, as :func:`_alone` gives them;
-        ``answers``: count, p50, p95 and largest seconds, fewest and most of one person, the server's processor time for each;
+        ``answers``: count, p50, p95 and largest seconds, fewest and most of one person, the server's CPU time for each;
         ``queue``: of the captions that waited, count, median and largest place; ``errors``: what -> count; ``rss_mib``: before, the
         most during, after.
 
@@ -313,7 +313,7 @@ def bench_app(
             "largest": _at(ordered, 1.0),
             "fewest_of_one": min(counts),
             "most_of_one": max(counts),
-            "processor_seconds_each": round(used / len(ordered), 2) if ordered else None,
+            "cpu_seconds_each": round(used / len(ordered), 2) if ordered else None,
         },
         "queue": {
             "count": len(seen.places),
@@ -444,7 +444,7 @@ def app_table(result: dict) -> str:
         f"{result['people']} people, {result['seconds']:g} s, {result['thinking']:g} s of thought between captions: "
         f"{answers['count']} pages, {answers['fewest_of_one']} to {answers['most_of_one']} of one person, {sum(errors.values())} errors",
         f"seconds from a caption to its page: half below {answers['p50']}, 95 % below {answers['p95']}, at most {answers['largest']}; "
-        f"{answers['processor_seconds_each']} s of the server's processor time for each",
+        f"{answers['cpu_seconds_each']} s of the server's CPU time for each",
         f"{queue['count']} waited in the queue, at place {queue['median_place']} (median), at most {queue['largest_place']}",
         f"the server's memory: {memory['before']:g} MiB before, {memory['most']:g} at most, {memory['after']:g} after",
     ]

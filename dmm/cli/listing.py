@@ -57,8 +57,8 @@ def _setting_lines() -> Iterator[str]:
         if about["group"] != group:
             group = about["group"]
             yield f"# {group}"
-        readers = "" if len(about["steps"]) == 3 else f"; read by {' and '.join(about['steps'])}"
-        yield f"{key}={about['default']}  {about['meaning']}{readers}{'; not in the papers' if about['ours'] else ''}"
+        read_by = "" if len(about["steps"]) == 3 else f"; read by {' and '.join(about['steps'])}"
+        yield f"{key}={about['default']}  {about['meaning']}{read_by}{'; not in the papers' if about['ours'] else ''}"
 
 
 @app.command("list")

@@ -202,52 +202,52 @@ def train_all(
         typer.echo(f"{result(directory)}\n  next: dmm generate CAPTION --model {directory / 'gan'}; python app.py {directory / 'gan'}")
 
 
-ReaderOut = Annotated[Path | None, typer.Option(help="Directory for weights and model card; the default is runs/aviary-<name>.")]
-ReaderImages = Annotated[int, typer.Option(min=1, max=10**7, help="Rendered training birds.")]
-ReaderSteps = Annotated[int, typer.Option(min=1, max=10**7, help="Optimiser steps of 64 pictures (segmenter: 16).")]
-ReaderSeed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of weights, order and augmentation.")]
+MeasuringOut = Annotated[Path | None, typer.Option(help="Directory for weights and model card; the default is runs/aviary-<name>.")]
+MeasuringImages = Annotated[int, typer.Option(min=1, max=10**7, help="Rendered training birds.")]
+MeasuringSteps = Annotated[int, typer.Option(min=1, max=10**7, help="Optimiser steps of 64 pictures (segmenter: 16).")]
+MeasuringSeed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of weights, order and augmentation.")]
 
 
-def _train_reader(train, name: str, out: Path | None, **settings) -> None:
+def _train_measuring(train, name: str, out: Path | None, **settings) -> None:
     """Train a network that measures generators, and print what it reaches on unseen species."""
-    from dmm.metrics.measuring import Course
+    from dmm.metrics.measuring import Settings
 
     folder = out or Path("runs") / f"aviary-{name}"
-    card = train(Course(folder, command=command_line(), progress=sys.stderr.isatty(), **settings))
+    card = train(Settings(folder, command=command_line(), progress=sys.stderr.isatty(), **settings))
     typer.echo(json.dumps(card["unseen_species"], indent=1))
 
 
 @app.command("judge")
 @readable
-def train_judge(out: ReaderOut = None, images: ReaderImages = 10000, steps: ReaderSteps = 900, seed: ReaderSeed = 0) -> None:
+def train_judge(out: MeasuringOut = None, images: MeasuringImages = 10000, steps: MeasuringSteps = 900, seed: MeasuringSeed = 0) -> None:
     """Train the judge that reads attributes from pictures, on rendered birds only.
 
     Example: dmm train judge --out runs/aviary-judge
     """
     from dmm.metrics.judge import train_judge as train
 
-    _train_reader(train, "judge", out, images=images, steps=steps, seed=seed)
+    _train_measuring(train, "judge", out, images=images, steps=steps, seed=seed)
 
 
 @app.command("marks")
 @readable
-def train_marks(out: ReaderOut = None, images: ReaderImages = 6000, steps: ReaderSteps = 900, seed: ReaderSeed = 0) -> None:
+def train_marks(out: MeasuringOut = None, images: MeasuringImages = 6000, steps: MeasuringSteps = 900, seed: MeasuringSeed = 0) -> None:
     """Train the network that reads patterns, crests and eyerings from pictures, on rendered birds only.
 
     Example: dmm train marks --out runs/aviary-marks
     """
     from dmm.metrics.marks import train_marks as train
 
-    _train_reader(train, "marks", out, images=images, steps=steps, seed=seed)
+    _train_measuring(train, "marks", out, images=images, steps=steps, seed=seed)
 
 
 @app.command("segmenter")
 @readable
-def train_segmenter(out: ReaderOut = None, images: ReaderImages = 4000, steps: ReaderSteps = 900, seed: ReaderSeed = 0) -> None:
+def train_segmenter(out: MeasuringOut = None, images: MeasuringImages = 4000, steps: MeasuringSteps = 900, seed: MeasuringSeed = 0) -> None:
     """Train the segmenter that finds a bird's parts in pictures, on rendered birds only.
 
     Example: dmm train segmenter --out runs/aviary-segmenter
     """
     from dmm.metrics.segmenter import train_segmenter as train
 
-    _train_reader(train, "segmenter", out, images=images, steps=steps, seed=seed, batch=16, test_images=500)
+    _train_measuring(train, "segmenter", out, images=images, steps=steps, seed=seed, batch=16, test_images=500)

@@ -111,16 +111,16 @@ def _both_corners(case: Case, network: InceptionEncoder | ResNetEncoder) -> Iter
 @register_case("cnn")
 @torch.no_grad()
 def replay_inception(case: Case) -> Tensors:
-    """Regions and code under both corner rules."""
+    """Regions and embedding under both corner rules."""
     produced: Tensors = {}
-    for group, (regions, code) in _both_corners(case, _by_recipe(case, InceptionEncoder(case.hp["nef"]), inception_names())):
-        produced |= there({f"{group}/features": regions, f"{group}/cnn_code": code})
+    for group, (regions, embedding) in _both_corners(case, _by_recipe(case, InceptionEncoder(case.hp["nef"]), inception_names())):
+        produced |= there({f"{group}/features": regions, f"{group}/cnn_code": embedding})
     return produced
 
 
 @register_case("capcnn")
 @torch.no_grad()
 def replay_resnet(case: Case) -> Tensors:
-    """The code under both corner rules."""
+    """The embedding under both corner rules."""
     network = _by_recipe(case, ResNetEncoder(case.hp["embed_size"]), resnet_names())
-    return {f"{group}/features": code for group, (_, code) in _both_corners(case, network)}
+    return {f"{group}/features": embedding for group, (_, embedding) in _both_corners(case, network)}

@@ -23,7 +23,7 @@ class StandInEncoder(nn.Module):
         self.regions, self.code = weights["feat_weight"], weights["code_weight"]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures B 3 S S -> regions B D 17 17 and code B D."""
+        """Pictures B 3 S S -> regions B D 17 17 and embedding B D."""
         regions = torch.einsum("dc,bchw->bdhw", self.regions, F.adaptive_avg_pool2d(images, 17))
         return regions, F.adaptive_avg_pool2d(images, 4).flatten(1) @ self.code.T
 
@@ -36,7 +36,7 @@ class StandInCaptionEncoder(nn.Module):
         self.weight, self.bias = weights["weight"], weights["bias"]
 
     def forward(self, images: Tensor) -> tuple[None, Tensor]:
-        """Pictures B 3 S S -> no regions, and code B D."""
+        """Pictures B 3 S S -> no regions, and embedding B D."""
         return None, F.linear(F.adaptive_avg_pool2d(images, 8).flatten(1), self.weight, self.bias)
 
 

@@ -53,13 +53,13 @@ def replay_caption(case: Case) -> Tensors:
 def replay_damsm(case: Case) -> Tensors:
     """Scores, losses and attention maps with and without classes, and the KL."""
     gammas = [case.hp[f"GAMMA{i}"] for i in (1, 2, 3)]
-    regions, code = case["img_features"], case["cnn_code"]
+    regions, embedding = case["img_features"], case["cnn_code"]
     words, sentence, lengths = case["words_emb"], case["sent_emb"], case["cap_lens"]
     produced = {"out/kl_loss": kl_loss(case["mu"], case["logvar"])}
     for group, class_ids in (("no_class", None), ("class", case["class_ids"])):
         by_words = mask_same_class(gammas[2] * word_scores(regions, words, lengths, *gammas[:2]), class_ids)
-        by_sentence = mask_same_class(gammas[2] * sentence_scores(code, sentence), class_ids)
-        parts = matching_losses(regions, code, words, sentence, lengths, class_ids, *gammas)
+        by_sentence = mask_same_class(gammas[2] * sentence_scores(embedding, sentence), class_ids)
+        parts = matching_losses(regions, embedding, words, sentence, lengths, class_ids, *gammas)
         produced |= under(f"out/{group}", {"words_scores": by_words, "sent_scores": by_sentence} | damsm_names(parts))
     attention, _ = region_attention(regions, words, lengths, gammas[0])
     produced |= {f"out/att_map{i}": attention[i : i + 1, :length] for i, length in enumerate(lengths.tolist())}

@@ -21,7 +21,7 @@ def damsm_loss(
     """Scalars ``words0``, ``words1``, ``sentence0``, ``sentence1``, ``total`` of pictures B 3 S S against their captions.
 
     Args:
-        encoder: pictures -> (regions B D H W, code B D).
+        encoder: pictures -> (regions B D H W, embedding B D).
         images: B 3 S S in [-1, 1].
         words: B D T word features.
         sentence: B D.
@@ -31,5 +31,5 @@ def damsm_loss(
         gamma2: sharpness of the sum over words.
         gamma3: sharpness of the softmax over the batch.
     """
-    regions, code = encoder(images)
-    return matching_losses(regions, code, words, sentence, lengths, class_ids, gamma1, gamma2, gamma3)
+    regions, embedding = encoder(images)
+    return matching_losses(regions, embedding, words, sentence, lengths, class_ids, gamma1, gamma2, gamma3)

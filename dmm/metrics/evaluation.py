@@ -8,8 +8,8 @@
 species (``shuffle``).
 
 An evaluation of many pictures can be broken off: given a state file, it writes there after every so many pictures what it has, and goes
-on from it (:mod:`dmm.metrics.resume`). What is kept of a picture is small (answers, codes, a sentence); features are kept as statistics,
-unless a metric compares pictures one by one (``kid``).
+on from it (:mod:`dmm.metrics.resume`). What is kept of a picture is small (answers, embeddings, a sentence); features are kept as
+statistics, unless a metric compares pictures one by one (``kid``).
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _extractors(
     judge: Judge,
     network: FeatureNetwork | None,
     encoders,
-    reader: Reader | None,
+    redescriber: Redescriber | None,
     names: set[str],
     sizes: Sequence[int],
     by_stage: bool,
@@ -144,9 +144,9 @@ def _extractors(
     if "image_code" in names:
         extractors["image_code", sizes[-1]] = lambda images: pipe.image_encoder(images)[1]
     if "independent" in names:
-        extractors["independent", sizes[-1]] = encoders.codes
-    if "redescription" in names and reader is not None:
-        extractors |= {("redescription", size): reader.sentences for size in sizes}
+        extractors["independent", sizes[-1]] = encoders.embeddings
+    if "redescription" in names and redescriber is not None:
+        extractors |= {("redescription", size): redescriber.sentences for size in sizes}
     return extractors
 
 
@@ -163,7 +163,7 @@ def _kept(network: FeatureNetwork | None, names: set[str], sizes: Sequence[int],
 
 
 @dataclass(frozen=True)
-class Reader:
+class Redescriber:
     """A captioner (STREAM) with the words that it was trained on."""
 
     captioner: Captioner
@@ -171,7 +171,7 @@ class Reader:
     checkpoint: str  # whose it is
 
     @classmethod
-    def load(cls, pipe, other: str | Path | None) -> Reader | None:
+    def load(cls, pipe, other: str | Path | None) -> Redescriber | None:
         """The captioner of another checkpoint, or the pipeline's own; None if it has none.
 
         Raises:
@@ -193,8 +193,8 @@ class Reader:
         return {"checkpoint": self.checkpoint, "weights_sha256": digest(self.captioner)}
 
 
-def _needed(pipe, metrics: Sequence[str], encoders: object, reader: Reader | None) -> set[str]:
-    """Readers of all the metrics.
+def _needed(pipe, metrics: Sequence[str], encoders: object, redescriber: Redescriber | None) -> set[str]:
+    """What all the metrics need of each picture.
 
     Raises:
         ConfigError: an unknown metric, or one that reads with a network that the checkpoint does not hold, or that nobody gave.
@@ -202,7 +202,7 @@ def _needed(pipe, metrics: Sequence[str], encoders: object, reader: Reader | Non
     given = [name for name in metrics if "independent" in get_metric(name).needs]
     if given and encoders is None:
         raise ConfigError(f"--metrics {given[0]}: expected --encoders RUN, a matching run of other birds (dmm train match), found none")
-    held = {"image_code": pipe.image_encoder, "redescription": reader}
+    held = {"image_code": pipe.image_encoder, "redescription": redescriber}
     blind = {name: extractor for name in metrics for extractor in get_metric(name).needs if held.get(extractor, pipe) is None}
     if blind:
         missing = {"image_code": "its image_encoder", "redescription": "a captioner (its own, or --captioner NAME)"}
@@ -259,8 +259,8 @@ def evaluate(
     Raises:
         ConfigError: an unknown metric, one that the checkpoint has no network for, or too few captions.
     """
-    reader = Reader.load(pipe, captioner) if any("redescription" in get_metric(name).needs for name in metrics) else None
-    needed = _needed(pipe, metrics, encoders, reader)
+    redescriber = Redescriber.load(pipe, captioner) if any("redescription" in get_metric(name).needs for name in metrics) else None
+    needed = _needed(pipe, metrics, encoders, redescriber)
     network = load_feature_network(features, pipe.device) if "features" in needed else None
     others = load_encoders(encoders, pipe) if encoders is not None and "independent" in needed else None
     judge_network = load_judge(judge, pipe.device)
@@ -278,7 +278,7 @@ def evaluate(
     settings = {"captions": captions, "seed": seed, "metrics": ",".join(metrics), "batch": batch, "level": level, "by_stage": by_stage}
     networks = {"weights": digest(original), "judge": digest(judge_network), "features": features if network is None else network.sha256}
     networks["encoders"] = "none" if others is None else str(others.describe())
-    read_back = {} if reader is None else {"captioner": reader.describe()}
+    read_back = {} if redescriber is None else {"captioner": redescriber.describe()}
     networks["captioner"] = str(read_back)
     done = Progress(state, settings | networks | {"sheet": sheet is not None}, save_every)
     shown, drawn = (done.pictures("generated"), done.pictures("rendered")) if sheet else ([], [])
@@ -297,7 +297,7 @@ def evaluate(
     if needed - {OWN_PICTURES} or sheet:
         birds = AviaryCache.open(cache, 2 * captions if "reference" in needed else captions, 0, level, "test", sizes, progress)
         evaluation.birds = birds
-        extractors = _extractors(pipe, judge_network, network, others, reader, needed, sizes, by_stage)
+        extractors = _extractors(pipe, judge_network, network, others, redescriber, needed, sizes, by_stage)
 
         def generated(rows: Sequence[int]) -> Iterator[dict[int, Tensor]]:
             first = captions - len(rows)

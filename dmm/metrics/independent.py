@@ -31,8 +31,8 @@ class Encoders:
     vocab: Vocabulary
     device: torch.device
 
-    def codes(self, images: Tensor) -> Tensor:
-        """Image codes B D of pictures B 3 S S in [-1, 1]."""
+    def embeddings(self, images: Tensor) -> Tensor:
+        """Image embeddings B D of pictures B 3 S S in [-1, 1]."""
         return self.image_encoder(images)[1]
 
     @torch.no_grad()

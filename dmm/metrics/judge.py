@@ -130,7 +130,7 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
 def attribute_loss(
     judge: Judge,
     store: AviaryCache,
-    course: measuring.Course,
+    settings: measuring.Settings,
     rng: torch.Generator,
     truth: Mapping[str, Tensor],
     weights: Mapping[str, Tensor] | None = None,
@@ -140,28 +140,28 @@ def attribute_loss(
     Args:
         judge: or another classifier of attributes.
         store: the training birds.
-        course: says how many, and the batch.
+        settings: says how many, and the batch.
         rng: of the batch and its augmentation.
         truth: attribute -> the N numbers of the true answers, or N x answers of probabilities.
         weights: attribute -> a weight for each answer; all alike where left out.
     """
-    chosen = torch.randint(0, course.images, (course.batch,), generator=rng)
+    chosen = torch.randint(0, settings.images, (settings.batch,), generator=rng)
     pictures = augment(to_float(store.images(judge.input_size, chosen.tolist())), rng)
     logits = judge(pictures.contiguous(memory_format=torch.channels_last))["logits"]
     terms = [F.cross_entropy(logits[name], truth[name][chosen], None if weights is None else weights[name]) for name in judge.heads]
     return torch.stack(terms).sum()
 
 
-def train_judge(course: measuring.Course, width: int = 16, input_size: int = 128) -> dict:
+def train_judge(settings: measuring.Settings, width: int = 16, input_size: int = 128) -> dict:
     """Train a judge of a width that reads pictures of a side, px, as :func:`dmm.metrics.measuring.train` does; returns the card."""
 
     def losses(judge: Judge, store: AviaryCache, rng: torch.Generator) -> Callable[[], Tensor]:
-        return partial(attribute_loss, judge, store, course, rng, targets(store.birds(range(course.images))))
+        return partial(attribute_loss, judge, store, settings, rng, targets(store.birds(range(settings.images))))
 
     def tested(judge: Judge) -> dict:
-        return examine(judge, course.test_images, course.level, course.cache, course.progress)
+        return examine(judge, settings.test_images, settings.level, settings.cache, settings.progress)
 
-    return measuring.train("judge", course, partial(Judge, width, input_size=input_size), losses, tested, Judge.save, model_card)
+    return measuring.train("judge", settings, partial(Judge, width, input_size=input_size), losses, tested, Judge.save, model_card)
 
 
 def model_card(card: dict) -> str:

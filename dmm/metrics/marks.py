@@ -1,7 +1,7 @@
 """Patterns and marks: are the captioned bars, spots, streaks, crests and eyerings in the picture?
 
 A second classifier of the judge's kind (:class:`dmm.metrics.judge.Judge`), trained on rendered birds only and used in no loss, names the
-pattern of five parts and says which of five marks the head has. What a caption says of them is *read back* when it is the reader's answer.
+pattern of five parts and says which of five marks the head has. What a caption says of them is *read back* when it is the network's answer.
 Solid parts are not counted: captions do not speak of them.
 """
 
@@ -30,7 +30,7 @@ HEADS: dict[str, tuple[str, ...]] = {"wing_pattern": WING_PATTERNS}
 HEADS |= {f"{part}_pattern": PATTERNS for part in ("breast", "belly", "back", "tail")} | dict.fromkeys(HEAD_MARKS, (NO, YES))
 
 
-def _reader(**config) -> Judge:
+def _network(**config) -> Judge:
     return Judge(**config, heads=HEADS)
 
 
@@ -41,7 +41,7 @@ def load_marks(path: str | Path | None = None, device: str | torch.device = "cpu
         CheckpointError: nothing there, or a classifier of other things.
     """
     file = Path(path or assets() / "checkpoints" / "aviary-marks") / FILE
-    return measuring.load(file, _reader, FORMAT, ("heads", HEADS), "marks", tuple(HEADS)).to(device)
+    return measuring.load(file, _network, FORMAT, ("heads", HEADS), "marks", tuple(HEADS)).to(device)
 
 
 def targets(birds: Sequence[Bird]) -> dict[str, Tensor]:
@@ -92,13 +92,13 @@ def agreement(logits: Mapping[str, Tensor], slots: Sequence[Mapping[str, Sequenc
 @register_metric("marks", needs=("marks",))
 def marks_agreement(evaluation) -> dict:
     """Share of captioned patterns, crests and eyerings that are read back from the picture (higher is better)."""
-    slots, reader = [caption.slots for caption in evaluation.captions], load_marks()
+    slots, classifier = [caption.slots for caption in evaluation.captions], load_marks()
     read = evaluation.generated["marks"][evaluation.largest]["logits"]
     return {
         "generated": agreement(read, slots),
         "ceiling_rendered": agreement(evaluation.rendered["marks"][evaluation.largest]["logits"], slots),
         "floor_shuffled": agreement(read, [slots[i] for i in evaluation.shuffle.tolist()]),
-        "reader": {"weights_sha256": digest(reader), "unseen_species": reader.card.get("unseen_species")},
+        "classifier": {"weights_sha256": digest(classifier), "unseen_species": classifier.card.get("unseen_species")},
         "protocol": (
             f"patterns of wing, breast, belly, back and tail, and {', '.join(HEAD_MARKS)}, as captioned, read from the "
             f"{evaluation.largest} px picture by a network that was trained on rendered birds of other species and that no loss has used. "
@@ -107,24 +107,24 @@ def marks_agreement(evaluation) -> dict:
     }
 
 
-def train_marks(course: measuring.Course, width: int = 16, input_size: int = 128) -> dict:
+def train_marks(settings: measuring.Settings, width: int = 16, input_size: int = 128) -> dict:
     """Train the classifier, of a width and for pictures of a side, px, as :func:`dmm.metrics.measuring.train` does; returns the card.
 
     Rare answers weigh more (the inverse root of their share): most parts are solid, and most heads have no crest.
     """
 
     def losses(network: Judge, store: AviaryCache, rng: torch.Generator) -> Callable[[], Tensor]:
-        truth = targets(store.birds(range(course.images)))
+        truth = targets(store.birds(range(settings.images)))
         weights = {name: rare_first(truth[name], len(answers)) for name, answers in HEADS.items()}
-        return partial(attribute_loss, network, store, course, rng, truth, weights)
+        return partial(attribute_loss, network, store, settings, rng, truth, weights)
 
     def tested(network: Judge) -> dict:
-        return examine(network, course.test_images, course.level, course.cache, course.progress)
+        return examine(network, settings.test_images, settings.level, settings.cache, settings.progress)
 
     def save(network: Judge, folder: Path, card: dict) -> None:
         measuring.write(folder / FILE, network, FORMAT, ("heads", HEADS), card)
 
-    return measuring.train("marks", course, partial(_reader, width=width, input_size=input_size), losses, tested, save, model_card)
+    return measuring.train("marks", settings, partial(_network, width=width, input_size=input_size), losses, tested, save, model_card)
 
 
 def rare_first(numbers: Tensor, answers: int) -> Tensor:

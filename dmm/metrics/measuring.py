@@ -94,8 +94,8 @@ def fit(network: nn.Module, name: str, steps: int, lr: float, loss_of: Callable[
 
 
 @dataclass(frozen=True)
-class Course:
-    """Settings of a reader's training.
+class Settings:
+    """How a network that measures is trained.
 
     Args:
         out: directory to write the weights and their model card, ``README.md``, into.
@@ -126,18 +126,18 @@ class Course:
 
 def train(
     name: str,
-    course: Course,
+    settings: Settings,
     build: Callable[[], Network],
     losses: Callable[[Network, AviaryCache, torch.Generator], Callable[[], Tensor]],
     examine: Callable[[Network], dict],
     save: Callable[[Network, Path, dict], None],
     model_card: Callable[[dict], str],
 ) -> dict:
-    """Train a reader on rendered birds of the training species, test it on rendered birds of the others, write both down.
+    """Train a network that measures on rendered birds of the training species, test it on rendered birds of the others, write both down.
 
     Args:
-        name: of the reader, that of the command that trains it.
-        course: the settings.
+        name: of the network, that of the command that trains it.
+        settings: the settings.
         build: the network, with its ``input_size``.
         losses: network, pictures and rng -> what draws a batch and gives its loss, a scalar.
         examine: what the trained network reaches on unseen species.
@@ -147,21 +147,21 @@ def train(
     Returns:
         The card: settings, time, and ``unseen_species``, what was reached.
     """
-    torch.manual_seed(course.seed)
-    rng, network = torch.Generator().manual_seed(course.seed), build()
-    store = AviaryCache.open(course.cache, course.images, 0, course.level, "train", (network.input_size,), course.progress)
-    seconds = fit(network, name, course.steps, course.lr, losses(network, store, rng), course.progress)
-    typed = f"dmm train {name} --out {course.out} --images {course.images} --steps {course.steps} --seed {course.seed}"
+    torch.manual_seed(settings.seed)
+    rng, network = torch.Generator().manual_seed(settings.seed), build()
+    store = AviaryCache.open(settings.cache, settings.images, 0, settings.level, "train", (network.input_size,), settings.progress)
+    seconds = fit(network, name, settings.steps, settings.lr, losses(network, store, rng), settings.progress)
+    typed = f"dmm train {name} --out {settings.out} --images {settings.images} --steps {settings.steps} --seed {settings.seed}"
     card = {
-        "command": course.command or typed,
-        "trained_on": f"{course.images} rendered {course.level} birds of the 150 training species",
-        "images_seen": course.steps * course.batch,
-        "seed": course.seed,
+        "command": settings.command or typed,
+        "trained_on": f"{settings.images} rendered {settings.level} birds of the 150 training species",
+        "images_seen": settings.steps * settings.batch,
+        "seed": settings.seed,
         "seconds": seconds,
         "unseen_species": examine(network),
     }
-    save(network, Path(course.out), card)
-    write_atomic(Path(course.out) / "README.md", model_card(card).encode())
+    save(network, Path(settings.out), card)
+    write_atomic(Path(settings.out) / "README.md", model_card(card).encode())
     return card
 
 

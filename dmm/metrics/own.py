@@ -1,9 +1,9 @@
 """Fréchet distance and R-precision of a model on one's own pictures: captions that training has not seen are generated and compared.
 
 Both are read by the checkpoint's own matching encoders, since no judge exists for other pictures: the Fréchet distance is of their image
-codes unless ``--features`` names another network, and then *not* an Inception FID; the generator was trained against them where its recipe
-has a matching loss. Compare figures of one network, data set and N only. Real pictures of the same captions, read by the same network, give
-the ceiling.
+embeddings unless ``--features`` names another network, and then *not* an Inception FID; the generator was trained against them where its
+recipe has a matching loss. Compare figures of one network, data set and N only. Real pictures of the same captions, read by the same
+network, give the ceiling.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def evaluate_own(
     began, texts = time.monotonic(), [data.captions(i)[0].text for i in range(count)]
     size = data.sizes[-1]
     with torch.no_grad(), tqdm(total=count, desc="own pictures", unit="image", disable=not progress) as bar:
-        codes: dict[str, list[Tensor]] = {"generated": [], "real": [], "sentences": []}
+        embeddings: dict[str, list[Tensor]] = {"generated": [], "real": [], "sentences": []}
         seen = {name: FeatureStatistics() for name in ("generated", "real", "first half", "second half")}
         for first in range(0, count, batch):
             rows = range(first, min(first + batch, count))
@@ -79,11 +79,11 @@ def evaluate_own(
             image = pipe(some, seed=[seed + i for i in rows], redescribe=False).images[-1]
             real = to_float(data.images(size, rows)).to(pipe.device)
             if pipe.image_encoder is not None:
-                codes["generated"].append(pipe.image_encoder(image)[1].cpu())
-                codes["real"].append(pipe.image_encoder(real)[1].cpu())
-            codes["sentences"].append(pipe.encode(some)[1].cpu())
+                embeddings["generated"].append(pipe.image_encoder(image)[1].cpu())
+                embeddings["real"].append(pipe.image_encoder(real)[1].cpu())
+            embeddings["sentences"].append(pipe.encode(some)[1].cpu())
             by_generated, by_real = (
-                codes[name][-1] if network is None else network(pictures)["features"].cpu()
+                embeddings[name][-1] if network is None else network(pictures)["features"].cpu()
                 for name, pictures in (("generated", image), ("real", real))
             )
             seen["generated"].add(by_generated)
@@ -96,7 +96,7 @@ def evaluate_own(
     found = {
         "fid": lambda: _frechet(seen, network),
         "r_precision": lambda: _precision(
-            torch.cat(codes["generated"]), torch.cat(codes["real"]), torch.cat(codes["sentences"]), classes, seed
+            torch.cat(embeddings["generated"]), torch.cat(embeddings["real"]), torch.cat(embeddings["sentences"]), classes, seed
         ),
     }
     return {

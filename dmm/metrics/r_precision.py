@@ -1,6 +1,6 @@
 """R-precision as the AttnGAN and DM-GAN codes measure it: does the picture find its sentence among 100?
 
-The image code of each picture is compared by cosine with the sentence feature of its own caption and of 99 captions drawn from other
+The image embedding of each picture is compared by cosine with the sentence feature of its own caption and of 99 captions drawn from other
 classes; a hit is when its own is the nearest (R = 1). Mean and standard deviation over 10 parts of the samples. The published evaluation
 leaves the last element of every part out; here every sample counts.
 
@@ -45,31 +45,31 @@ def distractors(classes: Tensor, candidates: int, seed: int) -> Tensor:
     return torch.cat(found)
 
 
-def hits(codes: Tensor, sentences: Tensor, wrong: Tensor, own: Tensor | None = None) -> Tensor:
+def hits(embeddings: Tensor, sentences: Tensor, wrong: Tensor, own: Tensor | None = None) -> Tensor:
     """Whether each picture is nearest to its own sentence, N bool.
 
     Args:
-        codes: image codes, N D.
+        embeddings: of images, N D.
         sentences: sentence features, N D.
         wrong: rows of the wrong sentences, N K.
         own: row of the sentence that counts as the own one, N; the same row when left out.
 
     A tie is a miss: an encoder that maps everything to one point scores 0. A wrong sentence that is the own one as well is not compared.
     """
-    codes, sentences = F.normalize(codes.double(), dim=1), F.normalize(sentences.double(), dim=1)
-    own = torch.arange(len(codes)) if own is None else own
+    embeddings, sentences = F.normalize(embeddings.double(), dim=1), F.normalize(sentences.double(), dim=1)
+    own = torch.arange(len(embeddings)) if own is None else own
     found = []
-    for code, right, rivals in zip(codes.split(PIECE), own.split(PIECE), wrong.split(PIECE), strict=True):
-        similarity = code @ sentences.T  # n N
+    for embedding, right, rivals in zip(embeddings.split(PIECE), own.split(PIECE), wrong.split(PIECE), strict=True):
+        similarity = embedding @ sentences.T  # n N
         true = similarity.gather(1, right[:, None])  # n 1
         others = similarity.gather(1, rivals).masked_fill(rivals == right[:, None], -2.0)
         found.append((true > others).all(1))
     return torch.cat(found)
 
 
-def r_precision(codes: Tensor, sentences: Tensor, wrong: Tensor, own: Tensor | None = None, parts: int = 10) -> dict:
+def r_precision(embeddings: Tensor, sentences: Tensor, wrong: Tensor, own: Tensor | None = None, parts: int = 10) -> dict:
     """Share of hits, ``{"mean", "std", "interval_95"}``: deviation over ``parts`` equal parts, interval over samples; see :func:`hits`."""
-    hit = hits(codes, sentences, wrong, own).double()
+    hit = hits(embeddings, sentences, wrong, own).double()
     means = torch.stack([part.mean() for part in hit.chunk(min(parts, len(hit)))])
     interval = ratio_interval(hit, torch.ones_like(hit))
     return {"mean": float(hit.mean()), "std": float(means.std(unbiased=False)), "interval_95": interval}

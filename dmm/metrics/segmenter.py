@@ -162,23 +162,23 @@ def intersection_over_union(pairs: Iterable[tuple[Tensor, Tensor]]) -> dict[str,
     return {name: (both[k] / either[k]).item() if either[k] else None for k, name in enumerate(NAMES)}
 
 
-def train_segmenter(course: measuring.Course, width: int = 16) -> dict:
+def train_segmenter(settings: measuring.Settings, width: int = 16) -> dict:
     """Train a segmenter of a width as :func:`dmm.metrics.measuring.train` does; returns the card."""
 
     def losses(network: Segmenter, store: AviaryCache, rng: torch.Generator) -> Callable[[], Tensor]:
-        weight = class_weights(classes_of(store.labels(range(min(course.images, 200)))))
+        weight = class_weights(classes_of(store.labels(range(min(settings.images, 200)))))
 
         def loss() -> Tensor:
-            chosen = torch.randint(0, course.images, (course.batch,), generator=rng).tolist()
+            chosen = torch.randint(0, settings.images, (settings.batch,), generator=rng).tolist()
             pictures, classes = augment(to_float(store.images(network.input_size, chosen)), classes_of(store.labels(chosen)), rng)
             return F.cross_entropy(network(pictures.contiguous(memory_format=torch.channels_last)), classes, weight)
 
         return loss
 
     def tested(network: Segmenter) -> dict:
-        return examine(network, course.test_images, course.level, course.cache, course.progress)
+        return examine(network, settings.test_images, settings.level, settings.cache, settings.progress)
 
-    return measuring.train("segmenter", course, partial(Segmenter, width), losses, tested, Segmenter.save, model_card)
+    return measuring.train("segmenter", settings, partial(Segmenter, width), losses, tested, Segmenter.save, model_card)
 
 
 @torch.no_grad()

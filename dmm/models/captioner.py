@@ -1,7 +1,7 @@
 """STREAM: a picture is described again, word by word, by an LSTM (MirrorGAN, DMM-GAN).
 
-The picture's code is the LSTM's first input and predicts the first token; then every token of the caption predicts the next. That is all
-that the published decoder sees of the picture. With ``heads`` > 0 (not in the papers) the LSTM's state also attends to the picture's
+The picture's embedding is the LSTM's first input and predicts the first token; then every token of the caption predicts the next. That is
+all that the published decoder sees of the picture. With ``heads`` > 0 (not in the papers) the LSTM's state also attends to the picture's
 regions before every word.
 """
 
@@ -244,10 +244,10 @@ class Hypothesis:
 
 
 class Captioner(nn.Module, Generic[Network]):
-    """An image encoder and the decoder that reads its code.
+    """An image encoder and the decoder that reads its embedding.
 
     Args:
-        encoder: pictures -> (regions or None, code B E).
+        encoder: pictures -> (regions or None, embedding B E).
         decoder: whose embedding has E numbers.
     """
 
@@ -258,8 +258,8 @@ class Captioner(nn.Module, Generic[Network]):
 
     def forward(self, images: Tensor, captions: Tensor, lengths: Tensor) -> Tensor:
         """Pictures B 3 S S, captions B L, lengths B -> logits B T V."""
-        regions, code = self.encoder(images)
-        return self.decoder(code, captions, lengths, regions)
+        regions, embedding = self.encoder(images)
+        return self.decoder(embedding, captions, lengths, regions)
 
     @torch.no_grad()
     def sentences(self, images: Tensor, vocab, steps: int = 20) -> list[str]:
@@ -270,13 +270,13 @@ class Captioner(nn.Module, Generic[Network]):
     def describe(self, pictures: Sequence[Tensor], vocab, steps: int = 20) -> list[list[str]]:
         """:meth:`sentences` of several batches, B 3 S S of any S each, decoded together."""
         encoded = [self.encoder(images) for images in pictures]
-        code = torch.cat([code for _, code in encoded])
+        embedding = torch.cat([embedding for _, embedding in encoded])
         regions = None if self.decoder.attention is None else torch.cat([regions for regions, _ in encoded])
-        ids = iter(self.decoder.greedy(code, steps, regions, vocab.end).tolist())
+        ids = iter(self.decoder.greedy(embedding, steps, regions, vocab.end).tolist())
         return [[" ".join(vocab.decode(next(ids))) for _ in images] for images in pictures]
 
     @torch.no_grad()
     def alternatives(self, image: Tensor, vocab, width: int = 4, steps: int = 20) -> list[list[tuple[int, float]]]:
         """:meth:`CaptionDecoder.beam` of one picture 1 3 S S, for sentences that end with ``vocab``'s end token."""
-        regions, code = self.encoder(image)
-        return self.decoder.beam(code, vocab.end, width, steps, regions)
+        regions, embedding = self.encoder(image)
+        return self.decoder.beam(embedding, vocab.end, width, steps, regions)

@@ -1,10 +1,10 @@
 """Region and picture features for the matching losses (DAMSM) and for STREAM: a small encoder, and the choice between encoders.
 
-Every image encoder is called with pictures and returns (regions B D H W or None, code B D). The published systems take them from
+Every image encoder is called with pictures and returns (regions B D H W or None, embedding B D). The published systems take them from
 Inception-v3 (:mod:`dmm.models.inception`) and ResNet-152 (:mod:`dmm.models.resnet`). The small encoder is a residual
-network trained from scratch. It reads 64 px and keeps track of *where* things are: its 8x8 regions carry a learned position, and the code
-of the whole picture is a linear map of a 4x4 grid of features rather than of their average, since in nearly aligned pictures the place of a
-colour says which part has it.
+network trained from scratch. It reads 64 px and keeps track of *where* things are: its 8x8 regions carry a learned position, and the
+embedding of the whole picture is a linear map of a 4x4 grid of features rather than of their average, since in nearly aligned pictures the
+place of a colour says which part has it.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class PlainResidual(nn.Module):
 
 
 class SmallImageEncoder(nn.Module):
-    """A residual network to 8x8 regions and one code; about 70 million multiplications a picture at width 32 and 64 px.
+    """A residual network to 8x8 regions and one embedding; about 70 million multiplications a picture at width 32 and 64 px.
 
     Args:
         width: channels after the stem; the trunk ends in 4 times as many.
-        text_dim: channels of regions and code, those of the word features.
+        text_dim: channels of regions and embedding, those of the word features.
         input_size: side to which pictures are resized, 32, 64 or 128 px.
 
     Raises:
@@ -86,11 +86,11 @@ class SmallImageEncoder(nn.Module):
         return self.trunk(self.stem(resize(image, self.input_size)))
 
     def summary(self, features: Tensor) -> Tensor:
-        """The trunk's map -> the 4x4 grid that the code is a linear map of, B 64width."""
+        """The trunk's map -> the 4x4 grid that the embedding is a linear map of, B 64width."""
         return F.avg_pool2d(features, 2).flatten(1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures B 3 S S in [-1, 1], any S -> regions B D 8 8, code B D."""
+        """Pictures B 3 S S in [-1, 1], any S -> regions B D 8 8, embedding B D."""
         features = self.features(image)
         return self.regions(features + self.positions), self.code(self.summary(features))
 
@@ -112,7 +112,7 @@ def create_image_encoder(config: ModelConfig) -> SmallImageEncoder | InceptionEn
 
 
 def create_caption_encoder(config: ModelConfig) -> CaptionEncoder:
-    """The STREAM encoder of ``config.caption_encoder``, whose code has ``config.caption_embedding`` numbers, freshly initialised.
+    """The STREAM encoder of ``config.caption_encoder``, whose embedding has ``config.caption_embedding`` dimensions, freshly initialised.
 
     Raises:
         ValueError: no such encoder.

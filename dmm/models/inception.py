@@ -1,8 +1,8 @@
 """Inception-v3, twice: the matching (DAMSM) image encoder of the published systems (AttnGAN, Section 3.2), and the network of the FID.
 
 Inception-v3 (Szegedy et al., CVPR 2016, Fig. 10 and Table 1) is a chain of *mixed* blocks, each a few chains of convolutions side by side
-whose outputs are concatenated. The regions are read from the last 17x17 map and the code of the whole picture from the end, after an 8x8
-average. As published: pictures enter in [-1, 1] without ImageNet's mean and deviation, and there is neither dropout nor an auxiliary
+whose outputs are concatenated. The regions are read from the last 17x17 map and the embedding of the whole picture from the end, after an
+8x8 average. As published: pictures enter in [-1, 1] without ImageNet's mean and deviation, and there is neither dropout nor an auxiliary
 classifier.
 
 The network that Fréchet distances are measured with in the literature (:class:`FIDInception`) differs in the pooling of its mixed blocks:
@@ -205,13 +205,13 @@ class FIDInception(Trunk):
 
 
 class InceptionEncoder(Trunk):
-    """Regions and code of pictures, from Inception-v3.
+    """Regions and embedding of pictures, from Inception-v3.
 
     The trunk is made without gradients and with random numbers: as published, only the two heads are trained with the text, and a run
     fills the trunk with ImageNet weights first (:mod:`dmm.convert.trunks`).
 
     Args:
-        text_dim: channels of regions and code, those of the word features.
+        text_dim: channels of regions and embedding, those of the word features.
         align_corners: how pictures are resized to 299 px: True as DM-GAN and DMM-GAN do, False as AttnGAN and MirrorGAN on PyTorch 0.4 and
             later and DF-GAN do.
         width: channels of the first layer, published 32; the others follow.
@@ -232,6 +232,6 @@ class InceptionEncoder(Trunk):
         return self.early(self.stem(image))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures B 3 S S in [-1, 1], any S -> regions B D 17 17, code B D."""
+        """Pictures B 3 S S in [-1, 1], any S -> regions B D 17 17, embedding B D."""
         features = self.features(image)
         return self.regions(features), self.code(self.summary(features))

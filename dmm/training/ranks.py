@@ -216,10 +216,10 @@ class GatheringDiscriminator:
 
 
 def gathering(encoder, ranks: Ranks):
-    """An image encoder called with this process's pictures that answers regions and code of everybody's."""
+    """An image encoder called with this process's pictures that answers regions and embedding of everybody's."""
 
     def read(images: Tensor) -> tuple[Tensor | None, Tensor]:
-        regions, code = encoder(images)
-        return None if regions is None else ranks.gather(regions), ranks.gather(code)
+        regions, embedding = encoder(images)
+        return None if regions is None else ranks.gather(regions), ranks.gather(embedding)
 
     return encoder if ranks.world == 1 else read

@@ -228,9 +228,9 @@ class MatchStep(EncoderStep):
         words, sentence = self.networks["text_encoder"](batch.captions, batch.lengths)
         if settings.frozen_encoder:
             self.networks["image_encoder"].eval()
-        regions, code = gathering(self.networks["image_encoder"], self.ranks)(images)
+        regions, embedding = gathering(self.networks["image_encoder"], self.ranks)(images)
         gammas = settings.gamma1, settings.gamma2, settings.gamma3
-        terms = matching_losses(regions, code, words, sentence, batch.lengths, batch.class_ids, *gammas)
+        terms = matching_losses(regions, embedding, words, sentence, batch.lengths, batch.class_ids, *gammas)
         del terms["total"]
         if settings.cloze:
             chosen = self._masked(batch, settings.cloze_variants, step_rng(settings.seed, index, Purpose.MASKED_WORDS))
@@ -258,32 +258,32 @@ class MatchStep(EncoderStep):
     def _aids(self, batch: Batch, sentence: Tensor, index: int) -> dict[str, Tensor]:
         """What the sentence features of this batch, and of ``text_batch`` further captions, can say by themselves."""
         settings = self.config.train
-        heard = [(batch, sentence)]
+        read_from = [(batch, sentence)]
         if settings.text_batch and (settings.reconstruct or settings.recall or settings.part_colours):
             more = to_device(self.data.batch(index, settings.text_batch, ()), self.ranks.device)
-            heard.append((more, self.networks["text_encoder"](more.captions, more.lengths)[1]))
+            read_from.append((more, self.networks["text_encoder"](more.captions, more.lengths)[1]))
         terms: dict[str, Tensor] = {}
-        for number, (captions, feature) in enumerate(heard):
+        for number, (captions, feature) in enumerate(read_from):
             if settings.reconstruct:
                 logits = self.networks["rewriter"](feature, captions.captions, captions.lengths)
                 loss = caption_loss(logits, captions.captions, captions.lengths)
-                terms["reconstruct"] = terms.get("reconstruct", 0) + settings.reconstruct * loss / len(heard)
+                terms["reconstruct"] = terms.get("reconstruct", 0) + settings.reconstruct * loss / len(read_from)
             if settings.recall:
                 chosen = self._masked(captions, 2, step_rng(settings.seed, index, Purpose.RECALLED_WORDS, part=number))
                 read = cloze_loss(self.networks["recaller"], feature[:, :, None, None], chosen)
-                terms["recall"] = terms.get("recall", 0) + settings.recall * read["total"] / len(heard)
+                terms["recall"] = terms.get("recall", 0) + settings.recall * read["total"] / len(read_from)
                 self.seen["recall_accuracy"] = read["accuracy"]
             if settings.part_colours and not settings.frozen_text:
                 loss = self._told_colours(captions, feature)
-                terms["told_colours"] = terms.get("told_colours", 0) + settings.part_colours * loss / len(heard)
+                terms["told_colours"] = terms.get("told_colours", 0) + settings.part_colours * loss / len(read_from)
         return terms
 
 
 class CaptionStep(EncoderStep):
     """STREAM's captioner on real pictures.
 
-    ``part_colours``, where the data set knows them, has a linear layer name the colour of each part from the picture's code: the decoder
-    sees nothing of the picture but that code, and that only once.
+    ``part_colours``, where the data set knows them, has a linear layer name the colour of each part from the image embedding: the decoder
+    sees nothing of the picture but that, and that only once.
 
     Args:
         config: the run.
@@ -309,15 +309,15 @@ class CaptionStep(EncoderStep):
             raise CheckpointError(f"{match}: train.frozen_encoder: its image encoder is of another kind than the captioner's")
         networks: dict[str, nn.Module] = {"captioner": captioner}
         if config.train.part_colours:
-            attention, code = captioner.decoder.attention, config.model.caption_embedding
-            shape = (code, len(COLOURED_PARTS) * len(COLOURS)) if attention is None else (attention.memory.in_features, len(COLOURS))
+            attention, width = captioner.decoder.attention, config.model.caption_embedding
+            shape = (width, len(COLOURED_PARTS) * len(COLOURS)) if attention is None else (attention.memory.in_features, len(COLOURS))
             networks["seen_colours"] = nn.Linear(*shape)
         self.captioner = captioner
         self.reads_pictures = not config.train.frozen_encoder
         super().__init__(config, data, networks, ("captioner",), None if same else captioner.encoder)
         self.maps: Tensor | None = None  # what a frozen trunk sees, read before the first update
         if config.train.frozen_encoder:
-            if isinstance(captioner.encoder.code, nn.Module):  # an encoder whose code is no module of its own has a trunk built frozen
+            if isinstance(captioner.encoder.code, nn.Module):  # an encoder whose `code` is no module of its own has a trunk built frozen
                 captioner.encoder.requires_grad_(False)
                 captioner.encoder.code.requires_grad_(True)
 

@@ -67,11 +67,11 @@ class TextGuidance:
         settings = self.settings
         terms = {}
         if settings.damsm or self.cloze is not None:
-            regions, code = gathering(self.image_encoder, self.ranks)(picture)
+            regions, embedding = gathering(self.image_encoder, self.ranks)(picture)
         if settings.damsm:
             gammas = settings.gamma1, settings.gamma2, settings.gamma3
             terms["damsm"] = (
-                settings.damsm * matching_losses(regions, code, words, sentence, batch.lengths, batch.class_ids, *gammas)["total"]
+                settings.damsm * matching_losses(regions, embedding, words, sentence, batch.lengths, batch.class_ids, *gammas)["total"]
             )
         if settings.stream:
             terms["stream"] = settings.stream * self._redescription_loss(picture, batch)
@@ -83,5 +83,5 @@ class TextGuidance:
     def _redescription_loss(self, picture: Tensor, batch: Batch) -> Tensor:
         """How unlikely the captioner finds the caption of what it sees in the picture."""
         assert self.captioner is not None, "redescription without a captioner is refused at the start"
-        regions, code = gathering(self.captioner.encoder, self.ranks)(picture)
-        return caption_loss(self.captioner.decoder(code, batch.captions, batch.lengths, regions), batch.captions, batch.lengths)
+        regions, embedding = gathering(self.captioner.encoder, self.ranks)(picture)
+        return caption_loss(self.captioner.decoder(embedding, batch.captions, batch.lengths, regions), batch.captions, batch.lengths)

@@ -45,7 +45,7 @@ def first_stage(network: Network) -> str | None:
 def boxes_of(network: Network, drawn: Sequence[str], edges: set[tuple[str, str]], looks: Mapping[str, str] | None = None) -> list[Box]:
     """A box for each input that is used and each module; modules that read words, or what was made of them, have their own look."""
     looks = looks or {}
-    reads = _readers(edges)
+    reads = _reading_words(edges)
     boxes = [Box(name, (f"{name}: {shape(network.inputs[name])}",), "input") for name in used_inputs(network, edges)]
     for path in drawn:
         node = network.nodes[path]
@@ -55,7 +55,7 @@ def boxes_of(network: Network, drawn: Sequence[str], edges: set[tuple[str, str]]
     return boxes
 
 
-def _readers(edges: set[tuple[str, str]]) -> set[str]:
+def _reading_words(edges: set[tuple[str, str]]) -> set[str]:
     """Modules that take words directly."""
     return {b for a, b in edges if a in TEXT}
 
@@ -138,7 +138,7 @@ def _drawn(network: Network, title: str, opened: Sequence[str], notes: Sequence[
     edges = flow(network, drawn)
     about = f"{network.paper}. Recipe or system {network.name}: {count(network.parameters)} parameters in all; freshly built, no weights."
     about += " Words and sentence are the text encoder's features." if "sentence" in network.inputs else ""
-    keys = [("input", "input"), ("text", "reads single words")] if _readers(edges) else [("input", "input")]
+    keys = [("input", "input"), ("text", "reads single words")] if _reading_words(edges) else [("input", "input")]
     return Result(_sheet(title, [about, *notes], boxes_of(network, drawn, edges), edges, keys), _rows(network, drawn, edges))
 
 

@@ -13,7 +13,7 @@ from explorer.figures import style
 PAD, GAP, BETWEEN = 0.05, 0.08, 0.2  # inches: inside a box, between boxes of a layer, between layers
 SWEEPS = 12  # passes that reduce crossings
 
-#: What a box says of its module: fill, edge. Safe for colour-blind readers, and each also has its own edge style.
+#: What a box says of its module: fill, edge. Safe for colour-blind takers, and each also has its own edge style.
 LOOKS = {
     "plain": ("#f4f4f4", "#7a7a7a", "-"),
     "input": ("#ffffff", "#9a9a9a", (0, (3, 1.5))),
@@ -57,7 +57,7 @@ class Layout:
 
 
 def layers_of(keys: Sequence[str], edges: set[tuple[str, str]]) -> dict[str, int]:
-    """The layer of each node: below all that it takes from; what takes from nothing stands just above its first reader.
+    """The layer of each node: below all that it takes from; what takes from nothing stands just above what first takes from it.
 
     Raises:
         ValueError: the edges form a circle.
@@ -70,9 +70,9 @@ def layers_of(keys: Sequence[str], edges: set[tuple[str, str]]) -> dict[str, int
             raise ValueError(f"the graph has a circle among {sorted(set(keys) - found.keys())}")
         found |= {key: max((found[a] for a in before[key]), default=-1) + 1 for key in ready}
     for key in keys:
-        readers = [found[b] for a, b in edges if a == key]
-        if not before[key] and readers:
-            found[key] = min(readers) - 1
+        takers = [found[b] for a, b in edges if a == key]
+        if not before[key] and takers:
+            found[key] = min(takers) - 1
     low = min(found.values())
     return {key: layer - low for key, layer in found.items()}
 

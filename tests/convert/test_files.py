@@ -228,7 +228,7 @@ def test_stackgan_keeps_its_generator_and_says_what_is_missing(tmp_path):
         load(tmp_path / "out")
 
 
-def test_readers_and_discriminators_join_too(tmp_path):
+def test_encoders_and_discriminators_join_too(tmp_path):
     pipe = toy("dmmgan", caption_embedding=6, caption_hidden=5, discriminator_width=2)
     join(tmp_path / "out", "dmmgan", files(tmp_path, pipe))
     decoder = build("captioner", pipe.config, pipe.vocab).decoder

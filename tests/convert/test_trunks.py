@@ -1,4 +1,4 @@
-"""The door for ImageNet weights: torchvision's keys, each accounted for; files, folders, the word that fetches; and what is refused."""
+"""ImageNet weights of frozen trunks: torchvision's keys, each accounted for; files, folders, the word that fetches; and what is refused."""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ from PIL import Image
 from dmm.trace import Trace
 from explorer import ui
 from explorer.api import NAMES, UPLOAD_BYTES, Endpoints, read_upload
-from explorer.gate import LARGEST
 from explorer.questions import Question, Refusal, read_seed
 from explorer.readings import as_generated
+from explorer.request_guard import LARGEST
 from explorer.session import Session
 from explorer.takeaway import PANELS
 from explorer.walks import slerp, walk

@@ -13,7 +13,7 @@ import uvicorn
 
 from explorer import ui
 from explorer.connections import closing
-from explorer.gate import PATIENCE
+from explorer.request_guard import PATIENCE
 
 HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LIMIT = 0.4  # seconds

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.exceptions import HTTPException
 
-from explorer.gate import CLIENT, LARGEST
+from explorer.request_guard import CLIENT, LARGEST
 from explorer.sign_in import RULE, TRIES, WAIT, SignIn, read_passwords
 from explorer.ui import launch_options
 

@@ -1,4 +1,4 @@
-"""A command run in a child process under declared limits of memory, processor time and file size."""
+"""A command run in a child process under declared limits of memory, CPU time and file size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 MEMORY = 300 << 20  # bytes beyond what the process has already
-SECONDS = 2  # of processor time; what is imported already is not counted
+SECONDS = 2  # of CPU time; what is imported already is not counted
 
 
 class Outcome(NamedTuple):

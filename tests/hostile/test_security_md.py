@@ -6,8 +6,8 @@ from pathlib import Path
 
 from dmm.data.transforms import PIXELS, PIXELS_A_BYTE
 from dmm.files import LIMITS
-from explorer.gate import LARGEST, LARGEST_PICTURE, PATIENCE
 from explorer.readings import UPLOAD_BYTES, UPLOAD_PIXELS
+from explorer.request_guard import LARGEST, LARGEST_PICTURE, PATIENCE
 from explorer.session import Session
 from explorer.sign_in import TRIES, WAIT
 from explorer.ui import SESSIONS
@@ -28,7 +28,7 @@ def test_the_further_figures_are_those_of_the_code():
     assert f"at most {PIXELS // 10**6} million pixels, or {PIXELS_A_BYTE} for each byte" in text
     assert f"questions of at most {LARGEST:,} bytes" in text and f"inside a question of at most {LARGEST_PICTURE:,} bytes" in text
     assert f"of at most {UPLOAD_BYTES >> 20} MiB and {UPLOAD_PIXELS:,} pixels" in text and f"at most {MOST:,} votes" in text
-    assert f"{sandbox.MEMORY >> 20} MB beyond what the process has, {sandbox.SECONDS} seconds of processor time" in text
+    assert f"{sandbox.MEMORY >> 20} MB beyond what the process has, {sandbox.SECONDS} seconds of CPU time" in text
 
 
 def test_what_the_page_keeps_is_what_the_code_keeps():

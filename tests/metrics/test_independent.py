@@ -43,7 +43,7 @@ def test_sentences_do_not_depend_on_the_batch_and_codes_are_the_image_encoders(r
     torch.testing.assert_close(encoders.sentences(texts, batch=2), encoders.sentences(texts), rtol=1e-5, atol=1e-6)
     images = torch.rand(2, 3, 32, 32)
     with torch.no_grad():
-        assert torch.equal(encoders.codes(images), encoders.image_encoder(images)[1])
+        assert torch.equal(encoders.embeddings(images), encoders.image_encoder(images)[1])
     assert encoders.describe()["run"] == run.name and len(encoders.describe()["weights_sha256"]) == 32
 
 

@@ -1,4 +1,4 @@
-"""The reader of patterns and marks: what counts as said and as read, and that it learns what a mark looks like."""
+"""The classifier of patterns and marks: what counts as said and as read, and that it learns what a mark looks like."""
 
 import pytest
 import torch
@@ -48,7 +48,7 @@ def test_rare_answers_weigh_more():
     assert weight[1] == 0 and weight[2] / weight[0] == pytest.approx(3) and weight[weight > 0].mean() == pytest.approx(1)
 
 
-def test_a_reader_is_trained_written_and_read(tmp_path):
+def test_a_classifier_is_trained_written_and_read(tmp_path):
     card = train_marks(Course(tmp_path, 64, 2, batch=8, test_images=20, cache=tmp_path / "cache", progress=False), width=4, input_size=32)
     assert card["images_seen"] == 16 and set(card["unseen_species"]["recall"]) == set(HEADS)
     network = load_marks(tmp_path)

@@ -48,7 +48,7 @@ def names_of(host: str, further: Iterable[str] = ()) -> frozenset[str]:
     return frozenset(name.strip().lower() for name in (*LOOPBACK, *own, *further) if name.strip())
 
 
-class Gate:
+class RequestGuard:
     """ASGI middleware that answers what it refuses with a line of text.
 
     Args:

@@ -10,7 +10,7 @@ from dmm.checkpoint import assets
 from dmm.metrics.records import digest
 from dmm.pipeline import load
 from explorer import page_html
-from explorer.beliefs import beliefs, find_record
+from explorer.reliability import find_record, reliability
 from explorer.session import Session, measured
 from tests.explorer.handmade import make_trace
 from tests.explorer.toy import toy_pipeline
@@ -46,21 +46,21 @@ def test_the_shipped_model_has_its_record():
 
 
 def test_beliefs_are_the_figures_of_the_record():
-    (found,) = beliefs(record()).values()
+    (found,) = reliability(record()).values()
     assert (found.size, found.lift, found.parts, found.control, found.share, found.interval) == (128, 6.0, 1.1, 0.8, 0.61, (0.59, 0.63))
     assert found.verdict == "the maps of colours can be believed, those of parts cannot"
-    (general,) = beliefs(record({"lift_in_most_changed": MAPS["lift_in_most_changed"]})).values()
+    (general,) = reliability(record({"lift_in_most_changed": MAPS["lift_in_most_changed"]})).values()
     assert (general.lift, general.kind, general.parts) == (3.0, "a word", None) and general.verdict == "these maps tell where a word acts"
-    (even,) = beliefs(record({"lift_in_most_changed": {"total": {"word": 1.0, "other_word": 1.0}}})).values()
+    (even,) = reliability(record({"lift_in_most_changed": {"total": {"word": 1.0, "other_word": 1.0}}})).values()
     assert even.verdict == "these maps do not tell where a word acts"
-    (little,) = beliefs(record({"lift_in_most_changed": {"total": {"word": 1.4, "other_word": 1.0}}})).values()
+    (little,) = reliability(record({"lift_in_most_changed": {"total": {"word": 1.4, "other_word": 1.0}}})).values()
     assert little.verdict == "these maps tell little of where a word acts"
-    assert beliefs(None) == {} and beliefs(record({})) == {} and beliefs({"metrics": {"memory": {}}}) == {}
+    assert reliability(None) == {} and reliability(record({})) == {} and reliability({"metrics": {"memory": {}}}) == {}
 
 
 def test_the_page_says_them_beside_the_maps():
     trace = make_trace()
-    said = page_html.render(trace, [], "toy", 12, measured=beliefs(record()))
+    said = page_html.render(trace, [], "toy", 12, measured=reliability(record()))
     assert "In this model the maps of colours can be believed, those of parts cannot: lift 6.0, memory share .61." in said
     assert "6.0 times as strong in the part it colours as everywhere, the map of a part&#x27;s name 1.1 times" in said
     assert ".61 (95 %: .59 to .63) passes through the word memories" in said and "<code>dmm evaluate toy</code>" in said
@@ -70,7 +70,7 @@ def test_the_page_says_them_beside_the_maps():
 
 def test_a_session_tells_what_was_measured(monkeypatch):
     unmeasured = Session("toy", load=lambda name: toy_pipeline())
-    assert unmeasured.beliefs() == {}
+    assert unmeasured.reliability() == {}
     monkeypatch.setattr("dmm.pipeline.load", lambda source: toy_pipeline())
     monkeypatch.setattr("explorer.session.find_record", lambda weights, folder: record(weights=weights))
-    assert Session("toy").beliefs()[128].lift == pytest.approx(6.0)
+    assert Session("toy").reliability()[128].lift == pytest.approx(6.0)

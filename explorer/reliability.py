@@ -21,7 +21,7 @@ LITTLE = 2.0  # a lift below it is said to tell little: less than twice the weig
 
 
 @dataclass(frozen=True)
-class Belief:
+class Reliability:
     """What was measured of the maps and the memory of one stage."""
 
     size: int  # px of the stage's picture
@@ -64,7 +64,7 @@ def find_record(weights: str, folder: Path) -> dict | None:
     return None
 
 
-def beliefs(record: Mapping | None) -> dict[int, Belief]:
+def reliability(record: Mapping | None) -> dict[int, Reliability]:
     """Size of a stage's picture, px -> what the record says of the maps that it reads; empty for no record, or one without maps."""
     if record is None:
         return {}
@@ -77,7 +77,7 @@ def beliefs(record: Mapping | None) -> dict[int, Belief]:
             lift, control, kind, where, parts = values
             interval = tuple(share["interval_95"]) if share.get("interval_95") else None
             of_stage = (kind, where, control, parts, share.get("share"), interval, record.get("command", ""))
-            found[size] = Belief(size, int(memory.get("captions", record.get("n", 0))), lift, *of_stage)
+            found[size] = Reliability(size, int(memory.get("captions", record.get("n", 0))), lift, *of_stage)
     return found
 
 

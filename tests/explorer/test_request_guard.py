@@ -8,7 +8,7 @@ import types
 
 import pytest
 
-from explorer.gate import LARGEST, LARGEST_PICTURE, Gate, names_of
+from explorer.request_guard import LARGEST, LARGEST_PICTURE, RequestGuard, names_of
 from explorer.ui import launch_options
 
 JOIN = "/gradio_api/queue/join"
@@ -19,7 +19,7 @@ ASKED = json.dumps({"fn_index": 1, "data": []}).encode()
 def status(
     path=JOIN, method="POST", host="127.0.0.1:7860", origin=None, pieces=(ASKED,), length=None, names=(), wait=0.0
 ) -> tuple[int, bytes]:
-    """(status, body that the page behind the gate was given)."""
+    """(status, body that the page behind the guard was given)."""
     given, sent = [], []
 
     async def page(scope, receive, send):
@@ -47,7 +47,7 @@ def status(
     headers += [(b"content-length", length.encode())] if length is not None else []
     app = types.SimpleNamespace(get_blocks=lambda: blocks)
     scope = {"type": "http", "method": method, "path": path, "headers": headers, "app": app}
-    asyncio.run(Gate(page, names_of("127.0.0.1", names), patience=0.05)(scope, receive, send))
+    asyncio.run(RequestGuard(page, names_of("127.0.0.1", names), patience=0.05)(scope, receive, send))
     return sent[0]["status"], given[0] if given else b""
 
 
@@ -123,8 +123,8 @@ def test_a_space_answers_to_its_public_name(monkeypatch):
 
 
 def test_the_page_is_served_behind_it():
-    (_, gate) = launch_options(names=["birds.example"])["app_kwargs"]["middleware"]
-    assert gate.cls is Gate and "birds.example" in gate.kwargs["names"]
+    (_, guard) = launch_options(names=["birds.example"])["app_kwargs"]["middleware"]
+    assert guard.cls is RequestGuard and "birds.example" in guard.kwargs["names"]
 
 
 def test_a_real_page_behind_it():
