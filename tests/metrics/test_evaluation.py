@@ -15,7 +15,7 @@ from dmm.metrics.attributes import PARTS
 from dmm.metrics.evaluation import METRICS, shuffled
 from dmm.metrics.features import Collection
 from dmm.metrics.judge import HEADS, Judge, augment, examine, load_judge, resize, targets, train_judge
-from dmm.metrics.measuring import Course
+from dmm.metrics.measuring import Settings
 from dmm.metrics.records import digest
 from dmm.metrics.registry import get_metric, register_metric
 from dmm.pipeline import load
@@ -251,7 +251,7 @@ def test_the_captioner_of_another_checkpoint_reads_the_pictures_and_is_named(jud
 
 
 def test_training_writes_a_judge_and_its_card(tmp_path, cache):
-    card = train_judge(Course(tmp_path, 4, 3, batch=4, cache=cache, test_images=4, progress=False), width=4, input_size=16)
+    card = train_judge(Settings(tmp_path, 4, 3, batch=4, cache=cache, test_images=4, progress=False), width=4, input_size=16)
     judge = load_judge(tmp_path)
     assert judge.card == card and judge.config["input_size"] == 16 and not judge.training
     assert "dmm train judge" in (tmp_path / "README.md").read_text()

@@ -8,7 +8,7 @@ from dmm.aviary.species import bird
 from dmm.aviary.traits import HEAD_MARKS
 from dmm.checkpoint import CheckpointError
 from dmm.metrics.marks import HEADS, YES, agreement, answer_of, load_marks, rare_first, said, targets, train_marks
-from dmm.metrics.measuring import Course
+from dmm.metrics.measuring import Settings
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_rare_answers_weigh_more():
 
 
 def test_a_classifier_is_trained_written_and_read(tmp_path):
-    card = train_marks(Course(tmp_path, 64, 2, batch=8, test_images=20, cache=tmp_path / "cache", progress=False), width=4, input_size=32)
+    card = train_marks(Settings(tmp_path, 64, 2, batch=8, test_images=20, cache=tmp_path / "cache", progress=False), width=4, input_size=32)
     assert card["images_seen"] == 16 and set(card["unseen_species"]["recall"]) == set(HEADS)
     network = load_marks(tmp_path)
     logits = network(torch.zeros(2, 3, 64, 64))["logits"]

@@ -10,7 +10,7 @@ import torch
 from dmm.aviary.cache import AviaryCache
 from dmm.aviary.canvas import LABELS
 from dmm.checkpoint import CheckpointError
-from dmm.metrics.measuring import Course
+from dmm.metrics.measuring import Settings
 from dmm.metrics.segmenter import (
     CLASSES,
     NAMES,
@@ -91,7 +91,7 @@ def test_network_reads_any_size_and_learns_where_colours_are():
 
 
 def test_training_writes_a_segmenter_and_its_card(tmp_path, cache):
-    card = train_segmenter(Course(tmp_path, 8, 2, batch=4, cache=cache, test_images=12, progress=False), width=4)
+    card = train_segmenter(Settings(tmp_path, 8, 2, batch=4, cache=cache, test_images=12, progress=False), width=4)
     network = load_segmenter(tmp_path)
     assert network.card == json.loads(json.dumps(card)) and not network.training
     assert "| crown |" in (tmp_path / "README.md").read_text()
