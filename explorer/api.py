@@ -101,6 +101,8 @@ class Endpoints:
         trace = Question.read(self.session, caption, seed, model, edits).trace(self.session)
         if by and by not in statistics.QUANTITIES:
             raise Refusal(f"by: expected one of {', '.join(statistics.QUANTITIES)}; found {by[:40]!r}")
+        if k < 1:
+            raise Refusal(f"k: expected a number of words, 1 or more; found {k}")
         found = []
         for stage in range(len(trace.stages)):
             for name in [by] if by else list(statistics.QUANTITIES):

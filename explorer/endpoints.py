@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
+import typing
 
 import gradio as gr
 
+from dmm.files import FileError, Flag, List, Number, Optional, Table, Text, Whole, check
 from explorer.api import NAMES, Endpoints
 from explorer.questions import Refusal
+
+#: What an argument of a type has to be; a picture is the longest text.
+SCHEMAS = {str: Text(1 << 21), int: Whole(), float: Number(), bool: Flag(), dict: Table()}
+OWN = {"seed", "other_seed", "edits"}  # arguments that are read by a function of their own, from text too
 
 
 def register(answers: Endpoints, concurrency_id: str) -> None:
@@ -25,13 +32,26 @@ def register(answers: Endpoints, concurrency_id: str) -> None:
 
 
 def _refusing(function):
-    """A refusal reaches the client as its sentence."""
+    """A refusal reaches the client as its sentence; one is that an argument is not of its type."""
+    signature = inspect.signature(function)
+    schemas = {name: _schema(kind) for name, kind in typing.get_type_hints(function).items() if name not in OWN | {"return"}}
 
     @functools.wraps(function)
     def answer(*args, **kwargs):
         try:
+            for name, value in signature.bind(*args, **kwargs).arguments.items():
+                if name in schemas:
+                    check(value, schemas[name], name)
             return function(*args, **kwargs)
-        except Refusal as refusal:
+        except (Refusal, FileError) as refusal:
             raise gr.Error(str(refusal), print_exception=False) from refusal
 
     return answer
+
+
+def _schema(kind: object) -> object:
+    """What a value of an annotated type has to be."""
+    inside = typing.get_args(kind)
+    if isinstance(kind, types.UnionType):  # with None
+        return Optional(_schema(inside[0]))
+    return List(_schema(inside[0])) if typing.get_origin(kind) is list else SCHEMAS[kind]  # type: ignore[index]  # a class

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dmm.files import is_writable_text
 from dmm.pipeline import CaptionError
 from dmm.trace import Trace
 from explorer.edits import SEEDS, Edit, EditError
@@ -46,6 +47,8 @@ class Question:
         caption = tidy(caption or "")
         if len(caption) > LONGEST:
             raise Refusal(f"That is {len(caption)} characters; a caption may have {LONGEST}. One sentence works best.")
+        if not is_writable_text(caption):
+            raise Refusal("A caption is a text that can be written as UTF-8; this one holds half a character.")
         model = model or session.models[0]
         if model not in session.models:
             raise Refusal(f"no model {str(model)[:80]!r} in this session; it holds {', '.join(session.models)}")

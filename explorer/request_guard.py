@@ -16,14 +16,19 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
 from urllib.parse import urlsplit
 
-from dmm.files import FileError, parse, printable
+from dmm.files import FileError, limit, parse, printable
 
 LARGEST = 1 << 16  # bytes of a request's body; a caption with its edits has a few thousand
 LARGEST_PICTURE = 3 << 19  # bytes of a body that holds a picture, as base64
 TAKES_PICTURES = frozenset({"redescribe", "read_picture"})  # names of functions
 PATIENCE = 20.0  # seconds until the next piece of a body has to be there
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-ASKING = re.compile(r"(^|/)gradio_api/(queue/join|cancel|reset|(run|api|call|call/v2)/(?P<name>[^/]+))/?$")  # what may be posted to
+ASKING = re.compile(
+    r"(^|/)gradio_api/(queue/join|(?P<about>cancel|reset)|(run|api|(?P<call>call))/(?P<name>[^/]+))/?$"
+)  # what may be posted to
+KEEPING = re.compile(r"(^|/)gradio_api/deep_link/?$")  # would write what a visitor sees into a file that stays
+MARKS = ("session_hash", "event_id")  # of a question: who asks, and which one
+MARK = re.compile(r"[\x21-\x7e]{1,100}")
 LOGIN = re.compile(r"(^|/)login/?$")  # and where a name and a password are
 CLIENT: ContextVar[str] = ContextVar("client", default="")  # address of whom the request that is being answered comes from
 
@@ -69,6 +74,8 @@ class RequestGuard:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         try:
             self._check_host(headers)
+            if KEEPING.search(scope["path"]) or any(len(os.fsencode(part)) > limit("name_bytes") for part in scope["path"].split("/")):
+                raise Refused(404, "There is nothing here.")
             if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
                 self._check_origin(headers)
                 asking = ASKING.search(scope["path"])
@@ -76,7 +83,7 @@ class RequestGuard:
                     raise Refused(404, "Nothing is taken here; this page keeps no files.")
                 body = await self._body(headers, receive)
                 if asking:
-                    _check_question(body, scope, asking["name"])
+                    _check_question(body, scope, asking)
                 elif len(body) > LARGEST:
                     raise _too_large(LARGEST)
                 receive = _again(body, receive)
@@ -137,13 +144,13 @@ def _too_large(most: int) -> Refused:
     return Refused(413, f"A question has at most {most:,} bytes.")
 
 
-def _check_question(body: bytes, scope: Mapping, name: str | None) -> None:
+def _check_question(body: bytes, scope: Mapping, asking: re.Match) -> None:
     """Is it JSON, about a function that there is, and no larger than its answer needs?
 
     Args:
         body: of the request.
         scope: of the request.
-        name: of the function, where the path says it.
+        asking: its path, as :data:`ASKING` reads it.
 
     Raises:
         Refused: 400, 413 or 422.
@@ -154,13 +161,26 @@ def _check_question(body: bytes, scope: Mapping, name: str | None) -> None:
         raise Refused(400, str(error)) from error
     if not isinstance(asked, dict):
         raise Refused(400, "the question: expected an object")
-    number = asked.get("fn_index")
+    odd = next((mark for mark in MARKS if not (asked.get(mark) is None or _is_mark(asked[mark]))), None)
+    if odd is not None:
+        raise Refused(422, f"{odd}: expected up to 100 letters and digits")
+    number = None if asking["call"] else asked.get("fn_index")  # there the path alone says which function is asked
     known = scope["app"].get_blocks().fns
     if number is not None and (type(number) is not int or number not in known):
         raise Refused(422, f"fn_index: expected one of the {len(known)} functions of this page")
-    function = name if number is None else getattr(known[number], "api_name", None)
+    function = asking["name"] if number is None else getattr(known[number], "api_name", None)
     if len(body) > LARGEST and function not in TAKES_PICTURES:
         raise _too_large(LARGEST)
+    if (
+        not asking["about"]
+        and number is None
+        and function not in {getattr(one, "api_name", None) for one in known.values()} - {None, False}
+    ):
+        raise Refused(422, "Which function of this page is asked? There is none of that name.")
+
+
+def _is_mark(value: object) -> bool:
+    return isinstance(value, str) and MARK.fullmatch(value) is not None
 
 
 def _again(body: bytes, receive: Callable) -> Callable:

@@ -62,7 +62,7 @@ EXPLORER = {
     | {"dmm.metrics"}
     | {f"explorer.{part}" for part in ("ballots", "interventions", "notebook", "questions", "readings", "regions", "slots", "takeaway")}
     | {"explorer.courses", "explorer.votes", "explorer.walks"},
-    "endpoints": {"explorer.api", "explorer.questions"},
+    "endpoints": {"dmm.files", "explorer.api", "explorer.questions"},
     "figures": BASE
     | DRAWING
     | {"explorer.agreement", "explorer.courses", "dmm.data", "dmm.aviary", "dmm.metrics", "dmm.recipes", "dmm.report"},

@@ -105,6 +105,32 @@ def test_a_client_is_told_why_it_is_refused(client):
         client.predict(CAPTION, seed=1.5, api_name="/trace")
     with pytest.raises(AppError, match="no captioner"):
         client.predict(CAPTION, api_name="/redescribe")
+    with pytest.raises(AppError, match="1 or more; found -1"):
+        client.predict(CAPTION, k=-1, api_name="/words")
+
+
+WRONG = {  # endpoint -> arguments after the caption, what is said of one that is not of its type
+    "/map": ([3], "word: expected a string"),
+    "/words": (["", "five"], "k: expected a whole number"),
+    "/region": ([True], "region: expected a list"),
+    "/compare": (["", "toy"], "models: expected a list"),
+    "/walk": (["", 3, 3, None], "steps: expected a whole number"),
+    "/ballot": ([["toy"]], "first: expected a string"),
+    "/export": ([None], "kind: expected a string"),
+    "/redescribe": ([{"url": "x"}], "picture: expected a string"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_arguments_of_another_type_are_refused_by_name(client, name):
+    arguments, said = WRONG[name]
+    with pytest.raises(AppError, match=said):
+        client.predict(CAPTION, *arguments, api_name=name)
+
+
+def test_half_a_character_is_refused(session):
+    with pytest.raises(Refusal, match="half a character"):
+        Question.read(session, "a red bird \ud83d")
 
 
 # --- what each answers ------------------------------------------------------------------------------------------------------

@@ -65,7 +65,8 @@ ANSWERED = {
     "nothing asked": {"path": "/gradio_api/reset", "pieces": (b"",)},
     "a picture": {"pieces": (PICTURE,)},
     "a picture by name": {"path": "/gradio_api/call/redescribe", "pieces": (b'{"data": "' + b"x" * 200_000 + b'"}',)},
-    "as large as may be": {"pieces": (b'{"data": "' + b"x" * (LARGEST - 12) + b'"}',)},
+    "as large as may be": {"pieces": (b'{"fn_index": 1, "data": "' + b"x" * (LARGEST - 27) + b'"}',)},
+    "who asks": {"pieces": (b'{"fn_index": 1, "session_hash": "a1b2c3", "event_id": null}',)},
 }
 
 
@@ -102,6 +103,18 @@ REFUSED = {
     "not a number": (400, {"pieces": (b'{"fn_index": NaN}',)}),
     "half a number": (422, {"pieces": (b'{"fn_index": 0.5}',)}),
     "true": (422, {"pieces": (b'{"fn_index": true}',)}),
+    "no function": (422, {"pieces": (b'{"data": []}',)}),
+    "a name that there is not": (422, {"path": "/gradio_api/call/nosuch", "pieces": (b'{"data": []}',)}),
+    "a name that there is not, and a number": (422, {"path": "/gradio_api/call/nosuch", "pieces": (ASKED,)}),
+    "a picture for another function than is said": (413, {"path": "/gradio_api/call/trace", "pieces": (PICTURE,)}),
+    "a name of nothing": (422, {"path": "/gradio_api/run/None", "pieces": (b'{"data": []}',)}),
+    "a name in parts": (404, {"path": "/gradio_api/call/v2/trace", "pieces": (b'{"data": []}',)}),
+    "nobody": (422, {"pieces": (b'{"fn_index": 1, "session_hash": ""}',)}),
+    "half a character": (422, {"path": "/gradio_api/reset", "pieces": (b'{"event_id": "\\ud83d"}',)}),
+    "a long mark": (422, {"pieces": (b'{"fn_index": 1, "session_hash": "' + b"a" * 101 + b'"}',)}),
+    "a mark that is a list": (422, {"pieces": (b'{"fn_index": 1, "session_hash": ["a"]}',)}),
+    "a name longer than a file's": (404, {"path": "/assets/" + "9" * 256, "method": "GET", "pieces": ()}),
+    "what is seen, to be kept": (404, {"path": "/gradio_api/deep_link", "method": "GET", "pieces": ()}),
     "below nothing": (422, {"pieces": (b'{"fn_index": -1}',)}),
 }
 
