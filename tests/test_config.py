@@ -144,7 +144,17 @@ def test_what_a_step_is_said_to_read_it_reads(root):
     shared, matching, captioning = encoders[:first], encoders[first:second], encoders[second:]
     gan = "".join(
         (folder / f"{name}.py").read_text()
-        for name in ("adversarial", "micro_batches", "schedule", "frozen", "text_guidance", "objectives", "paired")
+        for name in (
+            "adversarial",
+            "adversarial_losses",
+            "refinements",
+            "micro_batches",
+            "schedule",
+            "frozen",
+            "text_guidance",
+            "objectives",
+            "paired",
+        )
     )
     source = {"match": shared + matching, "caption": shared + captioning, "gan": gan}
     loop = "".join((folder / f"{name}.py").read_text() for name in ("loop", "data", "dry_run"))

@@ -179,7 +179,7 @@ def test_the_rule_itself(importer, line, fits):
     assert ({package_of(name) for name in imports(line)} <= allowed(importer)) is fits
 
 
-def test_every_room_of_dmm_imports_on_a_bare_machine():
+def test_all_of_dmm_imports_on_a_bare_machine():
     program = """
         import importlib, pkgutil, sys
         for name in sys.argv[1:]:

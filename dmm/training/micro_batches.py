@@ -6,12 +6,13 @@ processes, since discriminators compare samples, and this process's share of the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dmm.config import Config, ModelConfig
+from dmm.config import Config, ConfigError, ModelConfig
 from dmm.data.batch import Batch
 from dmm.trace import Trace
 from dmm.training.data import TrainingData
@@ -52,6 +53,28 @@ class MicroBatch:
         """What was generated of the share, once it has been."""
         assert self.trace is not None
         return self.trace
+
+
+def check_batches(config: Config, sides: Sequence[int]) -> None:
+    """Has every micro-batch two captions, so that one can be mismatched and batch norms have a variance, and every picture its size?
+
+    Args:
+        config: the run.
+        sides: of the pictures that discriminators read, px.
+
+    Raises:
+        ConfigError: which setting, before anything is trained.
+    """
+    settings, sizes = config.train, config.data.sizes
+    for name in ("batch", "initial_batch"):
+        count = getattr(settings, name)
+        if (name == "batch" or count) and count % settings.accumulate == 0 and count < 2 * settings.accumulate:
+            raise ConfigError(
+                f"train.{name}: expected at least two captions in each of {settings.accumulate} micro-batches (train.accumulate), "
+                f"found {count}: a caption is also shown with the picture of another one"
+            )
+    if not set(sides) <= set(sizes):
+        raise ConfigError(f"data.sizes: {config.model.system} is trained on pictures of {list(sides)} px, found {list(sizes)}")
 
 
 def draw_noise(model: ModelConfig, count: int, rng: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:

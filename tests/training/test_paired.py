@@ -36,7 +36,7 @@ def test_keys_of_a_stage_that_starts_later_are_spread_when_it_starts(toy, earlie
     for index in range(2):
         step.update(index)
     keys = [copy.deepcopy(refinement.key.state_dict()) for refinement in step.generator.refinements]
-    step.begin_refinements()
+    step.refinements.begin(step.ema)
     first, second = step.generator.refinements
     assert torch.equal(first.key.linear.weight, keys[0]["linear.weight"])
     assert not torch.equal(second.key.linear.weight, keys[1]["linear.weight"])
@@ -81,9 +81,9 @@ def test_with_three_stages_the_first_refinement_misreads_some_of_the_corrupted_s
     assert rows.any() and not rows.all() and not (rows & ~micro_batch.corrupted).any()
     differs = (micro_batch.read_words != micro_batch.text.words).flatten(1).any(1)
     assert torch.equal(differs, rows)
-    assert torch.equal(step.fake_condition(micro_batch, 1)[rows], micro_batch.read_sentence[rows])
-    assert torch.equal(step.fake_condition(micro_batch, 1)[~rows], micro_batch.text.sentence[~rows])
-    assert torch.equal(step.fake_condition(micro_batch, 2), micro_batch.text.sentence)
+    assert torch.equal(step.losses.fake_condition(micro_batch, 1)[rows], micro_batch.read_sentence[rows])
+    assert torch.equal(step.losses.fake_condition(micro_batch, 1)[~rows], micro_batch.text.sentence[~rows])
+    assert torch.equal(step.losses.fake_condition(micro_batch, 2), micro_batch.text.sentence)
     assert [torch.equal(a, b) for a, b in zip(micro_batch.unasked, (micro_batch.corrupted, rows), strict=True)] == [True, True]
     assert all(math.isfinite(value) for value in step.update(2).values())
 
@@ -112,9 +112,9 @@ def test_colours_in_z_grow_over_the_run(step, monkeypatch):
 
 def test_the_first_discriminator_joins_fakes_with_the_sentence_that_was_read(step):
     micro_batch = step.read(0)[0]
-    assert torch.equal(step.fake_condition(micro_batch, 0), micro_batch.read_sentence)
-    assert torch.equal(step.fake_condition(micro_batch, 1), micro_batch.text[1])
-    assert torch.equal(step.condition(micro_batch), micro_batch.text[1])
+    assert torch.equal(step.losses.fake_condition(micro_batch, 0), micro_batch.read_sentence)
+    assert torch.equal(step.losses.fake_condition(micro_batch, 1), micro_batch.text[1])
+    assert torch.equal(step.losses.condition(micro_batch), micro_batch.text[1])
 
 
 def test_what_cannot_work_is_refused(toy, earlier_runs):

@@ -65,19 +65,21 @@ def test_all_is_kept_once_at_a_step_with_statistics_measured_once(toy, tmp_path,
     """Checkpoint, model and samples of the last step, which is one to save at, too."""
     measured = []
     monkeypatch.setattr(snapshots, "reestimate", lambda network, *more: measured.append(ema.reestimate(network, *more)))
-    config = toy("gan", steps=4, save_every=2, initial_steps=0, frozen_steps=0)
+    config = toy("gan", steps=4, save_every=2)
     step = GanStep(config, *earlier_runs)
     run(step, config, tmp_path, say=quiet)
     assert len(measured) == 2
     steps = [torch.load(tmp_path / name, weights_only=True)["step"] for name in ("step-0000002.pt", "last.pt")]
     assert steps == [2, 4] and not (tmp_path / "step-0000004.pt").exists()
-    step.evaluate()
+    step.snapshots.reestimate(1)
     assert len(measured) == 2
     step.load_state_dict(step.state_dict())  # other weights, or the same: nobody knows
-    step.evaluate()
+    step.snapshots.reestimate(1)
+    assert len(measured) == 3
     step.update(4)
-    step.evaluate()
-    assert len(measured) == 4
+    step.snapshots.reestimate(1)
+    step.snapshots.reestimate(2)  # with the second picture, other statistics
+    assert len(measured) == 5
 
 
 def test_a_run_from_before_the_ema_had_its_name_goes_on(toy, tmp_path, earlier_runs):
@@ -115,10 +117,9 @@ def test_the_schedule_trains_what_it_says(toy, earlier_runs):
     step.update(0)
     assert moved("initial") and not moved("refinements")
     weights = {name: p.detach().clone() for name, p in step.generator.named_parameters()}
-    step.adopt_ema()
+    step.refinements.adopt(step.snapshots)
     adopted = {name: p.detach().clone() for name, p in step.generator.named_parameters()}
     weights = adopted
-    step.config = config
     values = step.update(2)
     assert moved("initial") and moved("refinements.1")
     assert {"d64", "d128", "d256", "damsm", "stream", "cloze", "kl"} <= values.keys()
@@ -136,7 +137,7 @@ def test_a_frozen_initial_stage_stays(toy, earlier_runs):
 
 def test_keys_start_with_the_asked_spread(toy, earlier_runs):
     step = GanStep(toy("gan", key_spread=2.0), *earlier_runs)
-    step.spread_keys()
+    step.refinements.spread_keys()
     text = step.frozen.text(step.data.batch(0, 32, (), Purpose.KEY_SPREAD))
     with torch.no_grad():
         trace = step._generate(step.generator, text, step_rng(0, 0, Purpose.KEY_SPREAD), 3)

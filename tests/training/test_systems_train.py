@@ -18,6 +18,7 @@ from dmm.recipes import names, recipe
 from dmm.trace import Trace
 from dmm.training import steps
 from dmm.training.adversarial import GanStep
+from dmm.training.adversarial_losses import interpolated
 from dmm.training.rng import Purpose, step_rng
 from dmm.training.snapshots import TRACED
 from dmm.training.steps import MatchStep
@@ -162,7 +163,9 @@ def test_the_generator_answers_for_sentences_between_two(toy_cache, earlier_runs
     generator, (critic,) = copy.deepcopy(step.generator), copy.deepcopy(step.discriminators)
     image = generator(between, None, None, micro_batch.noise).images[0]
     wanted = torch.nn.functional.softplus(-critic.conditional(critic.features(image), between)).mean()
-    torch.testing.assert_close(step._interpolation_loss(micro_batch, [0]), wanted)
+    trace = step._generate_share(micro_batch, interpolated(micro_batch))
+    found = step.losses.interpolation(interpolated(micro_batch), trace, micro_batch.share, [0])
+    torch.testing.assert_close(found, wanted)
 
 
 def test_stage_one_is_trained_alone_and_then_held(toy_cache, earlier_runs):
