@@ -86,6 +86,20 @@ def locate(name: str | os.PathLike) -> Path:
     raise CheckpointError(f"{name}: no checkpoint there. Expected a folder with {FILE}, or one of: {', '.join(names) or 'none shipped'}")
 
 
+def system_of(name: str | os.PathLike) -> str:
+    """The registered system of a checkpoint, from its header alone; "" where that cannot be read, which :func:`read` explains.
+
+    Raises:
+        CheckpointError: nothing there.
+    """
+    path = locate(name)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return str(parse((file.metadata() or {})["config"], "config")["system"])
+    except (SafetensorError, OSError, *UNFIT):
+        return ""
+
+
 def build(part: str, config: ModelConfig, vocab: Vocabulary) -> nn.Module:
     """One network, freshly initialised: a name of ``PARTS``, or "cloze" (the masked-word head, an aid of training only)."""
     if part == "generator":

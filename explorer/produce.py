@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dmm.checkpoint import assets, locate
+from dmm.checkpoint import assets, locate, system_of
 from dmm.files import FileError, Table, lines_in, one_line, read_json, read_text
 from dmm.images import write_atomic
 from explorer import gather
@@ -92,7 +92,7 @@ def produce(figure: Figure, values: Mapping[str, Any], sources: Sources, out: st
 
 
 def _drawn(figure: Figure, values: Mapping[str, Any], sources: Sources) -> tuple[Result, Sequence[str]]:
-    """A figure and the models that it shows: of a figure of one model, the first that has its quantity.
+    """A figure and the models that it shows. A figure of one model shows the first that has its quantity, its own system's before others.
 
     Raises:
         Lacking: none has it. And as :func:`produce`.
@@ -104,7 +104,8 @@ def _drawn(figure: Figure, values: Mapping[str, Any], sources: Sources) -> tuple
             figure, shown, gather.references(figure, values), **values
         ), sources.models if figure.shows == "systems" or judged else ()
     why = ""
-    for model, name in zip(sources.models, sources.session.models, strict=False):  # the session calls a folder by its last part
+    pairs = zip(sources.models, sources.session.models, strict=False)  # the session calls a folder by its last part
+    for model, name in sorted(pairs, key=lambda pair: bool(figure.system) and system_of(pair[0]) != figure.system):
         try:
             shown = gather.gather(figure, values, sources.session, model=name)
             return draw(figure, shown, gather.references(figure, values), **values), [model]
@@ -152,6 +153,7 @@ def _entry(
     return {
         "title": figure.title,
         "source": figure.source,
+        "printed": figure.printed,
         "alt": f"{figure.title}. {result.alt}",
         "options": {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()},
         "seed": values.get("seed"),

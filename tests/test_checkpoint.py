@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from dmm.checkpoint import FILE, PARTS, CheckpointError, build, load_parts, locate, read, save, write
+from dmm.checkpoint import FILE, PARTS, CheckpointError, build, load_parts, locate, read, save, system_of, write
 from dmm.config import ModelConfig
 from dmm.data.vocab import Vocabulary
 from dmm.errors import InputError
@@ -177,6 +177,14 @@ def test_a_pipeline_of_another_precision_generates_the_same_up_to_it(cast, toler
 def test_a_missing_checkpoint_names_the_shipped_ones(tmp_path):
     with pytest.raises(CheckpointError, match="no checkpoint there"):
         locate(tmp_path / "nothing")
+
+
+def test_the_system_is_read_from_the_header_alone(directory, tmp_path):
+    assert system_of(directory) == read(directory)[1].system
+    (tmp_path / FILE).write_bytes(b"no header")
+    assert system_of(tmp_path) == ""
+    with pytest.raises(CheckpointError, match="no checkpoint there"):
+        system_of(tmp_path / "nothing")
 
 
 def test_missing_unknown_and_mismatched_keys_are_named(directory, tmp_path):

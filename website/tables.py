@@ -58,7 +58,7 @@ def metrics() -> str:
 def figures() -> str:
     """The register of figures with their options."""
     from explorer.figures import list_figures
-    from explorer.figures.registry import SHOWS
+    from explorer.figures.registry import PRINTED, SHOWS
 
     lines = [
         "# Figures",
@@ -70,7 +70,13 @@ def figures() -> str:
         "",
     ]
     for figure in list_figures():
-        lines += [f"## {figure.name}", "", f"{figure.title}. *{figure.source}.* Shows {SHOWS[figure.shows]}.", ""]
+        lines += [
+            f"## {figure.name}",
+            "",
+            f"{figure.title}. *{figure.source}.* Shows {SHOWS[figure.shows]}. "
+            f"Printed in a {figure.printed} ({2.54 * PRINTED[figure.printed]:.1f} cm).",
+            "",
+        ]
         rows = [[f"`--{option.name.replace('_', '-')}`", option.help, f"`{option.default}`"] for option in figure.options]
         lines += _table(("option", "meaning", "default"), rows) if rows else []
     return "\n".join(lines)

@@ -14,11 +14,11 @@ from dataclasses import replace
 from matplotlib.figure import Figure as Drawing
 
 from explorer.figures import style
-from explorer.figures.graph import LOOKS, Box, draw_graph, layout
+from explorer.figures.graph import LOOKS, PLAIN, Box, draw_graph, layout
 from explorer.figures.networks import Network, count, flow, inside, label, shape, used_inputs
 from explorer.figures.registry import FigureError, Option, Result, register_figure
 
-WIDTH, MARGIN = 5.0, 0.1  # inches: sheet (wider if a layer needs it), its edge
+WIDTH, MARGIN = style.SHEET, 0.1  # inches: sheet (wider if a layer needs it), its edge
 TEXT = ("words", "mask", "captions")  # inputs that tell single words
 
 
@@ -78,7 +78,7 @@ def _sheet(
 ) -> Drawing:
     """Draw boxes below a title and notes; the sheet is as wide as they need."""
     marked = {b.key: LOOKS[b.look][1] for b in boxes if b.look == "added"}
-    colours = {e: marked.get(e[1], marked.get(e[0], "#8a8a8a")) for e in edges} if colours is None else colours
+    colours = {e: marked.get(e[1], marked.get(e[0], PLAIN)) for e in edges} if colours is None else colours
     found = layout(boxes, edges, WIDTH - 2 * MARGIN)
     width = found.width + 2 * MARGIN
     heading = style.wrap(title, width - 3 * MARGIN, style.LARGE)

@@ -19,7 +19,7 @@ from explorer.figures.registry import Lacking, Result, captions_option, register
 from explorer.figures.word_classes import CLASSES, word_class
 from explorer.figures.word_maps import CAPTIONS as SOME
 
-WIDTH, MARGIN = 5.0, 0.1  # inches: sheet, its edge
+WIDTH, MARGIN = style.SHEET, 0.1  # inches: sheet, its edge
 ROW = 0.2  # inches, a class
 MOST_READ = 0.05  # share of the places
 PANELS = {

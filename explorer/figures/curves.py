@@ -15,7 +15,7 @@ from explorer.courses import best_step, logged
 from explorer.figures import style
 from explorer.figures.registry import FigureError, Option, Result, register_figure
 
-WIDTH, MARGIN = 5.0, 0.1  # inches: sheet, its edge
+WIDTH, MARGIN = style.SHEET, 0.1  # inches: sheet, its edge
 HEIGHT, COLUMNS = 0.85, 2  # inches of a panel; panels side by side
 LOOKS = (("#0072b2", "-"), ("#d55e00", "--"), ("#009e73", "-."), ("#1a1a1a", ":"))  # Okabe and Ito's colours, a run each
 

@@ -15,7 +15,7 @@ from explorer.figures import style
 from explorer.figures.registry import FigureError, Option, Reference, Result, captions_option, register_figure, seed_option
 from explorer.overlay import picture
 
-WIDTH, MARGIN, GAP = 5.0, 0.1, 0.05  # inches: sheet, its edge, between tiles
+WIDTH, MARGIN, GAP = style.SHEET, 0.1, 0.05  # inches: sheet, its edge, between tiles
 GROUP = 0.16  # inches between the rendered column and the generated ones
 ROW = 0.1  # inches between rows
 CAPTIONS = (
@@ -32,6 +32,7 @@ CAPTIONS = (
     "dmgan-fig5",
     title="The pictures of one caption over noise seeds",
     source="DM-GAN (Zhu et al., CVPR 2019), Fig. 5",
+    system="dmgan",
     needs=("image",),
     options=(
         captions_option(CAPTIONS, "one sentence for each row"),
@@ -90,8 +91,7 @@ def _rendered(drawing: Drawing, reference: Reference | None, down: float, side: 
     if reference is not None:
         style.tile(drawing, MARGIN, down, side, picture(reference.image))
         return
-    text = style.wrap("no rendered bird fits", side, style.SMALL)
-    style.write(drawing, MARGIN, down, text, size=style.SMALL, color=style.QUIET)
+    style.write(drawing, MARGIN, down, style.wrap("no rendered bird fits", side), color=style.QUIET)
 
 
 def _records(row: Sequence[Trace], references: Mapping[str, Reference | None] | None) -> list[dict]:

@@ -28,7 +28,7 @@ FIGURE_6B = "This bird is blue with white and has a very short beak."
 
 SEED = seed_option()
 
-WIDTH = 7.2  # inches, two columns of a paper
+WIDTH = style.PAGE  # inches
 MARGIN = 0.12  # inches
 GAP = 0.08  # inches between tiles
 SIDE = 1.9  # inches, the picture of Fig. 6b
@@ -48,6 +48,8 @@ ONLY = ("generated image",)  # of a system with one picture
     "dmgan-fig4",
     title="The three stages of several captions",
     source=f"{PAPER}, Fig. 4",
+    printed="page",
+    system="dmgan",
     needs=("image",),
     options=(
         captions_option(FIGURE_4, "one sentence for each column"),
@@ -126,6 +128,8 @@ def _stage_rows(trace: Trace) -> list[dict]:
     "dmgan-fig6b",
     title="Top words by memory writing and by key addressing",
     source=f"{PAPER}, Fig. 6b",
+    printed="page",
+    system="dmgan",
     needs=("image", "writing_gate", "addressing"),
     options=(
         Option("caption", "text", FIGURE_6B, "the sentence", makes="trace"),

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure as Drawing
-from matplotlib.patches import Patch
 
 from dmm.metrics.effects import WordEffect, WordEffects
 from explorer.figures import style
@@ -19,10 +18,12 @@ from explorer.overlay import PATHWAYS, picture
 from explorer.statistics import bare, short
 
 CAPTION = "this small bird has a yellow crown and a white belly"
-WIDTH, MARGIN = 6.6, 0.12  # inches
-SIDE = 1.5  # inches, the picture
-NAME = 1.55  # inches, a word and what it was exchanged for
-VALUE = 0.5  # inches, the total at the right
+WIDTH, MARGIN = style.SHEET, 0.1  # inches: sheet, its edge
+SIDE = 1.1  # inches, the picture
+NAMES = MARGIN + SIDE + 0.14  # inches, where the words begin
+WORD, OTHER = 0.72, 0.78  # inches, a word, and what it was exchanged for
+BARS = NAMES + WORD + OTHER + 0.08  # inches, where the bars begin
+VALUE = 0.4  # inches, the total at the right
 ROW = 0.2  # inches
 BAR = 0.12  # inches
 
@@ -44,29 +45,29 @@ def memory_effects(effects: Sequence[WordEffects]) -> Result:
     found = effects[0]
     parts = [name for name in found.pathways if name != "total"]
     high = max((max(word.changes["total"], sum(word.changes[name] for name in parts)) for word in found.words), default=0.0) or 1.0
-    heading = style.wrap(f"“{found.caption}”, seed {found.seed}", WIDTH - 2 * MARGIN, style.LARGE)
-    head = style.text_height(heading, style.LARGE) + 0.14
-    body = max(SIDE, len(found.words) * ROW) + 0.25
-    with style.sheet(WIDTH, 2 * MARGIN + head + body + 0.55) as drawing:
+    heading = style.wrap(f"“{found.caption}”, seed {found.seed}", WIDTH - 3 * MARGIN, style.LARGE)
+    head = style.text_height(heading, style.LARGE) + 0.06
+    body = max(SIDE, len(found.words) * ROW) + 0.1
+    note = f"Mean absolute change of the pixels in [-1, 1], bars from 0 to {bare(f'{high:.3g}')}; tick and number: exchanged everywhere."
+    note = style.wrap(note, WIDTH - 3 * MARGIN)
+    keys = -(-len(parts) // 2) * style.LINE + 0.04
+    with style.sheet(WIDTH, 2 * MARGIN + head + body + keys + style.text_height(note)) as drawing:
         style.write(drawing, MARGIN, MARGIN, heading, size=style.LARGE)
         style.tile(drawing, MARGIN, MARGIN + head, SIDE, picture(found.base[None]))
         for place, word in enumerate(found.words):
             _bar(drawing, word, parts, high, MARGIN + head + place * ROW)
         if not found.words:
-            style.write(drawing, MARGIN + SIDE + 0.2, MARGIN + head, "No word can be left out or exchanged.", color=style.QUIET)
-        _key(drawing, parts, high, MARGIN + head + body)
+            style.write(drawing, NAMES, MARGIN + head, "No word can be left out or exchanged.", color=style.QUIET)
+        _key(drawing, parts, MARGIN + head + body)
+        style.write(drawing, MARGIN, MARGIN + head + body + keys, note, color=style.QUIET)
     return Result(drawing, [_record(found, word, name) for word in found.words for name in found.pathways])
-
-
-def _left() -> float:
-    return MARGIN + SIDE + 0.2 + NAME
 
 
 def _bar(drawing: Drawing, word: WordEffect, parts: Sequence[str], high: float, top: float) -> None:
     other = "muted" if word.other is None else f"→ {word.other}"
-    style.write(drawing, MARGIN + SIDE + 0.2, top, style.clip(word.word, 0.75))
-    style.write(drawing, MARGIN + SIDE + 1.0, top, style.clip(other, NAME - 0.85), color=style.QUIET)
-    axes = style.place(drawing, _left(), top + 0.01, WIDTH - MARGIN - VALUE - _left(), BAR)
+    style.write(drawing, NAMES, top, style.clip(word.word, WORD - 0.06))
+    style.write(drawing, NAMES + WORD, top, style.clip(other, OTHER), color=style.QUIET)
+    axes = style.place(drawing, BARS, top + 0.01, WIDTH - MARGIN - VALUE - BARS, BAR)
     axes.set(xlim=(0, 1.02 * high), ylim=(0, 1), xticks=[], yticks=[])
     axes.set_facecolor("#f2f2f2")
     start = 0.0
@@ -76,17 +77,16 @@ def _bar(drawing: Drawing, word: WordEffect, parts: Sequence[str], high: float, 
     axes.axvline(word.changes["total"], color=style.INK, linewidth=1.4)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    style.write(drawing, WIDTH - MARGIN, top, short(word.changes["total"]), size=style.SMALL, ha="right")
+    style.write(drawing, WIDTH - MARGIN, top, short(word.changes["total"]), ha="right")
 
 
-def _key(drawing: Drawing, parts: Sequence[str], high: float, top: float) -> None:
-    """What the colours, the tick and the lengths mean."""
-    axes = style.place(drawing, MARGIN, top, WIDTH - 2 * MARGIN, 0.4)
-    axes.set_axis_off()
-    patches = [Patch(color=PATHWAYS[name][1], label=PATHWAYS[name][0]) for name in parts]
-    axes.legend(handles=patches, ncols=2, loc="upper left", frameon=False, fontsize=style.SMALL, borderpad=0, borderaxespad=0)
-    note = f"Mean absolute change of the pixels in [-1, 1], bars from 0 to {bare(f'{high:.3g}')}; tick and number: exchanged everywhere."
-    style.write(drawing, MARGIN, top + 0.36, style.wrap(note, WIDTH - 2 * MARGIN, style.SMALL), size=style.SMALL, color=style.QUIET)
+def _key(drawing: Drawing, parts: Sequence[str], top: float) -> None:
+    """What the colours mean, in two columns."""
+    for place, name in enumerate(parts):
+        said, colour = PATHWAYS[name]
+        left, down = MARGIN + place % 2 * (WIDTH / 2 - MARGIN), top + place // 2 * style.LINE
+        style.place(drawing, left, down + 0.01, 0.16, 0.1).set(xticks=[], yticks=[], facecolor=colour)
+        style.write(drawing, left + 0.21, down, said)
 
 
 def _record(found: WordEffects, word: WordEffect, pathway: str) -> dict:

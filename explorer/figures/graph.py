@@ -11,6 +11,7 @@ from matplotlib.patches import FancyBboxPatch
 from explorer.figures import style
 
 PAD, GAP, BETWEEN = 0.05, 0.08, 0.2  # inches: inside a box, between boxes of a layer, between layers
+PLAIN = "#8a8a8a"  # of an edge, and where edges of several colours run together
 SWEEPS = 12  # passes that reduce crossings
 
 #: What a box says of its module: fill, edge. Safe for colour-blind takers, and each also has its own edge style.
@@ -30,6 +31,7 @@ class Box:
     key: str
     lines: tuple[str, ...]  # the first is its name
     look: str = "plain"  # a key of LOOKS
+    names: int = field(default=1, init=False)  # lines that the name takes
     x: float = field(default=0.0, init=False)  # centre, inches
     y: float = field(default=0.0, init=False)  # top, inches
     layer: int = field(default=0, init=False)
@@ -37,8 +39,22 @@ class Box:
     @property
     def width(self) -> float:
         """Inches."""
-        widths = [style.text_width(line) * (style.BOLD if i == 0 and self.look != "input" else 1.03) for i, line in enumerate(self.lines)]
+        widths = [style.text_width(line) * (style.BOLD if self.bold(i) else 1.03) for i, line in enumerate(self.lines)]
         return max(widths) + 2 * PAD
+
+    def bold(self, line: int) -> bool:
+        """Whether a line is set in bold type: the name of a module."""
+        return line < self.names and self.look != "input"
+
+    def fold(self) -> bool:
+        """Break the name into two lines where that is narrowest; False if it has one word, or is broken already."""
+        words = self.lines[0].split()
+        if self.names > 1 or len(words) < 2 or self.look == "input":
+            return False
+        halves = [(" ".join(words[:n]), " ".join(words[n:])) for n in range(1, len(words))]
+        self.lines = (*min(halves, key=lambda pair: max(map(style.text_width, pair))), *self.lines[1:])
+        self.names = 2
+        return True
 
     @property
     def height(self) -> float:
@@ -82,21 +98,39 @@ def layout(boxes: Sequence[Box], edges: set[tuple[str, str]], width: float) -> L
     by_key = {box.key: box for box in boxes}
     layer = layers_of(list(by_key), edges)
     rows: list[list[str]] = [[] for _ in range(max(layer.values()) + 1)]
-    widths = {key: box.width for key, box in by_key.items()}
     for key in by_key:
         rows[layer[key]].append(key)
     chains: dict[tuple[str, str], list[str]] = {}
+    passing: set[str] = set()
     for a, b in sorted(edges, key=lambda e: (layer[e[0]], list(by_key).index(e[0]), list(by_key).index(e[1]))):
         through = [f"{a}>{n}" for n in range(layer[a] + 1, layer[b])]  # edges from one box run together as far as they can
         for key, n in zip(through, range(layer[a] + 1, layer[b]), strict=True):
-            if key not in widths:
-                widths[key] = 0.0
+            if key not in passing:
+                passing.add(key)
                 rows[n].append(key)
         chains[a, b] = [a, *through, b]
+    _fold(by_key, rows, width)
+    widths = {key: by_key[key].width if key in by_key else 0.0 for row in rows for key in row}
     links = {pair for chain in chains.values() for pair in zip(chain, chain[1:], strict=False)}
     rows = _uncross(rows, links)
-    x = _spread(rows, links, widths, width)
+    x = _centred(_spread(rows, links, widths, width), widths, width)
     return _placed(by_key, rows, chains, x, width)
+
+
+def _fold(boxes: Mapping[str, Box], rows: Sequence[Sequence[str]], width: float) -> None:
+    """Break names, the widest first, in layers that would not fit into the width."""
+    for row in rows:
+        own = [boxes[key] for key in row if key in boxes]
+        while sum(box.width for box in own) + GAP * (len(row) - 1) > width:
+            if not any(box.fold() for box in sorted(own, key=lambda box: -box.width)):
+                break
+
+
+def _centred(x: Mapping[str, float], widths: Mapping[str, float], width: float) -> dict[str, float]:
+    """The centres moved together, so that what is drawn lies in the middle of the width."""
+    left, right = min(x[key] - widths[key] / 2 for key in x), max(x[key] + widths[key] / 2 for key in x)
+    move = (width - left - right) / 2 if right - left < width else 0.0
+    return {key: at + move for key, at in x.items()}
 
 
 def _uncross(rows: list[list[str]], links: set[tuple[str, str]]) -> list[list[str]]:
@@ -186,21 +220,26 @@ def _entry(boxes: dict[str, Box], x: dict[str, float], chain: Sequence[str], b: 
 
 
 def draw_graph(axes: Axes, found: Layout, colours: Mapping[tuple[str, str], str] | None = None) -> None:
-    """Draw into axes whose units are inches, y downwards."""
+    """Draw into axes whose units are inches, y downwards; an edge of which nothing is said is plain."""
+    runs: dict[tuple, set[str]] = {}  # pieces of edges; what two edges share is drawn once
     for edge, points in found.paths.items():
-        colour = (colours or {}).get(edge, "#8a8a8a")
-        xs, ys = zip(*points, strict=True)
-        axes.plot(xs, ys, color=colour, linewidth=0.7, solid_joinstyle="round", zorder=1)
+        colour = (colours or {}).get(edge, PLAIN)
+        for piece in zip(points, points[1:], strict=False):
+            runs.setdefault(piece, set()).add(colour)
         axes.annotate("", xy=points[-1], xytext=points[-2], zorder=2,
                       arrowprops={"arrowstyle": "-|>,head_width=0.12,head_length=0.22", "color": colour, "linewidth": 0.6, "shrinkA": 0,
                                   "shrinkB": 0})  # fmt: skip
+    for piece, said in runs.items():
+        xs, ys = zip(*piece, strict=True)
+        colour = said.pop() if len(said) == 1 else PLAIN
+        axes.plot(xs, ys, color=colour, linewidth=0.7, solid_capstyle="round", zorder=1)
     for box in found.boxes.values():
         fill, border, dash = LOOKS[box.look]
         patch = FancyBboxPatch((box.x - box.width / 2, box.y), box.width, box.height, boxstyle="round,pad=0,rounding_size=0.04",
                                facecolor=fill, edgecolor=border, linewidth=0.7, linestyle=dash, zorder=3, clip_on=False)  # fmt: skip
         axes.add_patch(patch)
         for number, line in enumerate(box.lines):
-            strong = number == 0 and box.look != "input"
+            weight, colour = ("bold" if box.bold(number) else "normal"), style.INK if number < box.names else style.QUIET
             axes.text(box.x, box.y + PAD + (style.ASCENT + number * style.LEADING) * style.BASE / 72, line, size=style.BASE, ha="center",
-                      va="baseline", weight="bold" if strong else "normal", color=style.INK if number == 0 else style.QUIET,
+                      va="baseline", weight=weight, color=colour,
                       parse_math=False, zorder=4)  # fmt: skip

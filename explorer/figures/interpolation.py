@@ -14,7 +14,7 @@ from explorer.figures import style
 from explorer.figures.registry import Option, Result, register_figure, seed_option
 from explorer.overlay import picture
 
-WIDTH, MARGIN, GAP = 5.0, 0.1, 0.05  # inches: sheet, its edge, between pictures
+WIDTH, MARGIN, GAP = style.SHEET, 0.1, 0.05  # inches: sheet, its edge, between pictures
 
 
 @register_figure(
@@ -22,6 +22,7 @@ WIDTH, MARGIN, GAP = 5.0, 0.1, 0.05  # inches: sheet, its edge, between pictures
     title="Pictures between two sentences",
     source="DF-GAN (Tao et al., CVPR 2022)",
     shows="between",
+    system="dfgan",
     needs=("image",),
     reads=("word_attention", "addressing"),
     options=(

@@ -23,7 +23,7 @@ from explorer.figures.registry import FigureError, Option, Result, register_figu
 from explorer.figures.runs import Course, evenly
 from explorer.overlay import SEQUENTIAL, Limits, legend, limits, overlay, picture
 
-WIDTH, MARGIN, GAP = 7.2, 0.12, 0.08  # inches: sheet, its edge, between tiles
+WIDTH, MARGIN, GAP = style.PAGE, 0.12, 0.08  # inches: sheet, its edge, between tiles
 LEFT = MARGIN + 1.12  # inches, where the pictures begin
 RIGHT = WIDTH - MARGIN  # inches, where they end
 CURVE, SHARES, ROW = 0.8, 0.8, 0.118  # inches, heights: curve of evenness, response gate, one word's writing gate
@@ -72,6 +72,7 @@ class Sheet:
     title="The memory being learned, step by step",
     source="traces of a training run",
     shows="run",
+    printed="page",
     options=(
         Option("caption", "int", 1, "which of the run's traced captions, counted from 1", low=1, high=64, makes="trace"),
         Option("word", "text", "", "the word whose maps are shown; empty: the one whose last map differs most between places"),

@@ -18,7 +18,7 @@ from explorer.figures import style
 from explorer.figures.registry import Result, captions_option, register_figure, seed_option
 from explorer.overlay import picture
 
-WIDTH, MARGIN, GAP = 5.0, 0.1, 0.08  # inches: sheet, its edge, between pictures
+WIDTH, MARGIN, GAP = style.SHEET, 0.1, 0.08  # inches: sheet, its edge, between pictures
 CAPTIONS = (
     "this small bird has a yellow crown and a white belly",
     "orange wings, a yellow crown and a bright yellow belly are seen on this large bird",
@@ -31,6 +31,7 @@ CAPTIONS = (
     title="What is read back from each picture",
     source="MirrorGAN (Qiao et al., CVPR 2019); DMM-GAN (Lynggaard, 2020)",
     needs=("image", "redescription"),
+    system="mirrorgan",
     options=(
         captions_option(CAPTIONS, "one sentence for each block"),
         seed_option(),

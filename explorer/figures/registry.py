@@ -20,6 +20,7 @@ from dmm.metrics.effects import WordEffects
 from dmm.report.records import Results
 from dmm.trace import Trace
 from explorer.figures.runs import Course
+from explorer.figures.style import COLUMN, PAGE
 
 KINDS = ("int", "float", "bool", "text", "choice", "captions")
 #: What a figure takes, and what it is called in messages.
@@ -34,6 +35,8 @@ SHOWS = {
     "records": "records of dmm evaluate",
     "votes": "what a blind vote says",
 }
+#: Where a figure is printed, and how wide that is, inches: its smallest type is about 5 pt there.
+PRINTED = {"column": COLUMN, "page": PAGE}
 #: What an option decides. "trace": what is generated, that is the captions (or one text), the first noise ``seed``, and how many ``seeds``
 #: from there on for each caption; "references": whether rendered pictures of the captions are needed too;
 #: "network": a recipe or a registered system whose freshly built network is described; "files": which records or votes are read;
@@ -164,6 +167,8 @@ class Figure:
     shows: str = "captions"  # a key of SHOWS
     reads: tuple[str, ...] = ()  # fields of StageTrace that are shown where a stage has them, beside ``needs``
     least: int = 1  # models of a figure of systems
+    printed: str = "column"  # a key of PRINTED: how wide it must be to be legible
+    system: str = ""  # a figure of one model shows one of this system, where there is one
 
     def option(self, name: str) -> Option:
         """An option by name.
@@ -190,19 +195,22 @@ def register_figure(
     shows: str = "captions",
     reads: Sequence[str] = (),
     least: int = 1,
+    printed: str = "column",
+    system: str = "",
 ) -> Callable:
     """Put a function ``(traces, **drawing options) -> Result`` into the register; the function itself is returned unchanged.
 
     Raises:
-        ValueError: the name is taken, or ``shows`` is none of :data:`SHOWS`.
+        ValueError: the name is taken, or ``shows`` or ``printed`` is none of :data:`SHOWS`, :data:`PRINTED`.
     """
-    if shows not in SHOWS:
-        raise ValueError(f"figure {name}: shows {shows!r} is none of {', '.join(SHOWS)}")
+    for said, value, known in (("shows", shows, SHOWS), ("printed", printed, PRINTED)):
+        if value not in known:
+            raise ValueError(f"figure {name}: {said} {value!r} is none of {', '.join(known)}")
 
     def put(function: Callable[..., Result]) -> Callable[..., Result]:
         if name in _FIGURES:
             raise ValueError(f"figure {name!r} is registered twice")
-        _FIGURES[name] = Figure(name, title, source, tuple(needs), function, tuple(options), shows, tuple(reads), least)
+        _FIGURES[name] = Figure(name, title, source, tuple(needs), function, tuple(options), shows, tuple(reads), least, printed, system)
         return function
 
     return put

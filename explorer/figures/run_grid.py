@@ -11,7 +11,7 @@ from explorer.figures.registry import Option, Result, register_figure
 from explorer.figures.runs import Course, evenly
 from explorer.overlay import picture
 
-WIDTH, MARGIN, GAP = 5.0, 0.1, 0.04  # inches: sheet, its edge, between tiles
+WIDTH, MARGIN, GAP = style.SHEET, 0.1, 0.04  # inches: sheet, its edge, between tiles
 
 
 @register_figure(
@@ -31,7 +31,8 @@ def grid(course: Course, columns: int = 6) -> Result:
     heights = [style.text_height(text) + 0.03 + side + 0.1 for text in texts]
     with style.sheet(WIDTH, 2 * MARGIN + style.LINE + sum(heights)) as drawing:
         for column, step in enumerate(steps):
-            style.write(drawing, MARGIN + column * (side + GAP), MARGIN, f"step {step:,}", size=style.SMALL, color=style.QUIET)
+            said = f"step {step:,}" if column == 0 and style.text_width(f"step {step:,}") <= side else f"{step:,}"
+            style.write(drawing, MARGIN + column * (side + GAP), MARGIN, said, color=style.QUIET)
         down = MARGIN + style.LINE
         for number, (text, height) in enumerate(zip(texts, heights, strict=True)):
             style.write(drawing, MARGIN, down, text)

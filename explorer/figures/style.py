@@ -24,6 +24,8 @@ LEADING = 1.35  # from baseline to baseline, in type sizes
 LINE, SMALL_LINE = BASE * LEADING / 72, SMALL * LEADING / 72  # inches
 ASCENT = 0.8  # of the letters above the baseline, in type sizes
 BOLD = 1.12  # width of bold type, of the plain
+COLUMN, PAGE = 8.4 / 2.54, 17.4 / 2.54  # inches, what a paper prints: a column, or across the page
+SHEET = 5.0  # inches: printed in a column, its BASE type is about 5 pt; anything smaller is for a sheet of that width, or for a page
 
 FONTS = ["DejaVu Sans"]
 RC = matplotlib.RcParams(

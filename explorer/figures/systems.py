@@ -19,7 +19,7 @@ from explorer.figures.stop_words import KEY, ranked, shown_word, stop_words_opti
 from explorer.overlay import Limits, legend, limits, overlay, picture
 
 PAPER = "DM-GAN (Zhu et al., CVPR 2019)"
-WIDTH, MARGIN, GAP = 5.0, 0.1, 0.06  # inches: sheet (wider where there are many systems), its edge, between tiles
+WIDTH, MARGIN, GAP = style.SHEET, 0.1, 0.06  # inches: sheet (wider where there are many systems), its edge, between tiles
 LARGEST, SMALLEST = 1.5, 0.8  # inches, a picture
 EXAMPLES = (
     "this small bird has a yellow crown and a white belly",
@@ -73,6 +73,7 @@ def examples(systems: Systems) -> Result:
     title="The systems side by side on each caption",
     source=f"{PAPER}, Fig. 3",
     shows="systems",
+    printed="page",
     least=2,
     needs=("image",),
     options=(captions_option(PRINTED, "one sentence for each row"), SEED),

@@ -17,7 +17,7 @@ from dmm.report.tables import MISSING, NONE, TWO_BY_TWO, Cell, Column, Table, do
 from explorer.figures import style
 from explorer.figures.registry import Result, register_figure, results_option
 
-WIDTH, MARGIN = 8.4 / 2.54, 0.04  # inches: a column of a page; the edge
+WIDTH, MARGIN = style.COLUMN, 0.04  # inches: sheet, its edge
 INSIDE = WIDTH - 2 * MARGIN
 LINES = 0.95 * INSIDE  # inches that a line of text may take by the font's metrics: hinting makes some wider
 NAMES, GAP = 0.8, 0.08  # inches: names of rows; between columns

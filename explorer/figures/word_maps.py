@@ -20,7 +20,7 @@ from explorer.figures.registry import FigureError, Lacking, Option, Result, capt
 from explorer.figures.word_classes import of_class, word_class
 from explorer.overlay import Limits, legend, limits, overlay, picture
 
-WIDTH, MARGIN, GAP = 5.0, 0.1, 0.06  # inches: sheet, its edge, between tiles
+WIDTH, MARGIN, GAP = style.SHEET, 0.1, 0.06  # inches: sheet, its edge, between tiles
 SIDE = 1.1  # inches, the picture
 LEFT = MARGIN + SIDE + 0.14  # inches, where the maps begin
 FEWEST, MOST = 4, 6  # words side by side
@@ -146,8 +146,8 @@ def _band(drawing: Drawing, band: Band, top: float, scale: str, strength: float)
         style.write(drawing, left, down, style.clip(band.trace.tokens()[index], band.side))
         over = overlay(_image(band), values, own if scale == "own" else band.shared, strength)
         style.tile(drawing, left, down + ABOVE, band.side, over)
-        ends = f"{statistics.short(low)} to {statistics.short(high)}"
-        style.write(drawing, left, down + ABOVE + band.side + 0.02, ends, size=_fit(ends, band.side), color=style.QUIET)
+        ends = f"{statistics.short(low)}–{statistics.short(high)}"
+        style.write(drawing, left, down + ABOVE + band.side + 0.02, ends, color=style.QUIET)
 
 
 def _image(band: Band):
@@ -164,11 +164,6 @@ def _key(drawing: Drawing, band: Band, down: float, scale: str) -> None:
         return
     key = legend(f"{about.label} over its own range; if even, 1/T = {statistics.short(even)}", (0, 1))
     style.colour_bar(drawing, LEFT, down, width, key, ends=("least of the map", "most"), size=style.BASE)
-
-
-def _fit(text: str, inches: float) -> float:
-    """The house's type size that fits a column, points."""
-    return style.BASE if style.text_width(text) <= inches else style.SMALL
 
 
 def _records(band: Band, scale: str) -> list[dict]:
@@ -205,6 +200,7 @@ def _records(band: Band, scale: str) -> list[dict]:
     "attngan-maps",
     title="Attention to every word, stage by stage",
     source="AttnGAN (Xu et al., CVPR 2018)",
+    system="attngan",
     needs=("image", "word_attention"),
     options=(
         captions_option(CAPTIONS[:1], "one sentence for each block"),

@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 
 from dmm import recipes
@@ -14,9 +15,9 @@ from explorer import figures, gather
 from explorer.describe import DescriptionError, config_of, describe, describe_recipe
 from explorer.figures import FigureError
 from explorer.figures.architecture import drawn_modules, first_stage
-from explorer.figures.graph import Box, layers_of, layout
+from explorer.figures.graph import PLAIN, Box, draw_graph, layers_of, layout
 from explorer.figures.networks import Network, count, flow, label, shape, spelt, used_inputs
-from tests.explorer.test_figures import boxes
+from tests.explorer.test_figures import boxes, legible
 
 READ_WORDS = ("attngan", "attngan-dcgan", "mirrorgan", "dmgan", "dmmgan")
 ARCHITECTURES = [figure for figure in figures.list_figures() if figure.shows == "networks"]
@@ -77,6 +78,7 @@ def test_the_arrows_of_a_memory_stage_are_the_equations():
 @pytest.mark.parametrize("figure", ARCHITECTURES, ids=lambda figure: figure.name)
 def test_every_architecture_draws_with_boxes_apart_and_counts_from_the_network(figure):
     result = figures.draw(figure, gather.gather(figure, {}))
+    legible(figure.name, result.figure)
     (axes,) = [a for a in result.figure.axes if a.patches and len(a.patches) > 2]
     spans = [p.get_bbox().extents for p in axes.patches]
     for one, two in itertools.combinations([s for s in spans if s[2] - s[0] > 0.3 and s[3] - s[1] > 0.1], 2):
@@ -122,6 +124,28 @@ def test_layers_follow_the_longest_path():
         layers_of(["a", "b"], {("a", "b"), ("b", "a")})
     found = layout([Box(key, (key,)) for key in ("in", "a", "b", "c", "late")], edges, 3.0)
     assert found.boxes["a"].y < found.boxes["b"].y < found.boxes["c"].y and len(found.paths["a", "c"]) == 4
+
+
+def test_a_name_is_broken_where_its_layer_is_too_wide_and_all_lies_in_the_middle():
+    def boxes_in(width: float):
+        made = [Box(f"reader {n}", ("a long name", "1 × 1")) for n in range(3)]
+        return layout([Box("in", ("in",)), *made], {("in", box.key) for box in made}, width)
+
+    wide, narrow = boxes_in(8.0), boxes_in(2.0)
+    assert wide.boxes["reader 0"].lines == ("a long name", "1 × 1") and narrow.boxes["reader 0"].lines == ("a long", "name", "1 × 1")
+    assert not narrow.boxes["reader 0"].fold() and [narrow.boxes["reader 0"].bold(n) for n in range(3)] == [True, True, False]
+    ends = [(box.x - box.width / 2, box.x + box.width / 2) for box in wide.boxes.values()]
+    assert wide.width == 8.0 and min(left for left, _ in ends) + max(right for _, right in ends) == pytest.approx(8.0)
+
+
+def test_edges_of_two_colours_that_run_together_are_plain_until_they_part():
+    found = layout([Box(key, (key,)) for key in "abcde"], {("a", "b"), ("b", "c"), ("c", "d"), ("c", "e"), ("a", "d"), ("a", "e")}, 3.0)
+    axes = Figure().add_subplot()
+    draw_graph(axes, found, {("a", "d"): "#ff0000", ("a", "e"): "#0000ff"})
+    drawn = {tuple(zip(*(map(float, way) for way in line.get_data()), strict=True)): line.get_color() for line in axes.lines}
+    red, blue = (list(itertools.pairwise(found.paths["a", end])) for end in "de")
+    assert len(set(red) & set(blue)) >= 3 and all(drawn[piece] == PLAIN for piece in set(red) & set(blue))
+    assert drawn[red[-1]] == "#ff0000" and drawn[blue[-1]] == "#0000ff"
 
 
 def test_words_for_names_shapes_and_counts():

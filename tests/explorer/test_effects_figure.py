@@ -15,7 +15,7 @@ from explorer.cli import app
 from explorer.figures import FigureError
 from explorer.figures.export import FORMATS, export
 from tests.explorer.handmade import make_trace
-from tests.explorer.test_figures import LONG, apart
+from tests.explorer.test_figures import LONG, apart, legible
 from tests.explorer.toy import CAPTION, toy_pipeline
 
 NAMES = ("initial", "memory_128", "memory_256", "global", "total")
@@ -46,6 +46,7 @@ def test_rows_are_the_numbers():
 def test_texts_do_not_overlap_and_files_repeat(effects, tmp_path):
     result = figures.draw("memory-effects", [effects])
     apart(result.figure)
+    legible("memory-effects", result.figure)
     one = export(result, tmp_path / "one", "memory-effects", FORMATS)
     two = export(figures.draw("memory-effects", [effects]), tmp_path / "two", "memory-effects", FORMATS)
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(one, two, strict=True))

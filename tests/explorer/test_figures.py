@@ -10,11 +10,13 @@ import sys
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from PIL import Image
 
 from explorer import figures, statistics
 from explorer.figures import FigureError, Option, style
 from explorer.figures.export import FORMATS, export, render
+from explorer.figures.registry import PRINTED
 from tests.explorer.handmade import make_trace
 
 NAMES = [figure.name for figure in figures.list_figures() if figure.shows == "captions"]
@@ -69,7 +71,9 @@ def test_every_figure_draws_the_same_file_twice_and_leaves_its_traces_alone(name
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("caption", [None, LONG])
 def test_texts_do_not_overlap_and_stay_on_the_sheet(name, caption):
-    apart(figures.draw(name, traces_of(name, **said_in(name, caption))).figure)
+    drawing = figures.draw(name, traces_of(name, **said_in(name, caption))).figure
+    apart(drawing)
+    legible(name, drawing)
 
 
 def said_in(name: str, caption: str | None) -> dict:
@@ -87,6 +91,13 @@ def apart(drawing) -> None:
         assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width + 1 and box.y1 <= height, said
     for (one, a), (two, b) in itertools.combinations(found, 2):
         assert a.x1 <= b.x0 + 0.5 or b.x1 <= a.x0 + 0.5 or a.y1 <= b.y0 + 0.5 or b.y1 <= a.y0 + 0.5, (one, two)
+
+
+def legible(name: str, drawing) -> None:
+    """Where the figure is printed, no letter is smaller than about 5 pt."""
+    printed = PRINTED[figures.get_figure(name).printed]
+    sizes = {text.get_size() for text in drawing.findobj(Text) if text.get_text().strip()}
+    assert min(sizes) * printed / drawing.get_size_inches()[0] >= 4.9, sizes
 
 
 def test_no_window_toolkit_is_touched():
@@ -172,6 +183,8 @@ def test_options_are_checked():
 def test_a_name_is_registered_once():
     with pytest.raises(ValueError, match="twice"):
         figures.register_figure("dmgan-fig4", title="t", source="s")(lambda traces: None)
+    with pytest.raises(ValueError, match="printed 'poster' is none of column, page"):
+        figures.register_figure("new", title="t", source="s", printed="poster")
 
 
 def test_a_notebook_shows_a_result_as_a_picture():

@@ -18,10 +18,11 @@ from explorer import figures, page_html, statistics, ui
 from explorer.cli import app
 from explorer.figures import FigureError
 from explorer.figures.export import FORMATS, export
+from explorer.figures.registry import PRINTED
 from explorer.figures.runs import Run, RunError, evenly
 from explorer.session import Session
 from tests.explorer.handmade import both, chosen, make_trace, write_log, write_run
-from tests.explorer.test_figures import apart, boxes
+from tests.explorer.test_figures import apart, boxes, legible
 from tests.explorer.toy import toy_pipeline
 
 
@@ -156,12 +157,14 @@ def test_the_figure_is_drawn_in_every_format_twice_the_same(run, tmp_path):
     for one, two in zip(first, second, strict=True):
         assert one.read_bytes() == two.read_bytes() and one.stat().st_size > 2000
     shown = Image.open(tmp_path / "one" / "m.png").convert("RGB")
-    assert shown.width == 2160 and len(shown.resize((200, 200)).getcolors(40_000)) > 500
+    assert shown.width == int(300 * PRINTED["page"]) and len(shown.resize((200, 200)).getcolors(40_000)) > 500
 
 
 @pytest.mark.parametrize("columns", [2, 5, 8])
 def test_texts_do_not_overlap(run, columns):
-    apart(figures.draw("memory-learning", run.course(), columns=columns).figure)
+    drawing = figures.draw("memory-learning", run.course(), columns=columns).figure
+    apart(drawing)
+    legible("memory-learning", drawing)
 
 
 def test_texts_do_not_overlap_where_steps_lie_close_together(tmp_path):
@@ -463,6 +466,7 @@ def test_what_was_learned_in_a_notebook(session, run):
 def test_a_grid_shows_every_caption_at_even_steps(run):
     result = figures.draw("dmmgan-grid", run.course(), columns=3)
     apart(result.figure)
+    legible("dmmgan-grid", result.figure)
     assert [row["step"] for row in result.rows] == [10, 30, 50] * 2 and len(result.figure.axes) == 6
     assert [row["size_px"] for row in result.rows] == [64, 256, 256] * 2  # the refinements are trained after step 10
     assert [row["caption"] for row in result.rows[::3]] == list(run.captions)

@@ -18,7 +18,7 @@ from explorer.figures.runs import RunError, read_log
 from explorer.figures.stop_words import ranked
 from explorer.session import Session
 from tests.explorer.handmade import CountingPipeline, make_trace
-from tests.explorer.test_figures import apart, attending, boxes
+from tests.explorer.test_figures import apart, attending, boxes, legible
 from tests.explorer.toy import toy_pipeline
 
 CAPTIONS = ("a small bird with a yellow crown", "a red bird")
@@ -38,6 +38,7 @@ def test_systems_are_rows_or_columns():
     for name, across, down in (("dmgan-fig1", 2, 3), ("dmgan-fig3", 3, 2)):
         result = figures.draw(name, found)
         apart(result.figure)
+        legible(name, result.figure)
         places = [axes.get_position() for axes in result.figure.axes]
         assert (len({round(p.x0, 4) for p in places}), len({round(p.y0, 4) for p in places})) == (across, down)
         assert [(r["system"], r["caption"]) for r in result.rows] == [(s, c) for s in found for c in CAPTIONS]
@@ -52,6 +53,7 @@ def test_eight_systems_keep_their_names_apart_on_the_captions_of_the_paper():
     assert len(captions) == 8 and all(index is not None for caption in captions for _, index in vocab.known(caption))
     result = figures.draw(figure, systems(*names, captions=captions[:2]))
     apart(result.figure)
+    legible(figure.name, result.figure)
     written = "".join(text for text, _ in boxes(result.figure))
     assert "…" not in written and "".join(names).count("stackgan") == written.count("stackgan") == 2
     tiles = [axes.get_position() for axes in result.figure.axes]
@@ -79,6 +81,7 @@ def test_favoured_words_are_ranked_by_the_mean_of_their_maps():
         figures.draw("dmgan-fig6a", systems("dmgan") | others)
     three = figures.draw("dmgan-fig6a", found | others, top=3)
     apart(three.figure)
+    legible("dmgan-fig6a", three.figure)
     assert three.rows == result.rows and "Read no single words: dfgan" in [text for text, _ in boxes(three.figure)]
 
 
@@ -141,6 +144,7 @@ def test_interpolation_starts_and_ends_at_the_two_sentences():
     assert torch.equal(rows[1][2].images[-1], end.images[-1])
     result = figures.draw(figure, rows, **values)
     apart(result.figure)
+    legible(figure.name, result.figure)
     assert [r["share_of_last"] for r in result.rows] == [0, 0.5, 1] * 2 and all(r["words_of_first_read"] for r in result.rows)
 
 
@@ -162,6 +166,7 @@ def test_curves_mark_the_best_step(run):
     assert best_step(logs[str(run)]) == (20, 0.6)
     result = figures.draw(figure, {"run": logs[str(run)]}, smooth=2)
     apart(result.figure)
+    legible(figure.name, result.figure)
     assert [(r["step"], round(r["value"], 6)) for r in result.rows if r["quantity"] == "generator"] == [(20, 2.85), (40, 2.65)]
     assert [r["value"] for r in result.rows if r["quantity"] == "score"] == [0.2, 0.6, 0.6, 0.5] and {
         r["best_step"] for r in result.rows

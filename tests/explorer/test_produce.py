@@ -135,6 +135,18 @@ def test_a_figure_of_one_model_shows_the_first_that_has_its_quantity(model, tmp_
     assert answer.exit_code == 2 and f"which this system does not have; tried {model}" in answer.output
 
 
+def test_a_figure_of_one_model_prefers_the_system_that_it_is_about(model, tmp_path):
+    save(toy_system("mirrorgan"), tmp_path / "mirror")
+    save(toy_system("attngan"), tmp_path / "attn")
+    flags = [word for name in (tmp_path / "mirror", model, tmp_path / "attn") for word in ("--model", name)]
+    answer = explorer("figures", "attngan-maps", "dfgan-interpolation", *flags, "--format", "csv", "--out", tmp_path / "out")
+    assert answer.exit_code == 0, answer.output
+    noted = json.loads((tmp_path / "out" / MANIFEST).read_text())
+    assert list(noted["attngan-maps"]["models"]) == [str(tmp_path / "attn")]  # MirrorGAN attends to words too
+    assert list(noted["dfgan-interpolation"]["models"]) == [str(tmp_path / "mirror")]  # there is no DF-GAN: the first
+    assert noted["attngan-maps"]["printed"] == "column"
+
+
 def test_flags_that_are_the_defaults_are_not_in_the_command():
     figure = figures.get_figure("dmgan-fig5")
     values = figures.check_options(figure, {"rendered": True})

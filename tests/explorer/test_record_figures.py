@@ -17,7 +17,7 @@ from explorer.figures.export import FORMATS, export
 from explorer.session import Session
 from explorer.votes import Vote, VoteError, VoteStore
 from tests.explorer.test_cli import explorer
-from tests.explorer.test_figures import apart, boxes
+from tests.explorer.test_figures import apart, boxes, legible
 from tests.explorer.toy import toy_pipeline
 
 TABLES = {"dmgan-table1": "dmgan_table1", "dmgan-table2": "dmgan_table2", "dmgan-table3": "dmgan_table3", "dmmgan-2x2": "dmmgan_2x2"}
@@ -88,6 +88,7 @@ def test_a_table_shows_the_figures_of_the_report(name, eight, tmp_path):
     table = next(table for table in document(results, "").tables if table.key == TABLES[name])
     result = figures.draw(name, results)
     apart(result.figure)
+    legible(name, result.figure)
     assert result.figure.get_size_inches()[0] == pytest.approx(8.4 / 2.54)
     of_report = {(row, c.header): (c.kind, c.cells[i].text) for i, row in enumerate(table.rows) for c in table.columns}
     drawn = {(row["row"], row["column"]): (row["kind"], row["text"]) for row in result.rows}
@@ -129,6 +130,7 @@ def test_memories_of_eight_systems_stand_side_by_side(eight, tmp_path):
     results = read_results(eight)
     result = figures.draw("memory-systems", results)
     apart(result.figure)
+    legible("memory-systems", result.figure)
     export(result, tmp_path, "eight", ["png"])
     own = {name: number for number, name in enumerate(systems())}
     shares = {row["system"]: row for row in result.rows if row["quantity"] == "share" and not row["control"]}
@@ -186,6 +188,7 @@ def test_a_vote_is_drawn_with_its_exact_interval():
     found = outcome(("full", "without memory"), votes([[0] * 9 + [1]]))
     result = figures.draw("dmmgan-vote", found)
     apart(result.figure)
+    legible("dmmgan-vote", result.figure)
     rows = {row["counted"]: row for row in result.rows}
     assert rows["votes"]["share"] == 0.9 and rows["votes"]["p"] == pytest.approx(22 / 1024)
     assert rows["votes"]["low"] == pytest.approx(0.55498, abs=1e-5) and rows["votes"]["high"] == pytest.approx(0.99747, abs=1e-5)
