@@ -70,7 +70,7 @@ def stages(traces: Sequence[Trace], columns: int = 4, redescription: bool = Fals
         depth * (side + gap) + max(sum(style.text_height(t, s) + PARAGRAPH for t, s, _ in column) for column in band) + BAND
         for band in texts
     ]
-    rows = [row for trace in traces for row in _stage_rows(trace)]
+    rows = [row for trace in traces for row in _stage_rows(trace, redescription)]
     with style.sheet(2 * MARGIN + label + columns * (side + gap), 2 * MARGIN + sum(heights) - BAND) as drawing:
         top = MARGIN
         for band, columns_text, height in zip(bands, texts, heights, strict=True):
@@ -109,7 +109,8 @@ def _under(trace: Trace, side: float, redescription: bool) -> list[tuple[str, fl
     return lines
 
 
-def _stage_rows(trace: Trace) -> list[dict]:
+def _stage_rows(trace: Trace, redescription: bool) -> list[dict]:
+    last = trace.stages[-1] if redescription else None  # the one whose sentence is printed
     return [
         {
             "caption": trace.caption(),
@@ -117,7 +118,7 @@ def _stage_rows(trace: Trace) -> list[dict]:
             "stage": number,
             "size_px": stage.size,
             "not_in_vocabulary": " ".join(statistics.unspoken(trace)),
-            "redescription": stage.redescription[0] if stage.redescription else "",
+            "redescription": stage.redescription[0] if stage is last and stage.redescription else "",
         }
         for number, stage in enumerate(trace.stages)
         if stage.image is not None
@@ -172,7 +173,8 @@ def top_words(traces: Sequence[Trace], top: int = 5, stop_words: str = "mark", s
         _key(drawing, trace, shared, scale, down)
         if stop_words == "mark":
             style.write(drawing, LEFT, down + 0.42, KEY, size=style.SMALL, color=style.QUIET)
-    return Result(drawing, [_word_record(trace, i, quantity, chip) for (i, quantity), chips in rows.items() for chip in chips])
+    spans = None if scale == "own" else shared
+    return Result(drawing, [_word_record(trace, i, quantity, chip, spans) for (i, quantity), chips in rows.items() for chip in chips])
 
 
 def _key(drawing: Drawing, trace: Trace, shared: Limits, scale: str, down: float) -> None:
@@ -239,7 +241,9 @@ def _word_value(
     style.write(drawing, left + thumb, top, statistics.short(chip.value), size=style.SMALL, ha="right")
 
 
-def _word_record(trace: Trace, number: int, quantity: str, chip: statistics.Chip) -> dict:
+def _word_record(trace: Trace, number: int, quantity: str, chip: statistics.Chip, shared: Limits | None) -> dict:
+    values = statistics.word_map(trace, number, chip.index)
+    low, high = shared or (float(values.min()), float(values.max()))
     return {
         "caption": trace.caption(),
         "seed": trace.seed(),
@@ -251,4 +255,6 @@ def _word_record(trace: Trace, number: int, quantity: str, chip: statistics.Chip
         "position": chip.index,
         "value": chip.value,
         "uniform": statistics.uniform(trace) if quantity == "addressing" else "",
+        "drawn_from": low,
+        "drawn_to": high,
     }

@@ -199,8 +199,8 @@ def _sentences(page: Sheet, down: float) -> float:
     if not any(found):
         return down
     end = _label(page, down, "STREAM reads back", "underlined: the caption says it too; grey: claims nothing")
-    for place, sentence in enumerate(found):
-        pairs = statistics.agreement(page.traces[place].caption(), sentence or "")
+    for place, told in enumerate(found):
+        pairs = statistics.agreement(page.traces[place].caption(), told[1] if told else "")
         claims = [agrees for _, agrees in pairs if agrees is not None]
         head = f"{sum(claims)} of {len(claims)} agree" if claims else "no claim"
         style.write(page.drawing, page.left(place), down + 0.005, head, weight="bold", size=style.SMALL)
@@ -208,9 +208,10 @@ def _sentences(page: Sheet, down: float) -> float:
     return end + 0.14
 
 
-def _read_back(page: Sheet, place: int) -> str | None:
+def _read_back(page: Sheet, place: int) -> tuple[int, str] | None:
+    """The last stage that is trained by then and has a sentence, and that sentence."""
     stages = enumerate(page.traces[place].stages)
-    found = [stage.redescription[0] for i, stage in stages if stage.redescription and (i == 0 or page.trained(place, i))]
+    found = [(i, stage.redescription[0]) for i, stage in stages if stage.redescription and (i == 0 or page.trained(place, i))]
     return found[-1] if found else None
 
 
@@ -382,7 +383,7 @@ def _edges(steps: tuple[int, ...]) -> np.ndarray:
 
 
 def _records(page: Sheet) -> list[dict]:
-    """One row for each step, stage and number shown."""
+    """One row for each step, stage and number shown, and for each sentence read back."""
     last, found = page.traces[-1], []
     names = last.tokens()
     for step, at in zip(page.steps, page.numbers, strict=True):
@@ -393,4 +394,16 @@ def _records(page: Sheet) -> list[dict]:
             values += [("response_gate", path, "", share) for path, share in at[stage].shares.items()]
             values += [("writing_gate", names[i], i, gate) for i, gate in at[stage].gates.items()]
             found += [common | {"quantity": q, "of": of, "position": i, "value": v} for q, of, i, v in values]
-    return found
+    return found + [row for place in range(len(page.shown)) for row in _sentence_record(page, place)]
+
+
+def _sentence_record(page: Sheet, place: int) -> list[dict]:
+    """The sentence of a column and the share of its claims that agree; nothing where none is read back."""
+    told, trace = _read_back(page, place), page.traces[place]
+    if told is None:
+        return []
+    stage, sentence = told
+    claims = [agrees for _, agrees in statistics.agreement(trace.caption(), sentence) if agrees is not None]
+    row = {"caption": trace.caption(), "seed": trace.seed(), "step": page.steps[page.shown[place]], "size_px": page.size(stage)}
+    share = sum(claims) / len(claims) if claims else None
+    return [row | {"trained": page.trained(place, stage), "quantity": "redescription", "of": sentence, "position": "", "value": share}]

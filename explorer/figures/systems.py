@@ -168,7 +168,8 @@ def favoured_words(systems: Systems, top: int = 5, stop_words: str = "mark", str
             _favoured(page, shared, strength, stop_words, down)
             down += row
         _foot(drawing, lines, shared, notes, down)
-    return Result(drawing, [_ranked_row(name, trace, stage, chip) for name, trace, stage in lines for chip in chosen[name, stage]])
+    spans = {"drawn_from": shared[0], "drawn_to": shared[1]}
+    return Result(drawing, [_ranked_row(name, trace, stage, chip) | spans for name, trace, stage in lines for chip in chosen[name, stage]])
 
 
 def _reading(trace: Trace) -> list[int]:

@@ -143,6 +143,18 @@ def test_fig6b_with_own_ranges_says_so():
     apart(drawing)
 
 
+def test_rows_hold_the_range_of_each_shade_and_a_sentence_only_where_it_is_printed():
+    trace = make_trace()
+    rows = {scale: figures.draw("dmgan-fig6b", [trace], scale=scale).rows for scale in ("shared", "own")}
+    assert len({(r["drawn_from"], r["drawn_to"]) for r in rows["shared"]}) == 1
+    for row in rows["own"]:
+        values = statistics.word_map(trace, row["stage"], row["position"])
+        assert (row["drawn_from"], row["drawn_to"]) == (values.min(), values.max())
+    assert {r["redescription"] for r in figures.draw("dmgan-fig4", [trace]).rows} == {""}
+    printed = [r["redescription"] for r in figures.draw("dmgan-fig4", [trace], redescription=True).rows]
+    assert printed[:-1] == ["", ""] and printed[-1] == trace.stages[-1].redescription[0]
+
+
 def test_a_quantity_that_is_missing_is_said():
     trace = make_trace()
     bare = dataclasses.replace(trace, stages=[dataclasses.replace(s, writing_gate=None) for s in trace.stages])

@@ -176,7 +176,12 @@ def test_texts_do_not_overlap_where_steps_lie_close_together(tmp_path):
 
 
 def test_rows_are_the_numbers_of_every_step(run):
-    rows = figures.draw("memory-learning", run.course()).rows
+    rows = figures.draw("memory-learning", run.course(), columns=5).rows
+    told = rows[-5:]
+    assert [(r["step"], r["quantity"], r["trained"]) for r in told] == [(step, "redescription", True) for step in (10, 20, 30, 40, 50)]
+    assert [r["of"] for r in told] == ["a bird", *["this little bird has a yellow crown and red wings"] * 4]
+    assert told[0]["value"] is None and [r["value"] for r in told[1:]] == pytest.approx([0.6] * 4)  # 3 of 5 claims agree
+    rows = rows[:-5]
     assert len(rows) == 5 * 2 * (1 + 3 + 7)
     even = [r["value"] for r in rows if r["quantity"] == "evenness" and r["size_px"] == 256]
     assert even[0] == pytest.approx(1, abs=1e-6) and even[-1] == pytest.approx(0, abs=1e-6) and even == sorted(even, reverse=True)
