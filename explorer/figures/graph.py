@@ -111,7 +111,7 @@ def layout(boxes: Sequence[Box], edges: set[tuple[str, str]], width: float) -> L
         chains[a, b] = [a, *through, b]
     _fold(by_key, rows, width)
     widths = {key: by_key[key].width if key in by_key else 0.0 for row in rows for key in row}
-    links = {pair for chain in chains.values() for pair in zip(chain, chain[1:], strict=False)}
+    links = list(dict.fromkeys(pair for chain in chains.values() for pair in zip(chain, chain[1:], strict=False)))  # a sum has one order
     rows = _uncross(rows, links)
     x = _centred(_spread(rows, links, widths, width), widths, width)
     return _placed(by_key, rows, chains, x, width)
@@ -133,7 +133,7 @@ def _centred(x: Mapping[str, float], widths: Mapping[str, float], width: float) 
     return {key: at + move for key, at in x.items()}
 
 
-def _uncross(rows: list[list[str]], links: set[tuple[str, str]]) -> list[list[str]]:
+def _uncross(rows: list[list[str]], links: Sequence[tuple[str, str]]) -> list[list[str]]:
     """Order each layer by the mean place of its neighbours, up and down, and keep the order with the fewest crossings."""
 
     def crossings(rows: list[list[str]]) -> int:
@@ -161,7 +161,7 @@ def _uncross(rows: list[list[str]], links: set[tuple[str, str]]) -> list[list[st
     return best
 
 
-def _spread(rows: list[list[str]], links: set[tuple[str, str]], widths: Mapping[str, float], width: float) -> dict[str, float]:
+def _spread(rows: list[list[str]], links: Sequence[tuple[str, str]], widths: Mapping[str, float], width: float) -> dict[str, float]:
     """Centres of all nodes, inches: near their neighbours, in the order of the layer, apart from each other."""
     x = {key: width * (i + 0.5) / len(row) for row in rows for i, key in enumerate(row)}
     for sweep in range(8):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -146,6 +149,18 @@ def test_edges_of_two_colours_that_run_together_are_plain_until_they_part():
     red, blue = (list(itertools.pairwise(found.paths["a", end])) for end in "de")
     assert len(set(red) & set(blue)) >= 3 and all(drawn[piece] == PLAIN for piece in set(red) & set(blue))
     assert drawn[red[-1]] == "#ff0000" and drawn[blue[-1]] == "#0000ff"
+
+
+@pytest.mark.slow
+def test_another_process_draws_the_same_file():
+    """A layout is a matter of sums; a set of strings has another order in each process."""
+    drawn = set()
+    for seed in ("2", "3"):
+        script = "import sys; from explorer import figures, gather; from explorer.figures.export import render;"
+        script += "f = figures.get_figure('dmmgan-fig2'); sys.stdout.buffer.write(render(figures.draw(f, gather.gather(f, {})), 'svg'))"
+        done = subprocess.run([sys.executable, "-c", script], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True)
+        drawn.add(done.stdout)
+    assert len(drawn) == 1 and b"</svg>" in drawn.pop()
 
 
 def test_words_for_names_shapes_and_counts():
