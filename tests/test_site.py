@@ -18,6 +18,7 @@ import badges  # noqa: E402
 import code_map  # noqa: E402
 import commands  # noqa: E402
 import course  # noqa: E402
+import hooks  # noqa: E402
 import repository  # noqa: E402
 
 #: Addresses in tags and styles that a browser would fetch.
@@ -54,6 +55,15 @@ def test_the_site_is_built_without_a_warning_and_fetches_nothing(tmp_path):
 )
 def test_links_between_files_become_links_between_pages(link, source, page, found):
     assert repository.site_link(link, source, page) == found
+
+
+def test_every_shipped_model_has_its_place_in_the_navigation():
+    config = {"nav": [{"Start": "index.md"}, {"Evaluate": [{"Results": "results.md"}, {"Shipped models": "models/"}]}], "watch": []}
+    start, evaluate = hooks.on_config(config)["nav"]
+    results, models = evaluate["Evaluate"]
+    assert start == {"Start": "index.md"} and results == {"Results": "results.md"}
+    cards = sorted((ROOT / "assets" / "checkpoints").glob("*/README.md"))
+    assert models == {"Shipped models": [{card.parent.name: f"models/{card.parent.name}.md"} for card in cards]}
 
 
 def test_links_in_code_stay_and_those_that_lead_nowhere_lose_their_address():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import code_map
 import commands
 import course
@@ -34,12 +36,18 @@ def modules() -> dict[str, str]:
 def on_config(config):
     """Put the made pages into the navigation."""
     course_pages = [{course.title(ROOT / path): page} for path, page in notebooks().items()]
-    places = {"course/": ["course/index.md", *course_pages], "api/": ["api/index.md", *_api_nav()]}
-    config["nav"] = [
-        {name: places.get(page, page) if isinstance(page, str) else page for name, page in entry.items()} for entry in config["nav"]
-    ]
+    cards = [{Path(page).stem: page} for page in documents().values() if page.startswith("models/")]
+    places = {"course/": ["course/index.md", *course_pages], "models/": cards, "api/": ["api/index.md", *_api_nav()]}
+    config["nav"] = filled(config["nav"], places)
     config["watch"] += [str(ROOT / package) for package in PACKAGES]
     return config
+
+
+def filled(nav: list[dict], places: dict[str, list]) -> list[dict]:
+    """The navigation with lists of pages in place of the names that stand for them, at any depth."""
+    return [
+        {name: filled(page, places) if isinstance(page, list) else places.get(page, page) for name, page in entry.items()} for entry in nav
+    ]
 
 
 def _api_nav() -> list[dict]:

@@ -69,12 +69,13 @@ def figures() -> str:
         "```",
         "",
     ]
+    where = {"column": "in a column", "page": "across the page"}
     for figure in list_figures():
         lines += [
             f"## {figure.name}",
             "",
             f"{figure.title}. *{figure.source}.* Shows {SHOWS[figure.shows]}. "
-            f"Printed in a {figure.printed} ({2.54 * PRINTED[figure.printed]:.1f} cm).",
+            f"Printed {where[figure.printed]} ({2.54 * PRINTED[figure.printed]:.1f} cm).",
             "",
         ]
         rows = [[f"`--{option.name.replace('_', '-')}`", option.help, f"`{option.default}`"] for option in figure.options]
