@@ -47,7 +47,7 @@ def classes(traces: Sequence[Trace]) -> Result:
     """For each stage a line of panels: a dot a word, a bar at the mean of the class; classes below each other."""
     rows = [row for trace in traces for row in measured(trace)]
     if not rows:
-        raise Lacking("word-classes shows how words are read; this system reads no single words")
+        raise Lacking("word-classes shows how words are read; this system reads no single words: choose one with a memory or attention")
     stages = sorted({row["stage"] for row in rows})
     panels = [p for p in PANELS if any(row[p] != "" for row in rows)]
     left = 1.0

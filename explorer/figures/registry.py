@@ -309,7 +309,8 @@ def _check_needs(figure: Figure, traces: Sequence[Trace]) -> None:
     for need in figure.needs:
         for trace in traces:
             if all(getattr(stage, need) is None for stage in trace.stages):
-                raise Lacking(f"{figure.name} shows {need.replace('_', ' ')}, which this system does not have")
+                said = f"{figure.name} shows {need.replace('_', ' ')}, which this system does not have"
+                raise Lacking(f"{said}: name a model that has it with --model")
 
 
 def _spelt(values: Sequence[Any]) -> str:

@@ -132,7 +132,8 @@ def test_a_figure_of_one_model_shows_the_first_that_has_its_quantity(model, tmp_
     noted = json.loads((tmp_path / "out" / MANIFEST).read_text())
     assert list(noted["attngan-maps"]["models"]) == [str(tmp_path / "attn")] and list(noted["dmgan-fig6b"]["models"]) == [str(model)]
     answer = explorer("figures", "attngan-maps", "--model", model, "--model", model, "--out", tmp_path / "none")
-    assert answer.exit_code == 2 and f"which this system does not have; tried {model}" in answer.output
+    said = f"which this system does not have: name a model that has it with --model; tried {model}"
+    assert answer.exit_code == 2 and said in answer.output
 
 
 def test_a_figure_of_one_model_prefers_the_system_that_it_is_about(model, tmp_path):
