@@ -1,6 +1,6 @@
-"""The architecture of the code, drawn from its imports: rooms of `dmm` and `explorer`, and who reads whom.
+"""The architecture of the code, drawn from its imports: parts of `dmm` and `explorer`, and who reads whom.
 
-An arrow leads from a room to one that it imports. Arrows that follow from others are left out of the drawing; the table has all.
+An arrow leads from a part to one that it imports. Arrows that follow from others are left out of the drawing; the table has all.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ WIDTH = 11.0  # inches
 
 
 def imports(root: Path = ROOT) -> dict[str, set[str]]:
-    """Room (``dmm.data``) -> the rooms that its files import, wherever in the file."""
+    """Part (``dmm.data``) -> the parts that its files import, wherever in the file."""
     files = {path: _module(path, root) for package in PACKAGES for path in sorted((root / package).rglob("*.py"))}
     names = set(files.values())
     found: dict[str, set[str]] = {}
     for path, name in files.items():
         if len(name.split(".")) < 2:
-            continue  # the package's own front door
-        read = {_room(other) for other in _imported(path.read_text(encoding="utf-8"), names) if "." in other}
-        found.setdefault(_room(name), set()).update(read - {_room(name)})
+            continue  # the package's own __init__
+        read = {_part(other) for other in _imported(path.read_text(encoding="utf-8"), names) if "." in other}
+        found.setdefault(_part(name), set()).update(read - {_part(name)})
     return found
 
 
@@ -35,7 +35,7 @@ def _module(path: Path, root: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _room(name: str) -> str:
+def _part(name: str) -> str:
     return ".".join(name.split(".")[:2])
 
 
@@ -51,21 +51,21 @@ def _imported(source: str, names: set[str]) -> set[str]:
 
 
 def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
-    """All rooms that a room reads, at any distance."""
+    """All parts that a part reads, at any distance."""
     found: set[str] = set()
     waiting = list(graph.get(start, ()))
     while waiting:
-        room = waiting.pop()
-        if room not in found:
-            found.add(room)
-            waiting += graph.get(room, ())
+        part = waiting.pop()
+        if part not in found:
+            found.add(part)
+            waiting += graph.get(part, ())
     return found
 
 
 def groups(graph: dict[str, set[str]]) -> dict[str, frozenset[str]]:
-    """Room -> the rooms that it reads and that read it, itself included."""
-    far = {room: reachable(graph, room) for room in graph}
-    return {room: frozenset({room} | {other for other in far[room] if room in far.get(other, ())}) for room in graph}
+    """Part -> the parts that it reads and that read it, itself included."""
+    far = {part: reachable(graph, part) for part in graph}
+    return {part: frozenset({part} | {other for other in far[part] if part in far.get(other, ())}) for part in graph}
 
 
 def reduced(graph: dict[frozenset[str], set[frozenset[str]]]) -> set[tuple[frozenset[str], frozenset[str]]]:
@@ -79,15 +79,15 @@ def reduced(graph: dict[frozenset[str], set[frozenset[str]]]) -> set[tuple[froze
 
 
 def drawing(package: str) -> bytes:
-    """SVG of the rooms of one package."""
+    """SVG of the parts of one package."""
     every = imports()
     graph = {
-        room: {other for other in read if other.startswith(f"{package}.")} for room, read in every.items() if room.startswith(f"{package}.")
+        part: {other for other in read if other.startswith(f"{package}.")} for part, read in every.items() if part.startswith(f"{package}.")
     }
     of = groups(graph)
-    joined = {group: {of[other] for room in group for other in graph[room]} - {group} for group in set(of.values())}
-    key = {group: ", ".join(sorted(room.split(".")[1] for room in group)) for group in joined}
-    boxes = [Box(key[group], tuple(sorted(room.split(".")[1] for room in group))) for group in sorted(joined, key=key.__getitem__)]
+    joined = {group: {of[other] for part in group for other in graph[part]} - {group} for group in set(of.values())}
+    key = {group: ", ".join(sorted(part.split(".")[1] for part in group)) for group in joined}
+    boxes = [Box(key[group], tuple(sorted(part.split(".")[1] for part in group))) for group in sorted(joined, key=key.__getitem__)]
     edges = {(key[a], key[b]) for a, b in reduced(joined)}
     placed = layout(boxes, edges, WIDTH)
     across = [x for path in placed.paths.values() for x, _ in path]
@@ -107,16 +107,16 @@ def page() -> str:
     """The page: drawings, then every import."""
     lines = ["# Architecture of the code", "", *(__doc__ or "").strip().split("\n\n")[1].split("\n"), ""]
     for package, width in PACKAGES.items():
-        lines += [f"## {package}", "", f"![Imports between the rooms of {package}](files/code-{package}.svg){{ width={width}% }}", ""]
-        lines += ["| room | imports |", "|---|---|"]
-        for room, read in sorted(imports().items()):
-            if room.startswith(f"{package}."):
+        lines += [f"## {package}", "", f"![Imports between the parts of {package}](files/code-{package}.svg){{ width={width}% }}", ""]
+        lines += ["| part | imports |", "|---|---|"]
+        for part, read in sorted(imports().items()):
+            if part.startswith(f"{package}."):
                 said = ", ".join(f"[{other}]({_page(other)})" for other in sorted(read))
-                lines.append(f"| [{room}]({_page(room)}) | {said} |")
+                lines.append(f"| [{part}]({_page(part)}) | {said} |")
         lines.append("")
     return "\n".join(lines)
 
 
-def _page(room: str) -> str:
-    folder = ROOT / room.replace(".", "/")
-    return f"api/{room.replace('.', '/')}/index.md" if folder.is_dir() else f"api/{room.replace('.', '/')}.md"
+def _page(part: str) -> str:
+    folder = ROOT / part.replace(".", "/")
+    return f"api/{part.replace('.', '/')}/index.md" if folder.is_dir() else f"api/{part.replace('.', '/')}.md"

@@ -27,7 +27,7 @@ PACKAGES = ("dmm", "explorer")
 
 
 def modules() -> dict[str, str]:
-    """Page -> module, of every file that is not a program's door."""
+    """Page -> module, of every file that is not run as a program."""
     files = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py")) if path.name != "__main__.py"]
     names = [path.relative_to(ROOT).as_posix() for path in files]
     return {module_page(name): name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in names}

@@ -195,9 +195,9 @@ def _batch_trunk(size: int) -> dict[str, str]:
 TEXT_ENCODER = KeyTable({"encoder": "embedding", "rnn": "lstm"})
 CAPTION_DECODER = KeyTable({"embed": "embedding", "lstm": "lstm", "linear": "linear"})
 
-#: (system, network) -> table. Networks: generator, discriminator64, discriminator128, discriminator256, text_encoder, image_encoder,
-#: caption_encoder, caption_decoder. Systems by the names of `dmm list`. What a system does not have, or what other modules of this
-#: package add, is not here.
+#: (system, network) -> table. Networks: generator, discriminator64, discriminator128, discriminator256; those that systems share
+#: (text_encoder, image_encoder, caption_encoder, caption_decoder) are added in :mod:`dmm.convert.upstream`. Systems by the names of
+#: `dmm list`. What a system does not have, or what other modules of this package add, is not here.
 TABLES: dict[tuple[str, str], KeyTable] = {
     ("stackgan", "generator"): STACKGAN_GENERATOR,
     ("attngan", "generator"): ATTNGAN_GENERATOR,
@@ -213,7 +213,3 @@ for _size in (64, 128, 256):
         TABLES[_system, f"discriminator{_size}"] = batch_discriminator_table(_size)
     for _system in ("dmgan", "dmmgan"):
         TABLES[_system, f"discriminator{_size}"] = discriminator_table(_size)
-for _system in ("attngan", "attngan-dcgan", "mirrorgan", "dmgan", "dmmgan", "dfgan"):
-    TABLES[_system, "text_encoder"] = TEXT_ENCODER
-for _system in ("mirrorgan", "dmmgan"):
-    TABLES[_system, "caption_decoder"] = CAPTION_DECODER

@@ -22,12 +22,12 @@ from dmm.checkpoint import FILE, UNFIT, build, compare, held_parts, read_file, w
 from dmm.config import ModelConfig, from_dict, to_dict
 from dmm.convert import dfgan, encoders
 from dmm.convert.files import read_state
-from dmm.convert.keys import TABLES, ConvertError, KeyTable
+from dmm.convert.keys import CAPTION_DECODER, TABLES, TEXT_ENCODER, ConvertError, KeyTable
 from dmm.data.vocab import Vocabulary, read_captions_pickle
 from dmm.models.captioner import CaptionDecoder
 from dmm.models.discriminators import SIZES, create_discriminators
 from dmm.models.image_encoder import create_caption_encoder
-from dmm.models.registry import find_model
+from dmm.models.registry import find_model, list_models
 from dmm.models.text_encoder import TextEncoder
 
 State = Mapping[str, Tensor]
@@ -36,9 +36,12 @@ Sizes = Callable[[State], dict]
 ALL_TABLES: dict[tuple[str, str], KeyTable] = TABLES | {
     ("dfgan", "generator"): dfgan.GENERATOR,
     ("dfgan", "discriminator256"): dfgan.discriminator_table(256),
-    **{(system, "image_encoder"): encoders.INCEPTION for system in ("attngan", "attngan-dcgan", "mirrorgan", "dmgan", "dmmgan", "dfgan")},
-    **{(system, "caption_encoder"): encoders.RESNET for system in ("mirrorgan", "dmmgan")},
 }
+for _entry in list_models():
+    if _entry.damsm_encoders:
+        ALL_TABLES |= {(_entry.name, "text_encoder"): TEXT_ENCODER, (_entry.name, "image_encoder"): encoders.INCEPTION}
+    if "stream" in _entry.losses:
+        ALL_TABLES |= {(_entry.name, "caption_encoder"): encoders.RESNET, (_entry.name, "caption_decoder"): CAPTION_DECODER}
 #: Where each published network lives in a checkpoint.
 PARTS = {
     "generator": "generator",

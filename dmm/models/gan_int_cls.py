@@ -105,6 +105,7 @@ class GANINTCLS(nn.Module):
     adds="to a DCGAN, the sentence in both networks, mismatching pairs for the discriminator, and sentences between two for the generator",
     norm="batch",
     losses=("adversarial", "interpolation"),
+    damsm_encoders=False,
     objective="conditional",
     unconditional=False,
     compressed=True,

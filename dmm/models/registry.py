@@ -41,6 +41,7 @@ class ModelEntry:
     discriminated: str = "all"  # pictures with a discriminator: of "all" stages, or of the "last"
     discriminators: Callable[[ModelConfig], Modules[AnyDiscriminator]] | None = None  # makes them, if not dmm.models.discriminators
     convention: str = "pad0"  # vocabulary of its published weights: "pad0", or "dmm" with a start token (dmm.data.vocab)
+    damsm_encoders: bool = True  # its published weights come with AttnGAN's text encoder and image encoder
     image_align_corners: bool = True  # corner rule of its published Inception encoder's resize; PyTorch's own when most were published
 
 

@@ -76,6 +76,7 @@ class StackGAN(MultiStage):
     reference="StackGAN-v2, commit 6228e347",
     norm="batch",
     losses=("adversarial", "kl", "colour"),
+    damsm_encoders=False,
     text_first=True,
     condition="mean",
     objective="six terms",

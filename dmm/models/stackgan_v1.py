@@ -119,6 +119,7 @@ class StackGANv1(MultiStage):
     adds="to GAN-INT-CLS, conditioning augmentation, and a second stage that encodes the first one's picture and draws it anew at 256 px",
     norm="batch",
     losses=("adversarial", "kl"),
+    damsm_encoders=False,
     objective="conditional",
     unconditional=False,
     compressed=True,

@@ -48,7 +48,7 @@ RC = matplotlib.RcParams(
 
 @contextmanager
 def sheet(width: float, height: float) -> Iterator[Drawing]:
-    """A blank figure of this size in inches, in the house style."""
+    """A blank figure of this size in inches, in the figures' style."""
     with matplotlib.rc_context(RC):
         drawing = Drawing(figsize=(width, height), facecolor="white")
         FigureCanvasAgg(drawing)
