@@ -37,6 +37,7 @@ LIMITS = {
     "digits": (40, "digits of a whole number in JSON"),
     "name_bytes": (255, "bytes of each part of a file's name"),
     "caption_characters": (10_000, "characters of one caption in a data set"),
+    "picture_bytes": (1 << 17, "bytes of all captions of one picture in a data set"),
     "word_characters": (64, "characters of a vocabulary's word"),
     "npz_bytes": (1 << 26, "bytes of all arrays of an .npz file (a trace), whatever its size"),
     "npz_growth": (16, "bytes of all arrays of a larger .npz file, for each of its bytes"),

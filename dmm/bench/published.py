@@ -309,7 +309,7 @@ def bench_against(path: str | os.PathLike, system: str | None, sizes: tuple[str,
     Raises:
         InputError: a checkout that lacks a file, cannot be run, or whose networks are not those that were published.
     """
-    folder, batch = Path(path), batch or 4
+    folder, batch = Path(path), 4 if batch is None else batch
     adapter = find_adapter(folder, system)
     if batch < 2:
         raise ConfigError(f"--batch: expected at least 2, without which there are no mismatching pairs, found {batch}")

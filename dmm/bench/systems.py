@@ -278,7 +278,7 @@ def bench_systems(
         ConfigError: an unknown size, or a batch of one.
     """
     device = find_device("auto")
-    batch = batch or (32 if device.type == "cuda" else 4)
+    batch = (32 if device.type == "cuda" else 4) if batch is None else batch
     if batch < 2:
         raise ConfigError(f"--batch: expected at least 2, without which there are no mismatching pairs, found {batch}")
     dtype = resolve("auto", device)

@@ -41,11 +41,12 @@ CARD = "prepared.json"
 FOLDER = "prepared"  # inside the data set, unless said otherwise
 VERSION = 1
 SIZES = (64, 128, 256)
+LARGEST, MOST = 4096, 16  # px of a size, and how many sizes
 GRAIN = 16  # sizes are multiples of it, so that 76/64 of each is a whole number and all crops of a batch match to the pixel
 _TODO, _DONE, _BROKEN = 0, 1, 2
 #: prepared.json, pictures.jsonl (a row) and words.json, as :func:`prepare` writes them.
 CARD_FILE = Table(
-    {"sizes": List(Whole(GRAIN, 4096), 1, 16), "source": Text(), "pictures": Text(64), "train": Whole(0), "test": Whole(0)},
+    {"sizes": List(Whole(GRAIN, LARGEST), 1, MOST), "source": Text(), "pictures": Text(64), "train": Whole(0), "test": Whole(0)},
     {"skipped": List(List(Text(), 2, 2))},
 )
 ROW = Table({"row": Whole(0), "key": Text(), "captions": List(Text(), 1), "class": Whole(), "split": Text(5)})
@@ -91,8 +92,9 @@ def prepare(
     """
     if broken not in ("skip", "stop"):
         raise PrepareError(f"expected skip or stop for broken pictures, found {broken!r}")
-    if not sizes or any(size < GRAIN or size % GRAIN or size % min(sizes) for size in sizes):
-        raise PrepareError(f"expected sizes that are multiples of {GRAIN} and of the smallest one, found {tuple(sizes)}")
+    if not 1 <= len(set(sizes)) <= MOST or any(not GRAIN <= size <= LARGEST or size % GRAIN or size % min(sizes) for size in sizes):
+        expected = f"1 to {MOST} sizes of at most {LARGEST} that are multiples of {GRAIN} and of the smallest one"
+        raise PrepareError(f"expected {expected}, found {shown(tuple(sizes))}")
     out = source.root / FOLDER if out is None else Path(out)
     if out.exists() and any(out.iterdir()) and not any(path.name in (CARD, "lock") for path in out.iterdir()):
         raise PrepareError(f"{out} is not empty and holds no prepared data set. Choose a new directory")
@@ -181,7 +183,7 @@ def _describe(source: Source, out: Path, card: dict) -> dict:
     card = {key: card[key] for key in ("version", "sizes", "pictures", "skipped")} | counts
     card |= {
         "format": source.format,
-        "source": str((source.origin or source.root).resolve()),
+        "source": str((source.origin or source.root).resolve()).encode("utf-8", "replace").decode(),  # a folder's name may be other bytes
         "vocabulary": len(words),
         "left_out": len(source.problems),
     }

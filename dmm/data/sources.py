@@ -109,6 +109,10 @@ class Source:
         usable = self._usable(captions, said or self.name(path))
         if not _is_file(path):
             self.problems.append(Problem(self.name(path), "the picture is missing"))
+        elif not is_writable_text(key):
+            self.problems.append(Problem(self.name(path), "a name that is no UTF-8, which no list can hold; rename it"))
+        elif len("".join(usable).encode()) > limit("picture_bytes"):
+            self.problems.append(Problem(said or self.name(path), f"captions of more than {limit('picture_bytes'):,} bytes in all"))
         elif box is not None and not all(map(math.isfinite, box)) or box is not None and min(box.width, box.height) < 1:
             self.problems.append(Problem(said or self.name(path), f"a bounding box of at least one pixel was expected, found {tuple(box)}"))
         elif not usable:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,12 +79,12 @@ class Option:
         """
         try:
             value = self._convert(value)
-        except (TypeError, ValueError):
-            raise FigureError(f"{self.name}: expected {self.kind}, found {value!r}") from None
+        except (TypeError, ValueError, OverflowError):
+            raise FigureError(f"{self.name}: expected {self.kind}, found {value!r:.80}") from None
         if self.kind == "choice" and value not in self.choices:
             raise FigureError(f"{self.name}: expected one of {', '.join(self.choices)}, found {value!r}")
         if self.kind in ("int", "float"):
-            if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
+            if not (-math.inf if self.low is None else self.low) <= value <= (math.inf if self.high is None else self.high):  # NaN too
                 raise FigureError(f"{self.name}: expected {self.low} to {self.high}, found {value}")
         if self.kind == "captions" and not value:
             raise FigureError(f"{self.name}: expected at least one sentence")

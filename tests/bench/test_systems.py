@@ -123,6 +123,8 @@ def test_settings_that_do_not_fit_are_refused():
         bench.bench_config("dmgan", "large", 2)
     with pytest.raises(ConfigError, match="--batch: expected at least 2"):
         bench.bench_systems(["dmgan"], batch=1)
+    with pytest.raises(ConfigError, match="--batch: expected at least 2"):
+        bench.bench_systems(["dmgan"], batch=0)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """Data that would be read wrongly without a word: each kind is either read rightly or named, and what is left out is said."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dmm.data.prepared import Prepared, PrepareError, prepare
 from dmm.data.sources import SourceError, check, open_source
 from dmm.data.transforms import Job, decode, open_picture
 from tests.data import layouts
@@ -208,6 +211,28 @@ def test_what_was_saved_in_place_of_captions_is_named(tmp_path, kind):
     source = open_source(root)
     assert [record.path.stem for record in source.records] == ["b", "c", "d"]
     assert any(where == "text/001.Wren/a.txt" and said in what for where, what in source.problems)
+
+
+def test_what_could_be_prepared_but_not_read_is_named(tmp_path):
+    """Names of files that are no UTF-8, captions that fill more than a line of the list, and a folder of such a name."""
+    root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    layouts.picture(root / os.fsdecode(b"b\xff.png"))
+    layouts.write(root / os.fsdecode(b"b\xff.txt"), "a red bird")
+    for name in "ac":
+        layouts.picture(root / f"{name}.png")
+        layouts.write(root / f"{name}.txt", "a blue bird")
+    layouts.write(root / "c.txt", f"{'a bird ' * 1000}\n" * 50)
+    source = open_source(root)
+    assert [record.key for record in source.records] == ["a"]
+    assert {what[:20] for _, what in source.problems} == {"a name that is no UT", "captions of more tha"}
+    prepare(source, sizes=(16,), progress=False)
+    assert len(Prepared(root)) == 1
+
+
+@pytest.mark.parametrize("sizes", [(), (8,), (4112,), (16 * 10**8,), tuple(range(16, 16 * 19, 16))])
+def test_sizes_that_could_not_be_read_are_not_prepared(tmp_path, sizes):
+    with pytest.raises(PrepareError, match="expected 1 to 16 sizes of at most 4096"):
+        prepare(open_source(layouts.folder(tmp_path)), sizes=sizes)
 
 
 def test_a_leading_blank_of_a_name_is_kept(tmp_path):

@@ -171,6 +171,8 @@ def test_a_quantity_that_is_missing_is_said():
         (lambda: figures.draw("dmgan-fig6b", [make_trace()], topp=3), "did you mean 'top'"),
         (lambda: figures.draw("dmgan-fig6b", [make_trace()], top=0), "1 to 8"),
         (lambda: figures.draw("dmgan-fig6b", [make_trace()], top="many"), "expected int"),
+        (lambda: figures.draw("dmgan-fig6b", [make_trace()], top=10**400), "expected int"),
+        (lambda: figures.draw("dmgan-fig6b", [make_trace()], strength=float("nan")), "strength: expected 0.0 to 1.0, found nan"),
         (lambda: render(figures.draw("dmgan-fig6b", [make_trace()]), "jpg"), "none of png"),
     ],
 )
