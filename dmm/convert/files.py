@@ -167,8 +167,9 @@ def _describe(content) -> str:
 def _plain(value, where: str) -> Tensor:
     if not isinstance(value, Tensor):
         raise ConvertError(f"{where}: expected a tensor, found {type(value).__name__}")
-    if value.layout != torch.strided or value.is_quantized or value.is_complex():
-        raise ConvertError(f"{where}: expected a dense tensor of real numbers, found {value.dtype} {value.layout}")
+    if value.layout != torch.strided or value.is_quantized or value.is_complex() or value.is_nested:
+        kind = "nested" if value.is_nested else value.layout
+        raise ConvertError(f"{where}: expected a dense tensor of real numbers, found {value.dtype} {kind}")
     return value.detach()
 
 

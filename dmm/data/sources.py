@@ -38,6 +38,7 @@ READERS = {
     "folder": ("folder", "metadata.jsonl or metadata.csv beside the pictures, or in train/ and test/ (your own pictures)"),
     "beside": ("beside", "a text file of the same name beside each picture (your own pictures)"),
 }
+MOST_CLASS = 1 << 62  # of a class number: what PyTorch can hold
 LONG = 18  # words; of a caption with more, recipes of the published sizes leave some out (the small ones take 25)
 
 
@@ -111,6 +112,8 @@ class Source:
             self.problems.append(Problem(self.name(path), "the picture is missing"))
         elif not is_writable_text(key):
             self.problems.append(Problem(self.name(path), "a name that is no UTF-8, which no list can hold; rename it"))
+        elif class_id is not None and not -MOST_CLASS <= class_id <= MOST_CLASS:
+            self.problems.append(Problem(self.numbered, f"a class number of {printable(key)} that is far too large: {shown(class_id)}"))
         elif len("".join(usable).encode()) > limit("picture_bytes"):
             self.problems.append(Problem(said or self.name(path), f"captions of more than {limit('picture_bytes'):,} bytes in all"))
         elif box is not None and not all(map(math.isfinite, box)) or box is not None and min(box.width, box.height) < 1:

@@ -40,6 +40,8 @@ def folder_of(path: Path) -> Iterator[Path]:
         try:
             with zipfile.ZipFile(path) as archive:
                 _unpack(archive, path, Path(place))
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+            raise SourceError(f"{name_of(path)}: expected a .zip archive of a data set, found a file and a folder of one name") from error
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, KeyError) as error:
             raise SourceError(f"{name_of(path)}: expected a .zip archive of a data set, found {one_line(error)}") from error
         yield _top(Path(place))

@@ -18,12 +18,14 @@ import torch
 from torch import Tensor
 
 from dmm.config import ConfigError
-from dmm.files import check_archive, one_line
+from dmm.files import Number, Table, Text, Whole, check, check_archive, one_line, parse
 from dmm.images import write_atomic
 from dmm.metrics.features import Collection
 
 EVERY = 1000  # pictures between two writes
 FORMAT = "dmm-evaluation/1"
+STATE = Table({"identity": Table(others=Text()), "figures": Table(others=Text(1 << 26)), "seconds": Number(0)})  # beside the tensors
+DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, EOFError, pickle.UnpicklingError)
 
 
 class Progress:
@@ -48,31 +50,46 @@ class Progress:
             self.content = self._read(self.path, own)
 
     def _read(self, path: Path, own: dict[str, str]) -> dict:
-        advice = f"delete {path} to begin anew, or write elsewhere (--out)"
         try:
             check_archive(path)
             content = torch.load(path, map_location="cpu", weights_only=True)
             theirs = content["identity"] if content["format"] == FORMAT else {}
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            raise ConfigError(
-                f"{path}: expected the state of an evaluation, found a damaged file ({one_line(error, 120)}); {advice}"
-            ) from error
+            plain = {name: value for name, value in content.items() if name not in ("sets", "pictures")}
+            check(plain, STATE, "state")
+            if not all(isinstance(content[name], dict) for name in ("sets", "pictures")):
+                raise ValueError("sets and pictures: expected tables")
+        except DAMAGED as error:
+            raise self._damaged(path, error) from error
         for name, value in own.items():
             if theirs.get(name) != value:
-                raise ConfigError(f"{path}: belongs to another evaluation: {name} is {theirs.get(name)}, expected {value}; {advice}")
+                raise ConfigError(f"{path}: belongs to another evaluation: {name} is {theirs.get(name)}, expected {value}; {_advice(path)}")
         return content
+
+    @staticmethod
+    def _damaged(path: Path, error: Exception) -> ConfigError:
+        return ConfigError(f"{path}: expected the state of an evaluation, found a damaged file ({one_line(error, 120)}); {_advice(path)}")
 
     def pictures(self, label: str) -> list[Tensor]:
         """The first pictures of a set, for a sheet; a list that the caller fills and that is kept."""
         return self.content["pictures"].setdefault(label, [])
 
     def restore(self, label: str, collection: Collection) -> int:
-        """Fill a collection with what was read of a set; how many pictures that were."""
-        done, state = self.content["sets"].get(label, (0, None))
-        if state is not None:
+        """Fill a collection with what was read of a set; how many pictures that were.
+
+        Raises:
+            ConfigError: the file holds something else.
+        """
+        found = self.content["sets"].get(label)
+        if found is None:
+            self.written = 0
+            return 0
+        try:
+            done, state = found
             collection.load(state)
-        self.written = done
-        return done
+            self.written = check(done, Whole(0), "pictures that were read")
+        except DAMAGED as error:
+            raise self._damaged(self.path or Path(label), error) from error
+        return self.written
 
     def keep(self, label: str, collection: Collection, done: int, of: int) -> None:
         """Note that ``done`` of a set's pictures have been read; written now and then, and at the end."""
@@ -87,7 +104,7 @@ class Progress:
         if name not in known:
             known[name] = json.dumps(compute(name))
             self._write()
-        return json.loads(known[name])
+        return parse(known[name], name, finite=False)
 
     def seconds(self) -> float:
         """Time that the evaluation has taken, in all of its runs."""
@@ -98,3 +115,7 @@ class Progress:
             buffer = io.BytesIO()
             torch.save(self.content | {"seconds": self.seconds()}, buffer)
             write_atomic(self.path, buffer.getvalue())
+
+
+def _advice(path: Path) -> str:
+    return f"delete {path} to begin anew, or write elsewhere (--out)"

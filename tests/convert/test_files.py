@@ -539,3 +539,11 @@ def test_a_published_size_goes_all_the_way(tmp_path):
     card = json.loads(json.dumps(pipe.card))
     assert card["converted"]["text_encoder"]["file"] == "t.pth"
     (tmp_path / "out" / FILE).unlink()
+
+
+def test_nested_tensors_are_refused(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that nested tensors are new
+        torch.save({"a": torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])}, tmp_path / "x.pth")
+    with pytest.raises(ConvertError, match=r"a: expected a dense tensor of real numbers, found torch\.float32 nested"):
+        read_state(tmp_path / "x.pth", "generator")

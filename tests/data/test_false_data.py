@@ -304,6 +304,7 @@ CUB = {  # file, its text -> (pictures that stay, what is said)
     "an id twice": ("images.txt", [*LINES[:3], "1 002.Teal/d.jpg"], ["b", "c"], "2 pictures"),
     "a name twice": ("images.txt", [*LINES[:2], "3 001.Wren/b.jpg", LINES[3]], ["a", "d"], "2 times (train and test)"),
     "a name that leaves the folder": ("images.txt", [LINES[0], "2 ../images/001.Wren/b.jpg"], ["a"], "leaves it"),
+    "a class beyond all bounds": ("image_class_labels.txt", ["1 1", "2 1", f"3 {'9' * 30}", "4 2"], ["a", "b", "d"], "far too large"),
     "a box of nothing": ("bounding_boxes.txt", ["1 20 10 0 16", *(f"{k} 20 10 20 16" for k in (2, 3, 4))], ["b", "c", "d"], "bounding box"),
     "a folder of two classes": ("image_class_labels.txt", ["1 1", "2 1", "3 1", "4 2"], ["a", "b"], "class 1 of 002.Teal/c contradicts"),
     "a class of two folders": ("image_class_labels.txt", ["1 1", "2 1", "3 1", "4 1"], [], "class 1 of 001.Wren/a contradicts"),

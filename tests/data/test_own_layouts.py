@@ -131,6 +131,8 @@ ARCHIVES = {
     "a name that leaves it": ([("../a.png", b"x")], "leaves it"),
     "an absolute name": ([("/a.png", b"x")], "leaves it"),
     "a link": ([(link(), b"/etc/passwd")], "a link"),
+    "a file that is a folder too": ([("a", b"x"), ("a/b.png", b"x")], "a file and a folder of one name"),
+    "a folder that is a file too": ([("a/b.png", b"x"), ("a", b"x")], "a file and a folder of one name"),
     "far larger than its file": ([("a.png", bytes(1 << 28))], "are unpacked"),
 }
 

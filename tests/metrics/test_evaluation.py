@@ -196,6 +196,12 @@ def test_the_state_of_another_evaluation_is_refused(judge, cache, tmp_path):
     evaluate(ToyPipeline(), captions=12, **options)
     with pytest.raises(ValueError, match="a.part: belongs to another evaluation: captions is 12, expected 10; delete .*a.part"):
         evaluate(ToyPipeline(), captions=10, **options)
+    whole = torch.load(tmp_path / "a.part", weights_only=True)
+    of_sets = [{"figures": {}, "sets": dict.fromkeys(whole["sets"], wrong)} for wrong in (3, (-1, {}), (2, None))]
+    for ruined in ({"sets": []}, {"figures": {"attributes": 1}}, {"seconds": float("nan")}, *of_sets):
+        torch.save(whole | ruined, tmp_path / "a.part")
+        with pytest.raises(ValueError, match="a.part: expected the state of an evaluation, found a damaged file"):
+            evaluate(ToyPipeline(), captions=12, **options)
     (tmp_path / "a.part").write_bytes(b"not a state")
     with pytest.raises(ValueError, match="a.part: expected the state of an evaluation, found a damaged file"):
         evaluate(ToyPipeline(), captions=12, **options)
