@@ -174,11 +174,12 @@ def serve(
 
     Example: explorer app runs/cats-gan dmmgan-aviary --port 8000 --votes votes.db
     """
-    from explorer import ui  # Gradio is slow to import; figures do not need it
-
     try:
-        people = read_passwords(auth)
-        built = ui.build(Session(checkpoints or None), VoteStore(votes))
+        people, session = read_passwords(auth), Session(checkpoints or None)
+        session.pipeline()
+        from explorer import ui  # Gradio is slow to import; a checkpoint that cannot be used is said before, and figures do not need it
+
+        built = ui.build(session, VoteStore(votes))
         ui.serve(built, host, port, root_path, allow_host or (), people)
     except ValueError as error:
         _stop(str(error))
