@@ -56,7 +56,7 @@ def toy_cache(tmp_path_factory):
     return tmp_path_factory.mktemp("aviary")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def toy(toy_cache):
     """Build a toy config: ``toy("gan", steps=2)``."""
 
@@ -82,7 +82,7 @@ def earlier_runs(toy_cache, tmp_path_factory):
     return directory / "match", directory / "caption"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def toy_options(toy_cache):
     """The toy settings that a step reads (all: each that some step reads), as command-line options: ``toy_options("match", steps=2)``."""
 

@@ -1,6 +1,7 @@
 """`dmm train all`: three runs one after another, each what its own command would make of it."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -16,10 +17,9 @@ from dmm.training.sequence import part_names
 SHORT = {"steps": 2, "initial_steps": 1, "frozen_steps": 0, "initial_batch": 4}
 
 
-@pytest.fixture
-def train(tmp_path, monkeypatch, toy_options):
-    """Call `dmm train ...` at toy size in an empty folder: exit code and output."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def called(toy_options):
+    """Call `dmm train ...` at toy size: exit code and output."""
 
     def call(*arguments: str, settings: bool = True, **changes):
         options = toy_options(arguments[0], **SHORT | changes) if settings else []
@@ -27,6 +27,30 @@ def train(tmp_path, monkeypatch, toy_options):
         return result.exit_code, result.output
 
     return call
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch, called):
+    """The same, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return called
+
+
+@pytest.fixture(scope="module")
+def whole(called, tmp_path_factory):
+    """A finished sequence, made once by `dmm train all --out one`: its folder, and what was said."""
+    folder = tmp_path_factory.mktemp("sequence")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        code, said = called("all", "--out", "one")
+    assert code == 0, said
+    return folder / "one", said
+
+
+@pytest.fixture
+def one(whole, tmp_path):
+    """A copy of it in the test's own folder."""
+    return shutil.copytree(whole[0], tmp_path / "one")
 
 
 def _weights(directory):
@@ -37,17 +61,16 @@ def _same(a, b) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
-def test_the_sequence_is_the_three_commands(train, tmp_path):
-    code, said = train("all", "--out", "one")
-    assert code == 0, said
+def test_the_sequence_is_the_three_commands(train, whole, tmp_path):
+    one, said = whole
     assert [f"part {n} of 3, {name}: 2 steps, seed 0" in said for n, name in ((1, "match"), (2, "caption"), (3, "gan"))] == [True] * 3
     assert "one/gan/model.safetensors\n  next: dmm generate" in said
     for name in ("match", "caption", "gan"):
         given = {"match": [], "caption": ["--match", "match"], "gan": ["--match", "match", "--caption", "caption"]}[name]
         code, said = train(name, "--recipe", "dmmgan-aviary", "--out", name, *given)
         assert code == 0, said
-        assert _same(_weights(tmp_path / "one" / name), _weights(tmp_path / name)), name
-    assert load(tmp_path / "one/gan")("a small red bird", seed=3).images[-1].shape == (1, 3, 256, 256)
+        assert _same(_weights(one / name), _weights(tmp_path / name)), name
+    assert load(one / "gan")("a small red bird", seed=3).images[-1].shape == (1, 3, 256, 256)
 
 
 def test_the_card_says_how_each_part_was_made(train, tmp_path):
@@ -61,31 +84,29 @@ def test_the_card_says_how_each_part_was_made(train, tmp_path):
     assert plan["parts"]["gan"]["command"] == card["command"] and "caption.train.seed=5" in plan["settings"]
 
 
-def test_a_stopped_sequence_ends_as_one_that_was_not_stopped(train, tmp_path):
-    assert train("all", "--out", "whole")[0] == 0
+def test_a_stopped_sequence_ends_as_one_that_was_not_stopped(train, whole, tmp_path):
     code, said = train("all", "--out", "parts", "--minutes", "0")
     assert code == 0 and "the time is over; go on with --resume" in said and not (tmp_path / "parts/match").exists()
     assert train("match", "--recipe", "dmmgan-aviary", "--out", "parts/match", "--minutes", "0")[0] == 0  # begun, not finished
     code, said = train("all", "--out", "parts", "--resume", settings=False)  # the settings are those that it was begun with
     assert code == 0 and "parts/match: 2 steps" in said, said
     for name in ("match", "caption", "gan"):
-        assert _same(_weights(tmp_path / "whole" / name), _weights(tmp_path / "parts" / name)), name
+        assert _same(_weights(whole[0] / name), _weights(tmp_path / "parts" / name)), name
 
 
-def test_finished_parts_are_passed_over(train, tmp_path):
-    assert train("all", "--out", "one")[0] == 0
-    files = [tmp_path / "one" / name / "model.safetensors" for name in ("match", "caption", "gan")]
+def test_finished_parts_are_passed_over(train, one):
+    files = [one / name / "model.safetensors" for name in ("match", "caption", "gan")]
     before = [file.stat().st_mtime_ns for file in files]
-    (tmp_path / "one/gan/last.pt").unlink()
-    (tmp_path / "one/gan/model.safetensors").unlink()
+    (one / "gan/last.pt").unlink()
+    (one / "gan/model.safetensors").unlink()
     code, said = train("all", "--out", "one", "--resume", settings=False)
     assert code == 0 and said.count("done before, 2 steps") == 2, said
     after = [file.stat().st_mtime_ns for file in files]
     assert after[:2] == before[:2] and after[2] > before[2]
 
 
+@pytest.mark.usefixtures("one")
 def test_what_cannot_go_on_says_why(train, tmp_path):
-    assert train("all", "--out", "one")[0] == 0
     before = sorted(tmp_path.rglob("*"))
     for arguments, said in (
         (["--out", "one"], "a run is there already; go on with --resume"),
