@@ -7,7 +7,9 @@ returns a :class:`Result`. What it takes is gathered elsewhere (:mod:`explorer.g
 
 from __future__ import annotations
 
+import base64
 import difflib
+import html
 import io
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -148,11 +150,12 @@ class Result:
         said = [f"{name.replace('_', ' ')} {text}" for name, values in columns.items() if (text := _spelt(values))]
         return f"{len(self.rows)} rows. " + "; ".join(said) + "."
 
-    def _repr_png_(self) -> bytes:
-        """The drawing, as a notebook shows it."""
+    def _repr_html_(self) -> str:
+        """The drawing, as a notebook shows it, and what it says to those who cannot see it: notebooks drop the words beside a bare PNG."""
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format="png", dpi=120)
-        return buffer.getvalue()
+        data = base64.b64encode(buffer.getvalue()).decode()
+        return f'<img src="data:image/png;base64,{data}" alt="{html.escape(self.alt)}" style="max-width:100%">'
 
 
 @dataclass(frozen=True)

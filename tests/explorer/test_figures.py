@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import dataclasses
+import html
 import io
 import itertools
+import re
 import sys
 
 import pytest
@@ -203,7 +206,10 @@ def test_a_name_is_registered_once():
 
 def test_a_notebook_shows_a_result_as_a_picture():
     result = figures.draw("dmgan-fig4", [make_trace()])
-    shown = Image.open(io.BytesIO(result._repr_png_()))
+    picture = r'<img src="data:image/png;base64,([^"]+)" alt="([^"]+)" style="max-width:100%">'
+    data, said = re.fullmatch(picture, result._repr_html_()).groups()
+    shown = Image.open(io.BytesIO(base64.b64decode(data)))
+    assert html.unescape(said) == result.alt and "3 rows" in said
     assert shown.size == tuple(int(inches * 120) for inches in result.figure.get_size_inches())
 
 
