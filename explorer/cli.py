@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from dmm.checkpoint import shipped
 from explorer import controls
@@ -34,7 +35,26 @@ ABOUT = """See what a text-to-image memory did.
 """
 
 app = typer.Typer(help=ABOUT, no_args_is_help=True, add_completion=False)
-figures = typer.Typer(help="Draw the figures of the papers from a checkpoint, or what a training run learned.", invoke_without_command=True)
+
+
+class FigureCommands(TyperGroup):
+    """The figures by name; one that there is not is answered in one line, with the nearest."""
+
+    def resolve_command(self, ctx, args):
+        """The command of the first word. Exits with code 2 if it names no figure."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            try:
+                get_figure(args[0])
+            except ValueError as error:
+                _stop(str(error))
+        return super().resolve_command(ctx, args)
+
+
+figures = typer.Typer(
+    cls=FigureCommands,
+    help="Draw the figures of the papers from a checkpoint, or what a training run learned.",
+    invoke_without_command=True,
+)
 app.add_typer(figures, name="figures")
 
 

@@ -61,7 +61,7 @@ def test_fig6b_writes_what_was_asked(model, tmp_path):
         (("dmgan-fig4", "--format", ","), "expected some of png,pdf,svg,csv"),
         (("dmgan-fig4", "--model", "no-such-model"), "no checkpoint there"),
         (("dmgan-fig4", "--columns", "9"), "6"),
-        (("dmgan-fig9",), "No such command"),
+        (("dmgan-fig9",), "no figure 'dmgan-fig9'; did you mean 'dmgan-fig5'?"),
     ],
 )
 def test_mistakes_end_with_code_2_and_a_reason(arguments, said, tmp_path):

@@ -76,6 +76,7 @@ def test_captions_come_from_a_file(model, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("dmgan-fig66",), "no figure 'dmgan-fig66'; did you mean 'dmgan-fig6b'?"),
         (("dmgan-fig5", "dmgan-fig66"), "no figure 'dmgan-fig66'; did you mean 'dmgan-fig6b'?"),
         (("dmgan-fig5", "--captions-file", "nowhere.txt"), "nowhere.txt: expected a text file"),
         (("dmgan-fig2", "--captions-file", "nowhere.txt"), "dmgan-fig2 generates no captions"),
