@@ -82,9 +82,9 @@ class Endpoints:
         asked = Question.read(self.session, caption, seed, model, edits)
         trace = asked.trace(self.session)
         vocab = self.session.pipeline(asked.model).vocab
-        unknown = [word.word for word in statistics.spoken(asked.caption, vocab) if not word.known]
+        unknown = statistics.unknown_words(asked.caption, vocab)
         pictures = {str(stage.size): _png(stage.image) for stage in trace.stages if stage.image is not None}
-        return takeaway.summary(trace, asked.model) | {"unknown": list(dict.fromkeys(unknown)), "pictures": pictures}
+        return takeaway.summary(trace, asked.model) | {"unknown": unknown, "pictures": pictures}
 
     def words(
         self,

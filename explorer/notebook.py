@@ -423,8 +423,7 @@ class View:
     @property
     def unknown(self) -> list[str]:
         """Words of the caption that the model does not know and left out."""
-        known = statistics.spoken(self.caption, self.explorer.session.pipeline(self.model).vocab)
-        return list(dict.fromkeys(word.word for word in known if not word.known))
+        return statistics.unknown_words(self.caption, self.explorer.session.pipeline(self.model).vocab)
 
     def _repr_html_(self) -> str:
         pictures = {f"{stage.size} × {stage.size}": overlay.picture(stage.image) for stage in self.trace.stages if stage.image is not None}

@@ -354,8 +354,13 @@ def numbers(trace: Trace, sample: int = 0) -> list[Numbers]:
 
 
 def spoken(caption: str, vocab) -> list[Spoken]:
-    """The caption's tokens in order, each known or unknown to a :class:`dmm.data.vocab.Vocabulary`."""
-    return [Spoken(word, number is not None) for word, number in vocab.known(caption)]
+    """The caption's words in order, each known or unknown to a :class:`dmm.data.vocab.Vocabulary`; emoji and other scripts are unknown."""
+    return [Spoken(word, number is not None) for word, number in vocab.read(caption)]
+
+
+def unknown_words(caption: str, vocab) -> list[str]:
+    """Words of a caption that a vocabulary lacks, each once, in order."""
+    return list(dict.fromkeys(said.word for said in spoken(caption, vocab) if not said.known))
 
 
 def unspoken(trace: Trace, sample: int = 0) -> list[str]:

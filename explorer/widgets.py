@@ -58,6 +58,10 @@ def explore(session: Session, caption: str, seed: int = 3, model: str | None = N
     word = ipywidgets.ToggleButtons(description="word", style={"button_width": "auto"})
     shown = ipywidgets.HTML()
 
+    def left_out() -> str:
+        unknown = statistics.unknown_words(said.value, session.pipeline(model).vocab)
+        return cells.paragraph(f"Not in this model's vocabulary, left out: {', '.join(unknown)}.") if unknown else ""
+
     def generate(_change=None) -> None:
         try:
             trace = session.trace(model, said.value, noise.value)
@@ -66,7 +70,7 @@ def explore(session: Session, caption: str, seed: int = 3, model: str | None = N
             return
         read = _shown(trace)
         if read is None:
-            word.options, shown.value = (), row(_pictures(trace)).data + text("No stage of this system reads single words.")
+            word.options, shown.value = (), left_out() + row(_pictures(trace)).data + text("No stage of this system reads single words.")
             return
         stage, quantity, _ = read
         name = statistics.names(trace)
@@ -80,7 +84,7 @@ def explore(session: Session, caption: str, seed: int = 3, model: str | None = N
             if (read := _shown(trace)) is None:
                 return
             stage, quantity, maps = read
-            shown.value = chips(trace, stage, quantity).data + word_row(trace, stage, word.value, maps).data
+            shown.value = left_out() + chips(trace, stage, quantity).data + word_row(trace, stage, word.value, maps).data
 
     said.observe(generate, "value")
     noise.observe(generate, "value")

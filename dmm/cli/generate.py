@@ -31,9 +31,12 @@ def generate(
     """
     from dmm.images import save
 
-    trace = load_fast(model, device)(caption, seed=seed)
+    pipe = load_fast(model, device)
+    trace = pipe(caption, seed=seed)
     for b, sentence in enumerate(caption):
         typer.echo(sentence)
+        if left := dict.fromkeys(word for word, number in pipe.vocab.read(sentence) if number is None):
+            typer.echo(f"  left out, not among the {len(pipe.vocab.words)} words that {model} knows: {', '.join(left)}")
         for stage in trace.stages:
             if stage.image is None:  # some systems generate one picture, at the end
                 continue

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -24,6 +25,7 @@ from dmm.files import FileError, List, Table, Text, check, limit, parse, shown
 SPECIALS = {"dmm": ("<start>", "<end>", "<pad>"), "pad0": ("<end>",)}
 VOCABULARY = Table({"words": List(Text(limit("caption_characters"))), "convention": Text(20)})
 _RUN = re.compile(r"\w+")
+_PIECE = re.compile(r"\w+|[^\w\s]+")
 
 
 def tokenise(text: str) -> list[str]:
@@ -81,6 +83,17 @@ class Vocabulary:
         """Each token of the text with its id, ``None`` where the vocabulary does not hold it."""
         offset = len(self.specials)
         return [(token, i if (i := self.ids.get(token, -1)) >= offset else None) for token in tokenise(text)]
+
+    def read(self, text: str) -> list[tuple[str, int | None]]:
+        """As :meth:`known`, with what gives no token too: words of other scripts and emoji, which no vocabulary holds. Unknown: as typed."""
+        found: list[tuple[str, int | None]] = []
+        for piece in _PIECE.findall(text.lower()):
+            tokens = self.known(piece)
+            if tokens and tokens[0][1] is not None:
+                found.append(tokens[0])
+            elif tokens or any(not sign.isascii() and unicodedata.category(sign)[0] in "LNS" for sign in piece):  # not punctuation
+                found.append((piece, None))
+        return found
 
     def encode(self, text: str, limit: int | None = None, rng: np.random.Generator | None = None) -> list[int]:
         """Ids of the known words, between start and end under "dmm".

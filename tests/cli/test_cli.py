@@ -188,3 +188,5 @@ def test_evaluating_a_model_of_other_things_says_what_is_measured(cli, tmp_path)
     assert result.exit_code == 2 and "trained on other words than those of Aviary's birds" in result.output
     result = cli.invoke(app, ["generate", "a red bird", "--model", str(tmp_path), "--out", str(tmp_path)])
     assert result.exit_code == 2 and "Try: word3 word4" in result.output
+    result = cli.invoke(app, ["generate", "word3 zorp \N{BIRD}", "--model", str(tmp_path), "--out", str(tmp_path)])
+    assert result.exit_code == 0 and f"left out, not among the 13 words that {tmp_path} knows: zorp, \N{BIRD}\n" in result.output

@@ -43,6 +43,15 @@ def test_unknown_words_are_named():
     assert Vocabulary(WORDS).known("red Zebra <start>") == [("red", 6), ("zebra", None), ("start", None)]
 
 
+def test_what_gives_no_token_is_read_as_unknown():
+    read = Vocabulary(WORDS).read("Red 🐦 кот naïve zebra, “red” — red-ish…")
+    assert [(word, number is not None) for word, number in read] == [
+        *[("red", True), ("🐦", False), ("кот", False), ("naïve", False), ("zebra", False)],
+        *[("red", True), ("red", True), ("ish", False)],
+    ]
+    assert [pair for pair in read if pair[1] is not None] == [pair for pair in Vocabulary(WORDS).known("red red red") if pair[1]]
+
+
 @pytest.mark.parametrize("convention", ["dmm", "pad0"])
 @given(text=text, limit=st.integers(3, 12), seed=st.integers(0, 99))
 def test_long_captions_keep_a_subset_in_order(convention, text, limit, seed):

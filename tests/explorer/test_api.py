@@ -145,7 +145,7 @@ def test_edits_reach_every_answer(api):
 
 
 def test_unknown_words_are_said(api):
-    assert api.trace("a small zorp bird, zorp")["unknown"] == ["zorp"]
+    assert api.trace("a small zorp bird, zorp \N{BIRD}")["unknown"] == ["zorp", "\N{BIRD}"]
 
 
 def test_a_repeated_word_is_named_by_its_position(api):

@@ -44,9 +44,9 @@ def test_a_view_shows_itself(ex):
 
 
 def test_unknown_words_are_said(ex):
-    view = ex("a small zorp bird ZORP")
-    assert view.unknown == ["zorp"]
-    assert "left out: zorp" in view._repr_html_() and "left out: zorp" in repr(view)
+    view = ex("a small zorp bird ZORP 🐦")
+    assert view.unknown == ["zorp", "🐦"]
+    assert "left out: zorp, 🐦" in view._repr_html_() and "left out: zorp" in repr(view)
 
 
 def test_top_words(handmade):

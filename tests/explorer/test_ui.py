@@ -64,9 +64,9 @@ def test_a_page_is_small(session):
 
 
 def test_unknown_words_are_struck_through_with_a_note(session):
-    html = ui.generate(session, "a small zorp bird, Zorp & co", 3, None)
-    assert html.count('<s class="ex-unknown"') == 3 * 3  # said above and in both rows
-    assert "“zorp”, “co” are not among the 13 words that toy knows; they were left out." in html
+    html = ui.generate(session, "a small zorp bird, Zorp & co \N{BIRD}", 3, None)
+    assert html.count('<s class="ex-unknown"') == 4 * 3  # said above and in both rows
+    assert "“zorp”, “co”, “\N{BIRD}” are not among the 13 words that toy knows; they were left out." in html
     assert html.count('class="ex-chip"') == 2 * 3
 
 

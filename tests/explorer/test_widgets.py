@@ -40,7 +40,9 @@ def test_explore_follows_the_caption(session):
     word.value = 3
     assert "where “red” is read" in shown.value
     said.value = "a blue bird"
-    assert [label for label, _ in word.options] == ["a", "blue", "bird"]
+    assert [label for label, _ in word.options] == ["a", "blue", "bird"] and "left out" not in shown.value
+    said.value = "a blue zorp bird 🐦"
+    assert [label for label, _ in word.options] == ["a", "blue", "bird"] and "left out: zorp, 🐦." in shown.value
     said.value = "zeppelin"
     assert "vocabulary" in shown.value and word.options == ()
     said.value = "a red bird"
