@@ -213,7 +213,10 @@ class Endpoints:
         return {"original": _png(found.base[None]), "words": words, "lacks": lacking}
 
     def compare(self, caption: str, word: str = "", models: list[str] | None = None, seeds: list[int] | None = None) -> list[dict]:
-        """One caption through several models and noises: the last picture of each, and the map of a word over it where it is read."""
+        """One caption through several models and noises: the last picture of each, and the map of a word over it where it is read.
+
+        believed says how far the maps of that model can be, why what keeps a map from being there.
+        """
         chosen, noises = models or list(self.session.models), [read_seed(seed) for seed in seeds or [FIRST_SEED]]
         if len(chosen) > MOST_MODELS or len(noises) > MOST_SEEDS:
             raise Refusal(f"expected at most {MOST_MODELS} models and {MOST_SEEDS} seeds, found {len(chosen)} and {len(noises)}")
@@ -221,7 +224,7 @@ class Endpoints:
         for name in chosen:
             for seed in noises:
                 trace = Question.read(self.session, caption, seed, name).trace(self.session)
-                row = {"model": name, "seed": seed, "picture": _png(trace.images[-1]), "map": None, "why": ""}
+                row = {"model": name, "seed": seed, "picture": _png(trace.images[-1]), "map": None, "believed": "", "why": ""}
                 stage = len(trace.stages) - 1
                 quantity = statistics.maps_of(trace, stage)
                 if word and quantity and not _knows(trace, word):
@@ -230,6 +233,8 @@ class Endpoints:
                     indices = _positions(trace, word)
                     values, even = statistics.phrase_map(trace, stage, indices, quantity), len(indices) * statistics.uniform(trace)
                     row["map"] = _laid_over(trace.stages[stage].image, values, overlay.limits(values, uniform=even))
+                    measured = self.session.beliefs(name).get(trace.images[-1].shape[-1])
+                    row["believed"] = measured.verdict if measured else "not measured how far its maps can be believed"
                 elif word:
                     row["why"] = "this system reads no single words"
                 rows.append(row | {"read_back": (trace.stages[stage].redescription or [""])[0]})

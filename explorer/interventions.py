@@ -31,7 +31,7 @@ MOST_EDITS = 16  # of one picture
 LONGEST = 4000  # characters of a list of edits as JSON
 _NAMES = {kind: name for name, kind in KINDS.items()}
 _PLACES = {
-    "memory": "in the memory only",
+    "memory": "in the {} only",
     "caption": "in the caption",
     "code": "in the sentence code only",
     "initial": "in the first stage's sentence code only",
@@ -77,11 +77,11 @@ def from_json(text: str | None) -> tuple[Edit, ...]:
     return from_data(items)
 
 
-def describe(edit: Edit) -> str:
-    """An edit as one line, as it is listed."""
+def describe(edit: Edit, reads: str = "memory") -> str:
+    """An edit as one line, as it is listed; ``reads`` as of :func:`explorer.statistics.reads_by`."""
     said = {
-        edits.Mute: lambda e: f"mute {_word(e.word)} {_PLACES[e.where]}",
-        edits.Exchange: lambda e: f"read “{e.new}” for {_word(e.word)} {_PLACES[e.where]}",
+        edits.Mute: lambda e: f"mute {_word(e.word)} {_PLACES[e.where].format(reads)}",
+        edits.Exchange: lambda e: f"read “{e.new}” for {_word(e.word)} {_PLACES[e.where].format(reads)}",
         edits.ClampWritingGate: lambda e: f"writing gate of {'every word' if e.word is None else _word(e.word)} = {e.value:g}",
         edits.ClampResponseGate: _response,
         edits.DropGlobal: lambda e: "answer without the global memory",

@@ -36,6 +36,7 @@ from explorer.statistics import (
     has,
     maps_of,
     most_placed,
+    reads_by,
     required_maps,
     response_maps,
     response_shares,
@@ -174,7 +175,9 @@ def _stage(trace: Trace, index: int, spoken: Sequence[Spoken], peak: float, beli
     stage = trace.stages[index]
     maps = maps_of(trace, index)
     if maps is None:
-        role, rows = "from the whole sentence; no word is read yet", _notes(trace)
+        later = any(maps_of(trace, i) for i in range(len(trace.stages)))
+        role = "from the whole sentence; no word is read" + (" yet" if later else "")
+        rows = _notes(trace) if index == next(i for i, one in enumerate(trace.stages) if one.image is not None) else ""
     else:
         height, width = getattr(stage, QUANTITIES[maps].field).shape[-2:]
         role = f"reads the words at {height} × {width}"
@@ -238,11 +241,13 @@ def _notes(trace: Trace) -> str:
     """Beside the rows of the later stages, in the column of the stage that has none: what is true of each."""
     later = [maps_of(trace, i) for i in range(len(trace.stages))]
     maps = next((QUANTITIES[name] for name in later if name), None)
-    reading = [maps.note] if maps else ["No stage of this system reads single words."]
+    if maps is None:
+        return _note(["No stage of this system reads single words: all that it knows of the caption is one vector of the sentence."])
+    reading = [maps.note]
     gated = any(has(trace, i, GATE) for i in range(len(trace.stages)))
-    writing = [QUANTITIES[GATE].note if gated else "This system has no writing gate; it attends to the words as they are."]
+    writing = [QUANTITIES[GATE].note if gated else f"This system has no writing gate; its {reads_by(trace)} takes the words as they are."]
     answer = [CHANNEL_TRUTH] if any(stage.global_weights is not None for stage in trace.stages) else []
-    answer.append("Equations are numbered as in DM-GAN (Zhu et al., CVPR 2019).")
+    answer.append("Equations are numbered as in DM-GAN (Zhu et al., CVPR 2019) unless another paper is named.")
     return _note(reading) + _note(writing) + _note(answer)
 
 

@@ -19,13 +19,15 @@ from explorer.edits import Edit
 from explorer.interventions import describe
 from explorer.notebook import changed_numbers
 from explorer.page_html import data_uri, strip, text
-from explorer.statistics import short
+from explorer.statistics import reads_by, short
 
-TRUTH = (
-    "An edit changes one quantity while the picture is generated; all else is computed as before. Muted in the memory, a word has no "
-    "slot to read (DM-GAN, Eq. 4); the first picture, generated from the sentence code, still knows it."
-)
-WHERE = (("memory", "the memory only"), ("caption", "the caption"), ("code", "the sentence code only"))
+TRUTH = "An edit changes one quantity while the picture is generated; all else is computed as before."
+MUTED = {
+    "memory": "Muted in the memory, a word has no slot to read (DM-GAN, Eq. 4)",
+    "attention": "Muted in the attention, a word is attended nowhere (AttnGAN, Eq. 2)",
+}
+STILL = "the first picture, generated from the sentence code, still knows it."
+WHERE = (("memory", "the {} only"), ("caption", "the caption"), ("code", "the sentence code only"))
 METHOD = (
     "Each word is exchanged for another of its kind, or muted if it has none, on one pathway at a time; noise and all other words stay "
     "(causal mediation analysis, Vig et al., NeurIPS 2020). Choose a number to see where the picture changes."
@@ -34,6 +36,7 @@ UNIT = (
     "mean absolute change of the last picture, as a share of the full range; the tick is the change with the word exchanged everywhere, to "
     "which the pathways need not add up"
 )
+OTHERWISE = "what else STREAM could have said of these pictures, with the probability of each word"
 SEEDS = (("1", "this noise"), ("4", "4 noises"), ("8", "8 noises"))
 HANDED_IN = (
     "It is shrunk in your browser, read in memory, and not kept. The middle square is read. The captioner knows pictures of the kind that "
@@ -60,10 +63,12 @@ def intervene(trace: Trace, original: Trace | None, edits: Sequence[Edit], lacks
         edits: that are on.
         lacks: edits that the system does not allow -> why (:func:`explorer.interventions.lacks`).
     """
-    result = "" if original is None else _result(trace, original)
+    result, reads = "" if original is None else _result(trace, original), reads_by(trace)
+    truth = TRUTH if "mute:memory" in lacks else f"{TRUTH} {MUTED[reads]}; {STILL}"
     return (
-        f'<section class="ex-intervene" aria-labelledby="ex-intervene"><h2 id="ex-intervene">Intervene</h2>'
-        f'<p class="ex-note">{text(TRUTH)}</p>{_controls(lacks)}{_listed(edits)}{result}{_missing(lacks)}</section>{_questions(trace)}'
+        f'<section class="ex-intervene" data-reads="{reads}" aria-labelledby="ex-intervene"><h2 id="ex-intervene">Intervene</h2>'
+        f'<p class="ex-note">{text(truth)}</p>{_controls(lacks, reads)}{_listed(edits, reads)}{result}{_missing(lacks)}</section>'
+        f"{_questions(trace)}"
     )
 
 
@@ -73,7 +78,7 @@ def _questions(trace: Trace) -> str:
     forms = [
         _form("why", "Ask", "how each word reached the picture"),
         _form("compare", "Compare", f"all open models and {_select('seeds', SEEDS)}, the map of the chosen word below each"),
-        _form("sentences", "Read back", "what else STREAM could have said of these pictures, with the probability of each word"),
+        *([_form("sentences", "Read back", OTHERWISE)] if any(stage.redescription is not None for stage in trace.stages) else []),
         _form(
             "walk",
             "Walk",
@@ -85,9 +90,9 @@ def _questions(trace: Trace) -> str:
     return f'<section class="ex-intervene" aria-labelledby="ex-ask"><h2 id="ex-ask">Ask</h2><div class="ex-forms">{shown}</div></section>'
 
 
-def _controls(lacks: Mapping[str, str]) -> str:
+def _controls(lacks: Mapping[str, str], reads: str) -> str:
     """Forms whose fields are the fields of an edit; a form that the system does not allow is left out and named below."""
-    where = [(value, label) for value, label in WHERE if f"mute:{value}" not in lacks]
+    where = [(value, label.format(reads)) for value, label in WHERE if f"mute:{value}" not in lacks]
     paths = [(value, label) for value, label in PATHS if value != "global" or "response_gate:global" not in lacks]
     forms = [
         _form("mute", "Mute", f'<output class="ex-chosen">a word</output> in {_select("where", where)}'),
@@ -125,12 +130,12 @@ def _select(name: str, options: Sequence[tuple[str, str]]) -> str:
     return f'<select name="{name}" aria-label="{said}">{items}</select>'
 
 
-def _listed(edits: Sequence[Edit]) -> str:
+def _listed(edits: Sequence[Edit], reads: str) -> str:
     if not edits:
         return '<p class="ex-lacks">No edit is on: this is the picture as the model generates it.</p>'
     items = "".join(
-        f'<li>{text(describe(edit))} <button type="button" data-undo="{k}" aria-label="Take back: {text(describe(edit))}">×</button></li>'
-        for k, edit in enumerate(edits)
+        f'<li>{text(said)} <button type="button" data-undo="{k}" aria-label="Take back: {text(said)}">×</button></li>'
+        for k, said in enumerate(describe(edit, reads) for edit in edits)
     )
     return f'<ol class="ex-edits">{items}</ol><p><button type="button" class="ex-quiet" data-undo="all">Take all back</button></p>'
 
@@ -150,8 +155,9 @@ def _result(trace: Trace, original: Trace) -> str:
     rows = [
         {"stage": row["stage"], "gate": row["gate"], "original": short(row["before"]), "edited": short(row["after"])}
         for row in changed_numbers(original, trace)
+        if short(row["before"]) != short(row["after"])
     ]
-    gates = _table(rows, "Gates that changed") if rows else '<p class="ex-lacks">No gate changed by .001 or more.</p>'
+    gates = _table(rows, "Gates that changed") if rows else '<p class="ex-lacks">No gate changed in its first two digits.</p>'
     nothing = '<p class="ex-notice">The picture is the same, pixel for pixel.</p>' if mean == 0 else ""
     return f'<div class="ex-triple">{_figures(shown)}</div>{legend}{nothing}{gates}'
 
@@ -238,26 +244,28 @@ def compared(rows: Sequence[Mapping], word: str) -> str:
     for row in rows:
         name = f"{row['model']}, seed {row['seed']}"
         over = f'<img src="{row["map"]}" alt="{text(f"where “{word}” is read: {name}")}">' if row["map"] else ""
-        said = "".join(f"<br>{text(line)}" for line in (f"“{row['read_back']}”" if row["read_back"] else "", row["why"]) if line)
+        lines = (f"“{row['read_back']}”" if row["read_back"] else "", row["believed"], row["why"])
+        said = "".join(f"<br>{text(line)}" for line in lines if line)
         cells += f'<figure><img src="{row["picture"]}" alt="{text(name)}">{over}<figcaption>{text(name)}{said}</figcaption></figure>'
     models = len({row["model"] for row in rows})
     more = "Start the explorer with several checkpoints to compare models." if models == 1 else ""
     shown = f"; below it, where “{word}” is read" if any(row["map"] for row in rows) else ""
-    note = f'<p class="ex-note">{text(f"The last picture of each{shown}; the sentence is what STREAM reads back. {more}")}</p>'
+    shown += "; the sentence is what STREAM reads back" if any(row["read_back"] for row in rows) else ""
+    note = f'<p class="ex-note">{text(f"The last picture of each{shown}. {more}")}</p>'
     return f'<section class="ex-reached" data-models="{models}"><h2>Side by side</h2>{note}<div class="ex-many">{cells}</div></section>'
 
 
-def walked(found: Mapping) -> str:
+def walked(found: Mapping, reads_words: bool) -> str:
     """From one caption and noise to another: a film strip, and the same as a GIF that can be saved.
 
     Args:
         found: as :meth:`explorer.api.Endpoints.walk` gives it.
+        reads_words: whether a stage of the model reads single words.
     """
     first, last = found["reads"][0], found["reads"][-1]
     way = f"from “{first}” to “{last}”" if first != last else f"“{first}” from one noise to another"
-    note = (
-        "Noises go along the sphere, sentence features along a line; the first half reads the words of the first caption, the second half "
-        "those of the second."
+    note = "Noises go along the sphere, sentence features along a line" + (
+        "; the first half reads the words of the first caption, the second half those of the second." if reads_words else "."
     )
     alt = text(f"{len(found['at'])} pictures {way}")
     return (

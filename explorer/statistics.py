@@ -60,7 +60,7 @@ QUANTITIES = {
         equation="DM-GAN Eq. 4",
         limits=(0.0, 1.0),
         places=True,
-        note="At each place the probabilities of all words add up to 1; even reading would give 1/T.",
+        note="At each place the probabilities of all words add up to 1; even reading would give 1/T, with T words.",
     ),
     "word_attention": Quantity(
         field="word_attention",
@@ -69,7 +69,7 @@ QUANTITIES = {
         equation="AttnGAN Eq. 2",
         limits=(0.0, 1.0),
         places=True,
-        note="At each place the probabilities of all words add up to 1; even attention would give 1/T.",
+        note="At each place the probabilities of all words add up to 1; even attention would give 1/T, with T words.",
     ),
 }
 
@@ -185,6 +185,11 @@ def uniform(trace: Trace, sample: int = 0) -> float:
 def maps_of(trace: Trace, stage: int) -> str | None:
     """The quantity with one map a word that this stage has (a key of :data:`QUANTITIES`), if any."""
     return next((name for name, quantity in QUANTITIES.items() if quantity.places and has(trace, stage, name)), None)
+
+
+def reads_by(trace: Trace) -> str:
+    """What the words of a caption are read from: "memory", or "attention" in a system without one."""
+    return "attention" if any(stage.word_attention is not None for stage in trace.stages) else "memory"
 
 
 def required_maps(trace: Trace, stage: int) -> str:

@@ -54,7 +54,7 @@ MONO = ("ui-monospace", "DejaVu Sans Mono", "monospace")
 
 HEADER = """
 <a class="ex-skip" href="#result">Skip to the pictures</a>
-<div class="ex-header"><h1>DMM-GAN explorer</h1><p>Type a caption, see it generated in three stages, and what the memory did.</p>
+<div class="ex-header"><h1>DMM-GAN explorer</h1><p>Type a caption, see it generated stage by stage, and what became of each word.</p>
 <div class="ex-tools"><button type="button" data-do="tour">Tour</button><button type="button" data-do="link">Copy link</button>
 <button type="button" data-do="theme">Theme</button></div></div>
 """
@@ -162,9 +162,9 @@ def ask(answers: Endpoints, asked: str, about: Question) -> str:
         rows = answers.compare(about.caption, values["word"], models, [about.seed + k for k in range(min(count, MOST_SEEDS))])
         return panels.compared(rows, values["word"])
     if kind == "walk":
-        return panels.walked(
-            answers.walk(about.caption, values["other"], about.seed, read_seed(values["seed"] or about.seed), model=about.model)
-        )
+        goal = read_seed(values["seed"] or about.seed)
+        found = answers.walk(about.caption, values["other"], about.seed, goal, model=about.model)
+        return panels.walked(found, "mute:memory" not in session.lacks(about.model))
     if kind == "sentences":
         return panels.read_back(answers.redescribe(about.caption, "", about.seed, about.model, to_data(about.edits)))
     raise Refusal(f"kind: expected why, compare, walk or sentences; found {str(kind)[:40]!r}")
@@ -336,7 +336,8 @@ def build(session: Session, votes: VoteStore | None = None) -> gr.Blocks:
         for text, button in zip(tries, buttons, strict=True):
             events.append(button.click(partial(example, text), [seed, model], [caption, *outputs, waiting], **free))
         question.submit(lambda: gr.Button(visible=True), None, stop, **free)
-        slow = question.submit(why, [question, *inputs], [message, reached], **asked)
+        there: Queued = {**asked, "show_progress_on": reached}
+        slow = question.submit(why, [question, *inputs], [message, reached], **there)
         slow.then(lambda: gr.Button(visible=False), None, stop, **free)
         stop.click(take_back, None, [stop, message], cancels=[slow], **free)
         events.append(slow)

@@ -85,7 +85,7 @@ class Vocabulary:
         return [(token, i if (i := self.ids.get(token, -1)) >= offset else None) for token in tokenise(text)]
 
     def read(self, text: str) -> list[tuple[str, int | None]]:
-        """As :meth:`known`, with what gives no token too: words of other scripts and emoji, which no vocabulary holds. Unknown: as typed."""
+        """As :meth:`known`, unknown words as they were typed, and with those that give no token: other scripts and emoji."""
         found: list[tuple[str, int | None]] = []
         for piece in _PIECE.findall(text.lower()):
             tokens = self.known(piece)

@@ -304,9 +304,9 @@ def test_360_pixels_wide_is_stacked_without_scrolling_sideways(explorer, app_url
     first, second, third = (box["y"] for box in (section.bounding_box() for section in explorer.locator(".ex-stage").all()))
     assert second + 300 < third < third + 300 < first  # the stage that reads no words comes last
     word(explorer, "belly").click()
-    explorer.mouse.wheel(0, 500)
+    explorer.mouse.wheel(0, 1200)
     # the words stay in reach of the maps, once the browser has scrolled
-    explorer.wait_for_function("document.querySelector('.ex-said').getBoundingClientRect().top <= 1")
+    explorer.wait_for_function("window.scrollY > 900 && Math.abs(document.querySelector('.ex-said').getBoundingClientRect().top) <= 1")
     keep_screenshot(explorer, "narrow")
 
 

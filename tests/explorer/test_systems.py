@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from dmm.checkpoint import save
@@ -10,8 +12,10 @@ from dmm.data.vocab import Vocabulary
 from dmm.models.registry import create_model, list_models
 from dmm.models.text_encoder import TextEncoder
 from dmm.pipeline import Pipeline
+from explorer import ui
 from explorer.session import Session
 from explorer.ui import generate
+from tests.explorer.toy import CAPTION, toy_pipeline, toy_system
 
 
 @pytest.mark.parametrize("system", [entry.name for entry in list_models()])
@@ -27,4 +31,26 @@ def test_every_system_reaches_the_page(tmp_path, system):
     reads = any(stage.addressing is not None or stage.word_attention is not None for stage in trace.stages)
     assert ('class="ex-row ex-where"' in html) == ('class="ex-chip"' in html) == reads
     assert ("key addressing, Eq." in html.replace("&nbsp;", " ")) == any(stage.addressing is not None for stage in trace.stages)
-    assert "No captioner (STREAM) came with this model" in html
+    assert "No captioner (STREAM) came with this model" in html and 'data-edit="sentences"' not in html
+    by = "attention" if any(stage.word_attention is not None for stage in trace.stages) else "memory"
+    for said in ("memory", "attention"):  # what its words are read from is called by its name
+        assert (f"in the {said}, a word" in html) == (f"the {said} only" in html) == (reads and by == said)
+    assert html.count("No stage of this system reads single words") == (not reads)
+    noted = reads and trace.stages[0].image is not None  # notes stand in the column of the first picture
+    assert ("has no writing gate; its" in html) == (noted and all(stage.writing_gate is None for stage in trace.stages))
+    with_edit = generate(session, "a small red bird", 3, None, '[{"edit":"mute","word":"red"}]') if reads else ""
+    assert (f"mute “red” in the {by} only" in with_edit) == reads
+
+
+@pytest.mark.parametrize("system", ["stackgan", "attngan"])
+def test_a_walk_says_what_is_read_on_the_way(system):
+    session = Session("toy", load=lambda _: toy_system(system))
+    html = ui.ask(ui.Endpoints(session), '{"kind":"walk","seed":"4"}', ui.Question("toy", CAPTION, 3))
+    assert ("reads the words of the first caption" in html) == (system == "attngan")
+
+
+def test_only_gates_that_changed_in_what_is_shown_are_listed():
+    session = Session("toy", load=lambda _: toy_pipeline())
+    html = generate(session, CAPTION, 3, None, '[{"edit":"writing_gate","value":1}]')
+    rows = re.findall(r"<tr><td>\d+ px</td><td>[^<]+</td><td>([^<]+)</td><td>([^<]+)</td></tr>", html)
+    assert rows and all(before != after for before, after in rows)
