@@ -27,6 +27,7 @@ from dmm.pipeline import CaptionError, Pipeline
 from dmm.trace import Trace
 from explorer import overlay, readings, slots, statistics, takeaway, walks
 from explorer.ballots import BlindVote, contenders, two_of
+from explorer.comparisons import compare
 from explorer.courses import best_step, logged
 from explorer.edits import EditError
 from explorer.interventions import describe, lacks, to_data
@@ -78,13 +79,18 @@ class Endpoints:
         return found
 
     def trace(self, caption: str, seed: int = FIRST_SEED, model: str = "", edits: list[dict] | None = None) -> dict:
-        """Generate a caption: pictures, words with their numbers, who answered, and what was read back."""
+        """Generate a caption: pictures, words with their numbers, how alike their memories are, who answered, and what was read back."""
         asked = Question.read(self.session, caption, seed, model, edits)
         trace = asked.trace(self.session)
         vocab = self.session.pipeline(asked.model).vocab
         unknown = statistics.unknown_words(asked.caption, vocab)
         pictures = {str(stage.size): _png(stage.image) for stage in trace.stages if stage.image is not None}
-        return takeaway.summary(trace, asked.model) | {"unknown": unknown, "pictures": pictures}
+        alike = [
+            {"stage_px": stage.size or 64 << k, "of": of, "values": np.round(statistics.similarity(trace, k, of), 4).tolist()}
+            for k, stage in enumerate(trace.stages)
+            for of in statistics.alike(trace, k)
+        ]
+        return takeaway.summary(trace, asked.model) | {"unknown": unknown, "similarity": alike, "pictures": pictures}
 
     def words(
         self,
@@ -221,24 +227,10 @@ class Endpoints:
         if len(chosen) > MOST_MODELS or len(noises) > MOST_SEEDS:
             raise Refusal(f"expected at most {MOST_MODELS} models and {MOST_SEEDS} seeds, found {len(chosen)} and {len(noises)}")
         rows = []
-        for name in chosen:
-            for seed in noises:
-                trace = Question.read(self.session, caption, seed, name).trace(self.session)
-                row = {"model": name, "seed": seed, "picture": _png(trace.images[-1]), "map": None, "believed": "", "why": ""}
-                stage = len(trace.stages) - 1
-                quantity = statistics.maps_of(trace, stage)
-                if word and quantity and not _knows(trace, word):
-                    row["why"] = f"this model does not know “{word[:40]}”"
-                elif word and quantity:
-                    indices = _positions(trace, word)
-                    values, even = statistics.phrase_map(trace, stage, indices, quantity), len(indices) * statistics.uniform(trace)
-                    row["map"] = _laid_over(trace.stages[stage].image, values, overlay.limits(values, uniform=even))
-                    measured = self.session.beliefs(name).get(trace.images[-1].shape[-1])
-                    row["believed"] = measured.verdict if measured else "not measured how far its maps can be believed"
-                elif word:
-                    row["why"] = "this system reads no single words"
-                rows.append(row | {"read_back": (trace.stages[stage].redescription or [""])[0]})
-                self.told(len(rows), len(chosen) * len(noises))
+        for one in compare(self.session, caption, _word(word), chosen, noises, self.told):
+            row = {"model": one.model, "seed": one.seed, "picture": _png(one.trace.images[-1]), "believed": one.believed, "why": one.why}
+            row["map"] = None if one.over is None else data_uri(Image.fromarray(one.over))
+            rows.append(row | {"read_back": one.read_back})
         return rows
 
     def walk(
@@ -421,15 +413,6 @@ def _number(value: float) -> float | None:
 def _word(word: str) -> str | int:
     """A word, or its position written as a number."""
     return int(word) if word.isdecimal() and len(word) < 4 else word
-
-
-def _knows(trace: Trace, word: str) -> bool:
-    """Whether words, unless they are a position, are among those that were read."""
-    try:
-        statistics.find(trace, _word(word))
-    except statistics.NotRead:
-        return not isinstance(_word(word), str)
-    return True
 
 
 def _positions(trace: Trace, word: str) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ Pure functions to strings; styles are inline and inherit the colour of the text,
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -64,6 +65,11 @@ def row(pictures: Mapping[str, np.ndarray], side: int = 256) -> str:
 def picture(image: Image.Image, name: str, width: int = 900) -> str:
     """One picture, at most ``width`` px wide."""
     return f'<img src="{data_uri(image)}" alt="{text(name)}" style="width:100%;max-width:{width}px;background:#fff">'
+
+
+def film(data: bytes, name: str, side: int = 256) -> str:
+    """An animated GIF, ``side`` px wide."""
+    return f'<img src="data:image/gif;base64,{base64.b64encode(data).decode()}" alt="{text(name)}" style="width:{side}px">'
 
 
 def word_row(trace: Trace, stage: int, indices: Sequence[int], quantity: str = "addressing", strength: float = 0.6) -> str:

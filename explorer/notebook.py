@@ -15,6 +15,8 @@
     vote = ex.vote("ann", votes="votes.db")
     vote.choose("left")
     vote.result()
+    ex.compare("a small red bird", "red", seeds=(3, 4))
+    ex.walk("a small red bird", "a large blue bird")
 
 Answers are HTML strings with plain data beside them (``rows``), so that they need no widget extension: JupyterLab, VS Code and Colab show
 the same, and a script prints them as text.
@@ -34,8 +36,9 @@ from PIL import Image
 
 from dmm.images import write_atomic
 from dmm.trace import Trace
-from explorer import cells, overlay, readings, slots, statistics
+from explorer import cells, overlay, readings, slots, statistics, walks
 from explorer.ballots import BlindVote, Contender, two_of
+from explorer.comparisons import compare
 from explorer.edits import (
     ClampResponseGate,
     ClampWritingGate,
@@ -48,7 +51,7 @@ from explorer.edits import (
     UniformAddressing,
 )
 from explorer.interventions import describe, from_data, lacks
-from explorer.questions import Question
+from explorer.questions import FIRST_SEED, Question
 from explorer.regions import read_region
 from explorer.session import Session
 from explorer.votes import VoteError, VoteStore, read_voter
@@ -172,6 +175,48 @@ class Explorer:
             found = readings.readings(pipe, readings.as_generated(shown, pipe), alternatives)
         return _read_back({Path(picture).name: found}, caption)
 
+    def compare(
+        self, caption: str, word: str | int = "", seeds: Sequence[int] = (FIRST_SEED,), models: Sequence[str] | None = None
+    ) -> Shown:
+        """A caption through several models and noises: the last picture of each, and below it where a word is read.
+
+        Args:
+            caption: one sentence.
+            word: whose map is shown; empty for none.
+            seeds: of the noises.
+            models: names; None for all that are open.
+
+        Raises:
+            ValueError: a caption, model or seed that cannot be generated.
+        """
+        found = list(compare(self.session, caption, word, models or self.models, seeds))
+        rows = [{"model": one.model, "seed": one.seed, "read back": one.read_back, "map": one.believed or one.why} for one in found]
+        pictures = {f"{one.model}, seed {one.seed}": overlay.picture(one.trace.images[-1]) for one in found}
+        maps = {f"where “{word}” is read: {one.model}, seed {one.seed}": one.over for one in found if one.over is not None}
+        return Shown(f"“{caption}” side by side", rows, cells.row(pictures, 160) + cells.row(maps, 160) + cells.table(rows))
+
+    def walk(
+        self, caption: str, other: str = "", seed: int = FIRST_SEED, other_seed: int = FIRST_SEED, steps: int = 8, model: str | None = None
+    ) -> Shown:
+        """From a caption and noise to another, picture by picture: a film strip, and the same as a GIF.
+
+        Args:
+            caption: the first sentence.
+            other: the last one; empty for the same.
+            seed: of the first noise.
+            other_seed: of the last.
+            steps: pictures, both ends included.
+            model: name; None for the first.
+
+        Raises:
+            ValueError: a caption that cannot be generated, or another number of steps than 2 to 24.
+        """
+        with self.session.using(model):
+            stops = walks.walk(self.session.pipeline(model), (caption, other or caption), (seed, other_seed), steps)
+        rows = [{"at": stop.at, "reads": stop.reads} for stop in stops]
+        said = f"From “{caption}”, seed {seed}, to “{other or caption}”, seed {other_seed}"
+        return Shown(said, rows, cells.picture(walks.strip(stops), said, 160 * steps) + cells.film(walks.gif(stops), said))
+
     def learning(self, model: str | None = None, caption: int = 1) -> Shown:
         """What was learned in a training run: the figures ``memory-learning``, with its numbers at every step, and ``training-curves``.
 
@@ -249,13 +294,14 @@ class View:
 
     # -- questions
 
-    def words(self, k: int = 5, by: str | None = None, region: statistics.Region | None = None) -> Shown:
+    def words(self, k: int = 5, by: str | None = None, region: statistics.Region | None = None, stop_words: bool = True) -> Shown:
         """The ``k`` words with the largest numbers at every stage that reads words.
 
         Args:
             k: how many.
             by: key of :data:`explorer.statistics.QUANTITIES`; by default the writing gate, or what the system has.
             region: where a map is averaged; the writing gate has no places.
+            stop_words: whether :data:`explorer.statistics.SMALL_WORDS`, such as "a" and "with", are among them.
 
         Raises:
             MissingQuantity: no stage has the quantity.
@@ -266,7 +312,8 @@ class View:
             if quantity is None or not statistics.has(self.trace, stage, quantity):
                 continue
             size = self._size(stage)
-            top = statistics.top_words(self.trace, stage, quantity, k, region)
+            ranked = statistics.top_words(self.trace, stage, quantity, len(self.trace.tokens()), region)
+            top = [chip for chip in ranked if stop_words or chip.word not in statistics.SMALL_WORDS][:k]
             label = statistics.QUANTITIES[quantity].label
             rows += [{"stage": f"{size} px", "rank": c.rank, "word": c.word, label: c.value} for c in top]
             shown.append(cells.paragraph(f"For {size} px, by {label}") + cells.chips(top, quantity, statistics.uniform(self.trace)))
@@ -303,6 +350,24 @@ class View:
         for size in dict.fromkeys(self._size(k) for k in stages):
             note += f" In this model, at {size} px, {measured[size].verdict} (lift {measured[size].lift:.1f})." if size in measured else ""
         return Shown(f"Where “{cells.called(self.trace, indices)}” is read", rows, html + cells.paragraph(note))
+
+    def similarity(self, of: str = "memory", stage: int = -1) -> Shown:
+        """How alike the words are in the memory: the cosine of their slots, keys or values, a row and a column a word.
+
+        Args:
+            of: "memory" (the slots), "key" or "value".
+            stage: position in ``trace.stages``.
+
+        Raises:
+            MissingQuantity: the stage has no memory of words.
+            ValueError: another ``of``.
+        """
+        values, names = statistics.similarity(self.trace, stage, of), list(statistics.names(self.trace).values())
+        rows = [
+            {"word": name} | {other: float(x) for other, x in zip(names, row, strict=True)} for name, row in zip(names, values, strict=True)
+        ]
+        title = f"Cosine of every two words' {statistics.IN_MEMORY[of]}s, {self._size(stage)} px"
+        return Shown(title, rows, cells.table(rows, title))
 
     def region(self, region: statistics.Region, stage: int = -1, k: int = 5) -> Shown:
         """Which words a region reads most, and who answers there.

@@ -26,11 +26,14 @@ from explorer import overlay, slots
 from explorer.courses import best_step, gate_range, logged, over_steps
 from explorer.reliability import Reliability
 from explorer.statistics import (
+    IN_MEMORY,
     QUANTITIES,
+    SMALL_WORDS,
     Chip,
     MissingQuantity,
     Numbers,
     Spoken,
+    alike,
     bare,
     chips,
     has,
@@ -41,6 +44,7 @@ from explorer.statistics import (
     response_maps,
     response_shares,
     short,
+    similarity,
     uniform,
     word_indices,
     word_map,
@@ -332,7 +336,52 @@ def _memory(trace: Trace, index: int, maps: str, spoken: Sequence[Spoken]) -> st
     buttons = " ".join(_chips(chips(trace, index, GATE if gated else maps), spoken, reads, gated))
     return (
         f'<div class="ex-row ex-memory">{heading}{legend}'
-        f'<div class="ex-chips" role="group" aria-label="Words; select one to see where it is read">{buttons}</div></div>'
+        f'<div class="ex-chips" role="group" aria-label="Words; select one to see where it is read">{buttons}</div>'
+        f"{_numbers(trace, index, maps, reads)}</div>"
+    )
+
+
+#: Columns of a stage's numbers, as the browser sorts by them -> their headings.
+SORTED = {"gate": "writing gate", "mean": "read, mean", "max": "read, largest"}
+
+
+def _numbers(trace: Trace, index: int, maps: str, reads: Mapping[int, tuple[float, float]]) -> str:
+    """The maps and chips of a stage as a table, a row a word; the browser sorts it, and compares the memories with the chosen word's."""
+    gates = {chip.index: chip.value for chip in chips(trace, index, GATE)} if has(trace, index, GATE) else {}
+    memories = {of: similarity(trace, index, of) for of in alike(trace, index)}
+    sorts = [name for name in SORTED if gates or name != "gate"]
+    rows = ""
+    for tile, place in enumerate(word_indices(trace)):
+        numbers = dict(zip(("mean", "max", "gate"), (*reads[place], gates.get(place, 0.0)), strict=True))
+        shown = "".join(f"<td>{short(numbers[name])}</td>" for name in sorts)
+        shown += "".join(f'<td data-alike="{",".join(map(short, values[tile]))}"></td>' for values in memories.values())
+        rows += _numbered(trace.tokens()[place], tile, {name: numbers[name] for name in sorts}, shown)
+    head = "".join(
+        f'<th scope="col">{name}</th>' for name in ("word", *map(SORTED.__getitem__, sorts), *map(IN_MEMORY.__getitem__, memories))
+    )
+    cosine = '; slot, key, value: cosine with those of <output class="ex-chosen">a word</output>' if memories else ""
+    return (
+        f'<details class="ex-numbers"><summary>Words in numbers</summary>{_arranged(sorts)}'
+        f'<div class="ex-wide" tabindex="0" role="group" aria-label="words in numbers, {trace.stages[index].size} px">'
+        f'<table class="ex-table">'
+        f"<caption>{text(_named(maps))}{cosine}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></details>"
+    )
+
+
+def _numbered(word: str, tile: int, numbers: Mapping[str, float], cells: str) -> str:
+    """A row of a stage's numbers; small words are marked, so that they can be left out."""
+    sorts = "".join(f' data-{name}="{value:.6f}"' for name, value in numbers.items())
+    return f'<tr data-tile="{tile}"{sorts}{" data-small" * (word in SMALL_WORDS)}><th scope="row">{text(word)}</th>{cells}</tr>'
+
+
+def _arranged(sorts: Sequence[str]) -> str:
+    """How many words a table of numbers shows, in which order, and whether small words are among them."""
+    several = "".join(f'<option value="{k}">{label}</option>' for k, label in ((0, "all words"), (3, "first 3"), (5, "first 5")))
+    orders = "".join(f'<option value="{name}">by {SORTED[name]}</option>' for name in sorts)
+    return (
+        f'<p><select name="k" aria-label="how many words">{several}</select> <select name="order" aria-label="order of the words">'
+        f'<option value="tile">as in the caption</option>{orders}</select> '
+        '<label><input type="checkbox" name="small" checked> small words</label></p>'
     )
 
 

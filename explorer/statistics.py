@@ -290,6 +290,32 @@ def top_words(
     return sorted(chips(trace, stage, quantity, region, sample), key=lambda chip: chip.rank)[:k]
 
 
+#: What a word has in the memory, as fields of StageTrace -> how it is called.
+IN_MEMORY = {"memory": "slot", "key": "key", "value": "value"}
+
+
+def alike(trace: Trace, stage: int) -> list[str]:
+    """Keys of :data:`IN_MEMORY` that this stage has; none where words are not in a memory."""
+    return [name for name in IN_MEMORY if getattr(stage_of(trace, stage), name) is not None]
+
+
+def similarity(trace: Trace, stage: int, of: str = "memory", sample: int = 0) -> np.ndarray:
+    """How alike the words are in the memory: the cosine of their slots (Eq. 8), keys (Eq. 4) or values (Eq. 5), N N for N words, -1 to 1.
+
+    Raises:
+        MissingQuantity: the stage has no memory of words.
+        ValueError: another ``of``.
+    """
+    if of not in IN_MEMORY:
+        raise ValueError(f"of: expected one of {', '.join(IN_MEMORY)}, found {str(of)[:40]!r}")
+    columns = getattr(stage_of(trace, stage), of)
+    if columns is None:
+        raise MissingQuantity(f"{_stage_name(trace, stage)} has no memory of words")
+    words = columns[sample][:, word_indices(trace, sample)].double()  # C N
+    words = words / words.norm(dim=0).clamp_min(1e-12)
+    return (words.T @ words).clamp(-1, 1).cpu().numpy()
+
+
 def evenness(trace: Trace, stage: int, quantity: str = "addressing", sample: int = 0) -> float:
     """How evenly the words are read: the entropy over the words relative to log T, mean over the places.
 

@@ -22,6 +22,7 @@ from starlette.middleware import Middleware
 
 from dmm.pipeline import CaptionError
 from explorer import endpoints, overlay, overview, page_html, panels, tour
+from explorer.about import about
 from explorer.api import MOST_MODELS, MOST_SEEDS, Endpoints
 from explorer.ballots import CAPTIONS, sentences
 from explorer.connections import closing
@@ -55,7 +56,8 @@ MONO = ("ui-monospace", "DejaVu Sans Mono", "monospace")
 HEADER = """
 <a class="ex-skip" href="#result">Skip to the pictures</a>
 <div class="ex-header"><h1>DMM-GAN explorer</h1><p>Type a caption, see it generated stage by stage, and what became of each word.</p>
-<div class="ex-tools"><button type="button" data-do="tour">Tour</button><button type="button" data-do="link">Copy link</button>
+<div class="ex-tools"><button type="button" data-do="tour">Tour</button>
+<button type="button" data-do="about">About</button><button type="button" data-do="link">Copy link</button>
 <button type="button" data-do="theme">Theme</button></div></div>
 """
 BROKEN = "That did not work, and not because of your caption. The terminal that runs the explorer says more; it may just be busy."
@@ -91,7 +93,9 @@ def answer_page(session: Session, asked: Question) -> str:
     said = spoken(asked.caption, pipe.vocab)
     if any(getattr(edit, "where", "") == "caption" for edit in asked.edits):  # the words that were generated are others
         said = [Spoken(trace.tokens()[i], True) for i in word_indices(trace)]
-    above = overview.render(overview.parts(pipe, trace), overview.missing(pipe, trace))
+    above = overview.render(overview.parts(pipe, trace), overview.missing(pipe, trace)) + about(
+        pipe, asked.model, session.source(asked.model)
+    )
     panel = panels.intervene(trace, original, asked.edits, session.lacks(asked.model))
     return page_html.render(
         trace, said, asked.model, len(pipe.vocab.words), extra=panel, measured=session.reliability(asked.model), above=above

@@ -42,10 +42,11 @@ EXPLORER = {
     "votes": {"dmm.files"},
     "ballots": MODEL | {f"explorer.{part}" for part in ("agreement", "edits", "interventions", "questions", "session", "votes")},
     "readings": MODEL,
+    "comparisons": MODEL | DRAWING | {"explorer.questions", "explorer.session"},
     "cells": BASE | DRAWING | {"explorer.page_html", "explorer.readings"},
     "notebook": SURFACE
     | {f"explorer.{part}" for part in ("ballots", "cells", "interventions", "questions", "readings", "regions", "slots")}
-    | {"explorer.takeaway", "explorer.votes"},
+    | {"explorer.comparisons", "explorer.takeaway", "explorer.votes", "explorer.walks"},
     "edits": MODEL | {"dmm.metrics", "explorer.statistics"},
     "statistics": BASE | {"dmm.data", "dmm.aviary"},
     "overlay": BASE,
@@ -53,6 +54,7 @@ EXPLORER = {
     "page_html": BASE | DRAWING | {"explorer.reliability", "explorer.courses", "explorer.slots"},
     "reliability": {"dmm.files"},
     "tour": {"explorer.page_html"},
+    "about": MODEL | {"explorer.page_html"},
     "overview": BASE | DRAWING | {"explorer.page_html", "explorer.slots"},
     "walks": BASE,
     "panels": BASE | DRAWING | {"dmm.metrics"} | {f"explorer.{part}" for part in ("edits", "interventions", "notebook", "page_html")},
@@ -61,7 +63,7 @@ EXPLORER = {
     "api": SURFACE
     | {"dmm.metrics"}
     | {f"explorer.{part}" for part in ("ballots", "interventions", "notebook", "questions", "readings", "regions", "slots", "takeaway")}
-    | {"explorer.courses", "explorer.votes", "explorer.walks"},
+    | {"explorer.comparisons", "explorer.courses", "explorer.votes", "explorer.walks"},
     "endpoints": {"dmm.files", "explorer.api", "explorer.questions"},
     "figures": BASE
     | DRAWING
@@ -78,7 +80,7 @@ EXPLORER = {
     "connections": set(),
     "ui": SURFACE
     | {f"explorer.{part}" for part in ("api", "ballots", "connections", "endpoints", "headers", "interventions", "overview", "panels")}
-    | {f"explorer.{part}" for part in ("questions", "request_guard", "sections", "sign_in", "stopping", "tour", "votes")},
+    | {f"explorer.{part}" for part in ("about", "questions", "request_guard", "sections", "sign_in", "stopping", "tour", "votes")},
     "stopping": {"explorer.questions"},
     "sections": {"dmm.models"}
     | {f"explorer.{part}" for part in ("api", "ballots", "interventions", "page_html", "panels", "questions", "takeaway")},

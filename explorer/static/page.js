@@ -121,6 +121,27 @@ window.explorerPage = (() => {
     all("[data-range]", page).forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.range === range)));
     all(".ex-chosen", page).forEach((output) => { output.textContent = kept && kept.word ? `“${kept.word}”` : "a word (choose one)"; });
     all(".ex-stage", page).forEach((stage) => { draw(stage, selection); readRegion(stage); });
+    liken(kept);
+  };
+
+  // --- words in numbers: a table beside the maps, in an order and as long as the reader wants it; memories against the chosen word's -------
+  const arrange = (box) => {
+    const field = (name) => box.querySelector(`[name="${name}"]`);
+    const [by, most] = [field("order").value, Number(field("k").value) || Infinity];
+    const rows = all("tbody tr", box).sort((a, b) => (by === "tile" ? a.dataset.tile - b.dataset.tile : b.dataset[by] - a.dataset[by]));
+    let left = most;
+    rows.forEach((row) => {
+      row.hidden = left === 0 || ("small" in row.dataset && !field("small").checked);
+      left -= row.hidden ? 0 : 1;
+      row.parentElement.append(row);
+    });
+  };
+  const liken = (selection) => {
+    all(".ex-numbers tr[data-tile]", page).forEach((row) => {
+      const chosen = selection && selection.word ? selection.tile : -1;
+      row.classList.toggle("is-shown", Number(row.dataset.tile) === chosen);
+      all("[data-alike]", row).forEach((cell) => { cell.textContent = chosen < 0 ? "" : cell.dataset.alike.split(",")[chosen]; });
+    });
   };
 
   const say = () => {
@@ -274,6 +295,7 @@ window.explorerPage = (() => {
     });
     root.addEventListener("input", (event) => {
       if (event.target.matches(".ex-form input[type=range]")) event.target.nextElementSibling.textContent = event.target.value;
+      if (event.target.matches(".ex-numbers [name]")) arrange(event.target.closest(".ex-numbers"));
     });
     root.addEventListener("pointermove", (event) => { if (event.target.closest(".ex-picture.is-read")) pointAt(event); });
     root.addEventListener("pointerout", (event) => {
@@ -571,6 +593,13 @@ window.explorerPage = (() => {
       const name = document.body.classList.contains("dark") ? "light" : "dark";
       theme(name);
       store.set("explorer-theme", name);
+    },
+    about: () => { // the section that says what this model is
+      const section = page && page.querySelector(".ex-about");
+      if (!section) return;
+      section.open = true;
+      section.scrollIntoView({ block: "start" });
+      section.querySelector("summary").focus({ preventScroll: true });
     },
     tour: () => { store.set("explorer-tour", "on"); closed = false; begin(0); tour(); },
     link: (button) => {

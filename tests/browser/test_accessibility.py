@@ -59,6 +59,7 @@ def test_tour(explorer, app_url):
 def test_network(explorer, app_url):
     open_page(explorer, app_url)
     explorer.locator(".ex-part").last.click()
+    explorer.locator(".ex-numbers summary").first.click()
     assert violations(explorer, NARROW) == []
 
 

@@ -380,6 +380,27 @@ def test_a_map_has_its_own_range_or_one_for_all_words(explorer, app_url):
     assert heat(explorer, 2) == own
 
 
+def test_words_in_numbers_are_sorted_and_compared(explorer, app_url):
+    open_page(explorer, app_url)
+    generate(explorer, CAPTION)
+    word(explorer, "red").click()
+    box = explorer.locator('[data-stage="2"] .ex-numbers')
+    box.locator("summary").click()
+    assert box.locator("tbody th:visible").all_inner_texts() == CAPTION.split()
+    assert set(box.locator('tr:has(th:text-is("red")) [data-alike]').all_inner_texts()) == {"1.00"}  # with itself
+    box.get_by_label("order of the words").select_option("max")
+    box.get_by_label("how many words").select_option("5")
+    box.get_by_label("small words").uncheck()
+    shown = box.locator("tbody tr:visible")
+    largest = [float(row.locator("td").nth(2).inner_text()) for row in shown.all()]
+    assert set(shown.locator("th").all_inner_texts()) == {"small", "red", "crown", "white", "belly"} and largest == sorted(largest)[::-1]
+    before = box.locator('tr:has(th:text-is("crown")) [data-alike]').all_inner_texts()
+    word(explorer, "belly").click()
+    assert box.locator('tr:has(th:text-is("crown")) [data-alike]').all_inner_texts() != before
+    assert "“belly”" in box.locator("caption").inner_text()
+    keep_screenshot(explorer, "numbers")
+
+
 def test_the_drawing_of_the_network_opens_equations_and_panels(explorer, app_url):
     open_page(explorer, app_url)
     titles = explorer.locator(".ex-part b").all_inner_texts()

@@ -75,6 +75,9 @@ def test_a_client_drives_every_endpoint(client, session):
     assert [model["name"] for model in client.predict(api_name="/models")] == ["toy", "dm", "dfgan"]
     trace = client.predict(CAPTION, seed=3, api_name="/trace")
     assert trace["caption"] == CAPTION and set(trace["pictures"]) == {"64", "128", "256"} and trace["unknown"] == []
+    alike = [(row["stage_px"], row["of"]) for row in trace["similarity"]]
+    assert alike == [(px, of) for px in (128, 256) for of in ("memory", "key", "value")]
+    assert all(row["values"][k][k] == 1 for row in trace["similarity"] for k in range(len(CAPTION.split())))
     top = client.predict(CAPTION, by="addressing", k=2, stop_words=False, api_name="/words")
     assert len(top) == 4 and not {"a", "with", "bird"} & {row["word"] for row in top}
     assert picture(client.predict(CAPTION, "red", api_name="/map")[1]["picture"]).size == (256, 256)
@@ -87,6 +90,7 @@ def test_a_client_drives_every_endpoint(client, session):
     assert len(client.predict(CAPTION, api_name="/effects")["words"]) == len(CAPTION.split())
     rows = client.predict(CAPTION, "red", seeds=[3, 4], api_name="/compare")
     assert [(row["model"], row["seed"]) for row in rows] == [(m, s) for m in ("toy", "dm", "dfgan") for s in (3, 4)]
+    assert [row["why"] for row in rows[3:5]] == ["", "this system reads no single words"] and rows[0]["believed"].startswith("not measured")
     assert picture(client.predict(CAPTION, other_seed=9, steps=3, api_name="/walk")["gif"]).n_frames == 4
     ballot = client.predict("ann", api_name="/ballot")
     assert (ballot["pair"], ballot["voted"]) == (0, 0) and picture(ballot["left"]).size == picture(ballot["right"]).size

@@ -62,6 +62,35 @@ def test_top_words(handmade):
     assert [row["word"] for row in by_region.rows] == ["small", "small"]
 
 
+def test_top_words_without_small_words(handmade):
+    everything, claims = (handmade.words(k=9, stop_words=chosen).rows for chosen in (True, False))
+    assert {row["word"] for row in everything} - {row["word"] for row in claims} == {"a", "bird", "with"}
+
+
+def test_how_alike_words_are_in_the_memory(ex):
+    found = ex(CAPTION, seed=3).similarity("key", stage=1)
+    assert found.title == "Cosine of every two words' keys, 128 px"
+    assert list(found.rows[0]) == ["word", *[row["word"] for row in found.rows]] and found.rows[2]["red"] == pytest.approx(1)
+    with pytest.raises(ValueError, match="expected one of memory, key, value"):
+        ex(CAPTION, seed=3).similarity("slots")
+
+
+def test_models_and_noises_stand_side_by_side(ex):
+    found = ex.compare(CAPTION, "red", seeds=(3, 4))
+    assert [(row["model"], row["seed"]) for row in found.rows] == [("toy", 3), ("toy", 4), ("dm", 3), ("dm", 4)]
+    assert found.html.count("<img") == 8 and "where “red” is read: dm, seed 4" in found.html
+    assert {row["map"] for row in found.rows} == {"not measured how far its maps can be believed"}
+    assert ex.compare(CAPTION, models=["dm"]).html.count("<img") == 1
+
+
+def test_a_walk_is_a_film_and_a_gif(ex):
+    found = ex.walk(CAPTION, "a small blue bird", other_seed=5, steps=4)
+    assert [row["reads"] for row in found.rows] == [CAPTION] * 2 + ["a small blue bird"] * 2
+    assert "data:image/gif;base64,R0lGODlh" in found.html and found.html.count("<img") == 2
+    with pytest.raises(ValueError, match="expected 2 to 24 pictures, found 1"):
+        ex.walk(CAPTION, steps=1)
+
+
 def test_where_a_word_is_read(handmade):
     found, crown, both = handmade.show("yellow"), handmade.show("crown"), handmade.show("yellow crown")
     assert both.title == "Where “yellow crown” is read"

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dmm.data.vocab import Vocabulary
 from dmm.trace import StageTrace, Trace
 from explorer import statistics
 from tests.explorer.handmade import make_trace
@@ -107,14 +108,11 @@ def test_single_response_gate_is_the_share_of_the_words(trace):
     np.testing.assert_allclose(maps["words"], trace.stages[1].response_gate[0, 0])
 
 
-class TinyVocabulary:
-    def known(self, text):
-        return [(word, 3 if word in ("a", "red", "bird") else None) for word in text.lower().split()]
-
-
 def test_spoken_keeps_unknown_words():
-    spoken = statistics.spoken("A red zeppelin bird", TinyVocabulary())
+    vocab = Vocabulary(["a", "red", "bird"])
+    spoken = statistics.spoken("A red zeppelin bird", vocab)
     assert [(s.word, s.known) for s in spoken] == [("a", True), ("red", True), ("zeppelin", False), ("bird", True)]
+    assert statistics.unknown_words("zorp red Zorp \N{BIRD}", vocab) == ["zorp", "\N{BIRD}"]
 
 
 def test_agreement_counts_synonyms_and_passes_over_small_words():
@@ -160,3 +158,20 @@ def test_the_map_of_a_phrase_is_the_probability_of_any_of_its_words():
     np.testing.assert_allclose(everything, np.ones((4, 4)), rtol=1e-5)
     with pytest.raises(IndexError):
         statistics.phrase_map(trace, 0, (3, 7))
+
+
+def test_similarity_is_the_cosine_of_slots_keys_or_values(trace):
+    stage = trace.stages[1]
+    stage.memory = torch.zeros(1, 4, len(trace.tokens()))
+    stage.memory[0, :2, 1], stage.memory[0, :2, 2], stage.memory[0, :2, 3] = (
+        torch.tensor([3.0, 0]),
+        torch.tensor([1.0, 1]),
+        torch.tensor([-2.0, 0]),
+    )
+    values = statistics.similarity(trace, 1)
+    assert values.shape == (7, 7) and np.allclose(values[0, :4], [1, 0.5**0.5, -1, 0])
+    assert statistics.alike(trace, 1) == ["memory"] and statistics.alike(trace, 2) == []
+    with pytest.raises(statistics.MissingQuantity, match="no memory of words"):
+        statistics.similarity(trace, 1, "key")
+    with pytest.raises(ValueError, match="expected one of memory, key, value, found 'slot'"):
+        statistics.similarity(trace, 1, "slot")
