@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     try:
         people = read_passwords(args.auth)
-        built = build(Session(args.checkpoints or None), VoteStore(args.votes))
+        built = build(Session(args.checkpoints or None).check(), VoteStore(args.votes))
         serve(built, args.host, args.port, args.root_path, args.allow_host, people)
     except ValueError as error:  # CheckpointError, VoteError: which file, what was expected, what was found; or a port in use
         parser.exit(2, f"app.py: {error}\n")

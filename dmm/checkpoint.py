@@ -289,6 +289,19 @@ def read(name: str | os.PathLike) -> tuple[dict[str, Tensor], ModelConfig, Vocab
     return {key: value.float() if value.dtype == torch.float16 else value for key, value in tensors.items()}, config, vocab, card
 
 
+def read_parts(name: str | os.PathLike) -> tuple[dict[str, Tensor], ModelConfig, Vocabulary, dict]:
+    """As :func:`read`, of a checkpoint that can generate.
+
+    Raises:
+        CheckpointError: as :func:`read`, or without a generator or a text encoder.
+    """
+    tensors, config, vocab, card = read(name)
+    held = held_parts(tensors)
+    if not {"generator", "text_encoder"} <= held:
+        raise CheckpointError(f"{name}: expected a generator and a text encoder, found {', '.join(sorted(held)) or 'neither'}")
+    return tensors, config, vocab, card
+
+
 def read_file(path: Path) -> tuple[dict[str, Tensor], ModelConfig, Vocabulary | None, dict]:
     """A checkpoint's file as it is, complete or still being put together.
 

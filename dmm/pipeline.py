@@ -252,10 +252,8 @@ def load(name: str | os.PathLike = "dmmgan-aviary", device: str | torch.device =
     """
     from dmm import checkpoint
 
-    tensors, config, vocab, card = checkpoint.read(name)
+    tensors, config, vocab, card = checkpoint.read_parts(name)
     held = checkpoint.held_parts(tensors)
-    if not {"generator", "text_encoder"} <= held:
-        raise checkpoint.CheckpointError(f"{name}: expected a generator and a text encoder, found {', '.join(sorted(held)) or 'neither'}")
     networks = {part: checkpoint.fill(part, config, vocab, tensors, name) for part in checkpoint.PARTS if part in held}
     label = Path(name).name if not Path(name).is_file() else Path(name).parent.name
     captioner = networks.pop("captioner", None)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-from pathlib import Path
 
 from dmm.checkpoint import CheckpointError, locate
 from dmm.models.registry import find_model
@@ -29,7 +29,7 @@ READ_ON = (
 )
 
 
-def about(pipe, name: str, source: str | Path) -> str:
+def about(pipe, name: str, source: str | os.PathLike) -> str:
     """The section above the pictures, closed at first.
 
     Args:
@@ -50,7 +50,7 @@ def about(pipe, name: str, source: str | Path) -> str:
     )
 
 
-def _card(source: str | Path) -> tuple[str, str]:
+def _card(source: str | os.PathLike) -> tuple[str, str]:
     """The first paragraph of the card beside a model's weights, and the one that says what it cannot do; empty where there is none."""
     try:
         lines = (locate(source).parent / CARD).read_text(encoding="utf-8")

@@ -195,7 +195,7 @@ def serve(
     Example: explorer app runs/cats-gan dmmgan-aviary --port 8000 --votes votes.db
     """
     try:
-        people, session = read_passwords(auth), Session(checkpoints or None)
+        people, session = read_passwords(auth), Session(checkpoints or None).check()
         session.pipeline()
         from explorer import ui  # Gradio is slow to import; a checkpoint that cannot be used is said before, and figures do not need it
 

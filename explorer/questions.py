@@ -50,6 +50,8 @@ class Question:
         if not is_writable_text(caption):
             raise Refusal("A caption is a text that can be written as UTF-8; this one holds half a character.")
         model = model or session.models[0]
+        if model in session.unreadable:
+            raise Refusal(f"{model} cannot be opened. {session.unreadable[model]}")
         if model not in session.models:
             raise Refusal(f"no model {str(model)[:80]!r} in this session; it holds {', '.join(session.models)}")
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import os
 import sys
 import threading
 from collections import OrderedDict
@@ -44,6 +45,15 @@ def tidy(caption: str) -> str:
     return " ".join(caption.split())
 
 
+def _held(source: str | Path) -> list[str | Path]:
+    """A checkpoint, or those in a directory that is none itself."""
+    from dmm.checkpoint import FILE
+
+    if not Path(source).is_dir() or (Path(source) / FILE).exists():
+        return [source]
+    return sorted((path.parent for path in Path(source).glob(f"*/{FILE}")), key=str) or [source]
+
+
 def give_back() -> bool:
     """Give freed memory back to the system; False where the C library cannot.
 
@@ -65,7 +75,8 @@ class Session:
     """Checkpoints by name, loaded when first used, and a bounded store of traces. Safe to use from several threads.
 
     Args:
-        names: checkpoint names (under ``assets/checkpoints``) or directories; a single one may be given bare. None: all that are shipped.
+        names: checkpoint names (under ``assets/checkpoints``) or directories; a single one may be given bare. A directory of
+            checkpoints stands for each of them. None: all that are shipped.
         capacity: the most traces kept, at least 1.
         megabytes: the most memory the kept traces may hold; the newest trace is always kept.
         load: name or directory -> pipeline; the default is :func:`dmm.pipeline.load`, fused for generating.
@@ -91,8 +102,9 @@ class Session:
         self.capacity = capacity
         self.megabytes = megabytes
         self._load = load
-        self._sources: dict[str, str | Path] = {}
-        for source in names:
+        self._sources: dict[str, str | os.PathLike] = {}
+        self.unreadable: dict[str, str] = {}  # name -> why, after :meth:`check`
+        for source in (one for name in names for one in _held(name)):
             short = Path(source).name or str(source)
             self._sources[short if short not in self._sources else str(source)] = source
         self._pipelines: dict[str, Callable] = {}
@@ -107,7 +119,29 @@ class Session:
         """Names of the models, the first is the default."""
         return tuple(self._sources)
 
-    def source(self, model: str | None = None) -> str | Path:
+    def check(self) -> Session:
+        """Read every checkpoint once, fetching "user/name" that is not here from the Hub.
+
+        One that cannot be used is taken from :attr:`models` and kept in :attr:`unreadable` with the reason.
+
+        Raises:
+            CheckpointError: none can be used; what is wrong with the first.
+        """
+        from dmm.checkpoint import CheckpointError, read_parts
+        from dmm.hub import find
+
+        for name, source in self._sources.items():
+            try:
+                self._sources[name] = find(source)
+                read_parts(self._sources[name])
+            except CheckpointError as error:
+                self.unreadable[name] = str(error)
+        if len(self.unreadable) == len(self._sources):
+            raise CheckpointError(next(iter(self.unreadable.values())))
+        self._sources = {name: source for name, source in self._sources.items() if name not in self.unreadable}
+        return self
+
+    def source(self, model: str | None = None) -> str | os.PathLike:
         """Where a model (None: the first) comes from: a checkpoint's name, or a directory. Raises as :meth:`pipeline`."""
         return self._sources[self._resolve(model)]
 

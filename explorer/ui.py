@@ -167,8 +167,8 @@ def ask(answers: Endpoints, asked: str, about: Question) -> str:
         return panels.compared(rows, values["word"])
     if kind == "walk":
         goal = read_seed(values["seed"] or about.seed)
-        found = answers.walk(about.caption, values["other"], about.seed, goal, model=about.model)
-        return panels.walked(found, "mute:memory" not in session.lacks(about.model))
+        way = answers.walk(about.caption, values["other"], about.seed, goal, model=about.model)
+        return panels.walked(way, "mute:memory" not in session.lacks(about.model))
     if kind == "sentences":
         return panels.read_back(answers.redescribe(about.caption, "", about.seed, about.model, to_data(about.edits)))
     raise Refusal(f"kind: expected why, compare, walk or sentences; found {str(kind)[:40]!r}")
@@ -305,7 +305,8 @@ def build(session: Session, votes: VoteStore | None = None) -> gr.Blocks:
         with gr.Row(elem_id="controls", equal_height=False):
             caption = gr.Textbox(tries[0], label="Caption", lines=1, max_lines=3, elem_id="caption", scale=8)
             names = list(session.models)
-            model = gr.Dropdown(names, value=names[0], label="Model", elem_id="model", visible=len(names) > 1, scale=2, min_width=200)
+            listed = [*((name, name) for name in names), *((f"{name} (cannot be opened)", name) for name in session.unreadable)]
+            model = gr.Dropdown(listed, value=names[0], label="Model", elem_id="model", visible=len(listed) > 1, scale=2, min_width=200)
             seed = gr.Number(FIRST_SEED, label="Seed", elem_id="seed", min_width=96, scale=1)
             again = gr.Button("Re-roll", elem_id="reroll", min_width=92, scale=0)
             go = gr.Button("Generate", variant="primary", elem_id="generate", min_width=96, scale=0)

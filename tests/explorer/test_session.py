@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from dmm.checkpoint import shipped
+from dmm.checkpoint import CheckpointError, save, shipped
 from explorer import session as session_module
+from explorer.questions import Question, Refusal
 from explorer.session import Session, UnknownModel, give_back, nbytes
 from tests.explorer.handmade import make_trace
+from tests.explorer.toy import toy_pipeline
 
 
 def test_without_names_all_shipped_checkpoints_are_open_the_default_one_first():
@@ -89,6 +91,29 @@ def test_models_by_name_and_by_directory(counting):
     with pytest.raises(UnknownModel, match="no model 'x' in this session; it holds dmmgan-aviary, run7"):
         session.trace("x", "bird")
     assert session.pipeline() is session.pipeline("dmmgan-aviary")
+
+
+def test_a_folder_of_checkpoints_is_opened_and_what_cannot_be_read_says_why(tmp_path):
+    for name in ("first", "second"):
+        save(toy_pipeline(), tmp_path / name)
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "model.safetensors").write_bytes((tmp_path / "first" / "model.safetensors").read_bytes()[:1000])
+    session = Session([tmp_path]).check()
+    assert session.models == ("first", "second") and list(session.unreadable) == ["torn"]
+    with pytest.raises(Refusal, match="torn cannot be opened. .*torn/model.safetensors: expected a safetensors file, found a damaged one"):
+        Question.read(session, "a red bird", 3, "torn")
+    assert Session([tmp_path / "first"]).check().unreadable == {}
+    with pytest.raises(CheckpointError, match="torn"):
+        Session([tmp_path / "torn"]).check()
+
+
+def test_a_name_of_the_hub_is_fetched_once_and_then_here(tmp_path, monkeypatch):
+    save(toy_pipeline(), tmp_path)
+    asked = []
+    monkeypatch.setattr("dmm.hub.find", lambda name: asked.append(name) or tmp_path / "model.safetensors")
+    session = Session(["ann/birds"]).check()
+    assert session.models == ("birds",) and asked == ["ann/birds"]
+    assert session.trace("birds", "a red bird", 3).images
 
 
 @pytest.mark.parametrize("arguments", [{"names": []}, {"names": "a", "capacity": 0}])
