@@ -14,8 +14,8 @@ from __future__ import annotations
 import base64
 import dataclasses
 import math
+import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -322,7 +322,7 @@ NAMES = (
 )
 
 
-def learning(source: str | Path, caption: int, step: int) -> dict:
+def learning(source: str | os.PathLike, caption: int, step: int) -> dict:
     """A run's directory as plain data, for one caption; as :meth:`Endpoints.learning`.
 
     Raises:

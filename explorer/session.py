@@ -120,17 +120,20 @@ class Session:
         return tuple(self._sources)
 
     def check(self) -> Session:
-        """Read every checkpoint once, fetching "user/name" that is not here from the Hub.
+        """Read every checkpoint that is not shipped once, fetching "user/name" that is not here from the Hub.
 
         One that cannot be used is taken from :attr:`models` and kept in :attr:`unreadable` with the reason.
 
         Raises:
             CheckpointError: none can be used; what is wrong with the first.
         """
-        from dmm.checkpoint import CheckpointError, read_parts
+        from dmm.checkpoint import CheckpointError, read_parts, shipped
         from dmm.hub import find
 
+        ours = set(shipped())
         for name, source in self._sources.items():
+            if source in ours:
+                continue
             try:
                 self._sources[name] = find(source)
                 read_parts(self._sources[name])
