@@ -221,14 +221,20 @@ class Endpoints:
     def compare(self, caption: str, word: str = "", models: list[str] | None = None, seeds: list[int] | None = None) -> list[dict]:
         """One caption through several models and noises: the last picture of each, and the map of a word over it where it is read.
 
-        believed says how far the maps of that model can be, why what keeps a map from being there.
+        reliability says how far the maps of that model can be, why what keeps a map from being there.
         """
         chosen, noises = models or list(self.session.models), [read_seed(seed) for seed in seeds or [FIRST_SEED]]
         if len(chosen) > MOST_MODELS or len(noises) > MOST_SEEDS:
             raise Refusal(f"expected at most {MOST_MODELS} models and {MOST_SEEDS} seeds, found {len(chosen)} and {len(noises)}")
         rows = []
         for one in compare(self.session, caption, _word(word), chosen, noises, self.told):
-            row = {"model": one.model, "seed": one.seed, "picture": _png(one.trace.images[-1]), "believed": one.believed, "why": one.why}
+            row = {
+                "model": one.model,
+                "seed": one.seed,
+                "picture": _png(one.trace.images[-1]),
+                "reliability": one.reliability,
+                "why": one.why,
+            }
             row["map"] = None if one.over is None else data_uri(Image.fromarray(one.over))
             rows.append(row | {"read_back": one.read_back})
         return rows

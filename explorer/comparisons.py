@@ -23,7 +23,7 @@ class Compared:
     seed: int
     trace: Trace
     over: np.ndarray | None = None  # H W 3 uint8, the last picture with the map of the word over it
-    believed: str = ""  # how far such maps can be believed in this model
+    reliability: str = ""  # how far such maps can be believed in this model
     why: str = ""  # what keeps the map from being there
 
     @property
@@ -74,5 +74,5 @@ def _with_map(session: Session, asked: Question, trace: Trace, word: str | int) 
     values = statistics.phrase_map(trace, stage, indices, maps)
     limits = overlay.limits(values, uniform=len(indices) * statistics.uniform(trace))
     over = overlay.heat(values, limits) if image is None else overlay.overlay(image, values, limits)
-    measured = session.beliefs(asked.model).get(trace.images[-1].shape[-1])
+    measured = session.reliability(asked.model).get(trace.images[-1].shape[-1])
     return Compared(asked.model, asked.seed, trace, over, measured.verdict if measured else UNMEASURED)

@@ -190,7 +190,7 @@ class Explorer:
             ValueError: a caption, model or seed that cannot be generated.
         """
         found = list(compare(self.session, caption, word, models or self.models, seeds))
-        rows = [{"model": one.model, "seed": one.seed, "read back": one.read_back, "map": one.believed or one.why} for one in found]
+        rows = [{"model": one.model, "seed": one.seed, "read back": one.read_back, "map": one.reliability or one.why} for one in found]
         pictures = {f"{one.model}, seed {one.seed}": overlay.picture(one.trace.images[-1]) for one in found}
         maps = {f"where “{word}” is read: {one.model}, seed {one.seed}": one.over for one in found if one.over is not None}
         return Shown(f"“{caption}” side by side", rows, cells.row(pictures, 160) + cells.row(maps, 160) + cells.table(rows))

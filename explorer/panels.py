@@ -244,7 +244,7 @@ def compared(rows: Sequence[Mapping], word: str) -> str:
     for row in rows:
         name = f"{row['model']}, seed {row['seed']}"
         over = f'<img src="{row["map"]}" alt="{text(f"where “{word}” is read: {name}")}">' if row["map"] else ""
-        lines = (f"“{row['read_back']}”" if row["read_back"] else "", row["believed"], row["why"])
+        lines = (f"“{row['read_back']}”" if row["read_back"] else "", row["reliability"], row["why"])
         said = "".join(f"<br>{text(line)}" for line in lines if line)
         cells += f'<figure><img src="{row["picture"]}" alt="{text(name)}">{over}<figcaption>{text(name)}{said}</figcaption></figure>'
     models = len({row["model"] for row in rows})

@@ -90,7 +90,9 @@ def test_a_client_drives_every_endpoint(client, session):
     assert len(client.predict(CAPTION, api_name="/effects")["words"]) == len(CAPTION.split())
     rows = client.predict(CAPTION, "red", seeds=[3, 4], api_name="/compare")
     assert [(row["model"], row["seed"]) for row in rows] == [(m, s) for m in ("toy", "dm", "dfgan") for s in (3, 4)]
-    assert [row["why"] for row in rows[3:5]] == ["", "this system reads no single words"] and rows[0]["believed"].startswith("not measured")
+    assert [row["why"] for row in rows[3:5]] == ["", "this system reads no single words"] and rows[0]["reliability"].startswith(
+        "not measured"
+    )
     assert picture(client.predict(CAPTION, other_seed=9, steps=3, api_name="/walk")["gif"]).n_frames == 4
     ballot = client.predict("ann", api_name="/ballot")
     assert (ballot["pair"], ballot["voted"]) == (0, 0) and picture(ballot["left"]).size == picture(ballot["right"]).size
