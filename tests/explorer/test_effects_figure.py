@@ -42,21 +42,29 @@ def test_rows_are_the_numbers():
     assert {(row["caption"], row["seed"], row["position"], row["other"]) for row in second} == {(CAPTION, 3, 2, "red")}
 
 
+def test_the_words_of_the_largest_effect_are_shown_exchanged():
+    rows = figures.draw("word-exchange", [made_up(6)], rows=2).rows
+    assert [(row["word"], row["pathway"]) for row in rows] == [(word, name) for word in ("word3", "word5") for name in NAMES]
+    assert [row["change"] for row in rows[:5]] == pytest.approx([0.4, 0.8, 1.2, 1.6, 4.0]) and {row["other"] for row in rows} == {"red"}
+
+
+@pytest.mark.parametrize("name", ["memory-effects", "word-exchange"])
 @pytest.mark.parametrize("effects", [made_up(), made_up(30, LONG), made_up(0)], ids=["few", "many", "none"])
-def test_texts_do_not_overlap_and_files_repeat(effects, tmp_path):
-    result = figures.draw("memory-effects", [effects])
+def test_texts_do_not_overlap_and_files_repeat(name, effects, tmp_path):
+    result = figures.draw(name, [effects])
     apart(result.figure)
-    legible("memory-effects", result.figure)
-    one = export(result, tmp_path / "one", "memory-effects", FORMATS)
-    two = export(figures.draw("memory-effects", [effects]), tmp_path / "two", "memory-effects", FORMATS)
+    legible(name, result.figure)
+    one = export(result, tmp_path / "one", name, FORMATS)
+    two = export(figures.draw(name, [effects]), tmp_path / "two", name, FORMATS)
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(one, two, strict=True))
 
 
 def test_only_effects_of_one_caption_fit():
     with pytest.raises(FigureError, match="expected effects of words"):
         figures.draw("memory-effects", [make_trace()])
-    with pytest.raises(FigureError, match="one caption, found 2"):
-        figures.draw("memory-effects", [made_up(), made_up()])
+    for name in ("memory-effects", "word-exchange"):
+        with pytest.raises(FigureError, match="one caption, found 2"):
+            figures.draw(name, [made_up(), made_up()])
     with pytest.raises(FigureError, match="expected generated captions"):
         figures.draw("dmgan-fig4", [made_up()])
 
