@@ -10,7 +10,7 @@ window.explorerPage = (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const short = (value) => (value >= 0.0995 ? value.toFixed(2) : value.toFixed(3)).replace(/^0\./, ".");
 
-  // --- one selection: {word, tile} or {path}; a preview (hover, focus) covers the kept one; a region beside it ------------------
+  // --- one selection: {word, tile, more: [further words]} or {path}; a preview (hover, focus) covers the kept one; a region beside it -
   let page = null;
   let before = null; // what the page was about when it came last
   let kept = null;
@@ -33,6 +33,10 @@ window.explorerPage = (() => {
     return chosenBy(captionWords().find((word) => word.dataset.word === hit.dataset.word)); // a word of a redescription
   };
   const same = (a, b) => Boolean(a && b) && a.path === b.path && a.tile === b.tile && a.word === b.word;
+  const parts = (selection) => (selection ? [selection, ...(selection.more || [])] : []);
+  const holds = (selection, one) => parts(selection).some((part) => same(part, one));
+  const gathered = ([first, ...more]) => (more.length ? { ...first, more } : first || null); // words -> one selection
+  const wordsOf = (selection) => parts(selection).map((part) => part.word).join(" + ");
 
   // --- maps -----------------------------------------------------------------------------------------------------------------
   const decode = (image, then) => { // levels 0..255 of every pixel, or null until the picture has been read
@@ -63,7 +67,13 @@ window.explorerPage = (() => {
     }
     const canvas = stage.querySelector(".ex-heat");
     const found = decode(stage.querySelector(".ex-strip"), then);
-    return found && { levels: found, from: selection.tile * canvas.width * canvas.height, top: tops(stage)[selection.tile] };
+    if (!found) return null;
+    const cells = canvas.width * canvas.height;
+    if (!selection.more) return { levels: found, from: selection.tile * cells, top: tops(stage)[selection.tile] };
+    const sum = new Float64Array(cells); // the probability that a place reads one of the words, as explorer.statistics.phrase_map
+    parts(selection).forEach(({ tile }) => sum.forEach((_, i) => { sum[i] += (found[tile * cells + i] / 255) * tops(stage)[tile]; }));
+    const top = sum.reduce((most, value) => Math.max(most, value), 1e-9);
+    return { levels: sum.map((value) => (255 * value) / top), from: 0, top };
   };
 
   const draw = (stage, selection) => {
@@ -73,9 +83,9 @@ window.explorerPage = (() => {
     const there = Boolean(selection) && (!selection.path || Boolean(stage.querySelector(`.ex-path[data-path="${selection.path}"]`)));
     picture.classList.toggle("is-read", there);
     const context = canvas.getContext("2d", { willReadFrequently: true });
-    legendOf(stage, there ? selection : null);
+    const map = there ? mapOf(stage, selection, () => show()) : null;
+    legendOf(stage, map && !selection.path && range === "own" ? map.top : sharedTop(stage));
     if (!there) { context.clearRect(0, 0, canvas.width, canvas.height); return; }
-    const map = mapOf(stage, selection, () => show());
     if (!map) return;
     const scale = selection.path || range === "own" ? 1 : map.top / sharedTop(stage);
     const pixels = context.createImageData(canvas.width, canvas.height);
@@ -87,10 +97,9 @@ window.explorerPage = (() => {
     tag(stage, selection);
   };
 
-  const legendOf = (stage, selection) => { // the ends of the legend, and where 1/T lies, follow the range
+  const legendOf = (stage, top) => { // the ends of the legend, and where 1/T lies, follow the range
     const row = stage.querySelector(".ex-where");
     if (!row) return;
-    const top = selection && !selection.path && range === "own" ? tops(stage)[selection.tile] : sharedTop(stage);
     row.querySelector(".ex-legend > span:last-child").textContent = short(top);
     const mark = row.querySelector(".ex-mark");
     if (mark) mark.style.setProperty("--at", `${Math.min(100, (100 * Number(row.dataset.uniform)) / top).toFixed(1)}%`);
@@ -99,9 +108,16 @@ window.explorerPage = (() => {
   const tag = (stage, selection, here) => {
     const button = buttonIn(stage, selection);
     if (!button) return;
-    const name = selection.path ? `answered by ${selection.path}` : selection.word;
-    const rest = selection.path ? `mean ${button.dataset.shown}` : `mean ${button.dataset.mean} · max ${button.dataset.max}`;
+    const name = selection.path ? `answered by ${selection.path}` : wordsOf(selection);
+    const rest = selection.path ? `mean ${button.dataset.shown}` : numbersOf(stage, selection, button);
     stage.querySelector(".ex-tag").textContent = here === undefined ? `${name} · ${rest}` : `${name} · here ${here}`;
+  };
+
+  const numbersOf = (stage, selection, button) => {
+    const map = selection.more && mapOf(stage, selection, () => {});
+    if (!map) return `mean ${button.dataset.mean} · max ${button.dataset.max}`;
+    const mean = map.levels.reduce((sum, level) => sum + level, 0) / map.levels.length;
+    return `mean ${short((mean / 255) * map.top)} · max ${short(map.top)}`;
   };
 
   const buttonIn = (stage, selection) => (selection.path
@@ -112,11 +128,11 @@ window.explorerPage = (() => {
     if (!page) return;
     const selection = shown();
     all(".ex-chip, .ex-path, .ex-word", page).forEach((button) => {
-      button.classList.toggle("is-shown", same(chosenBy(button), selection));
-      button.setAttribute("aria-pressed", String(same(chosenBy(button), kept)));
+      button.classList.toggle("is-shown", holds(selection, chosenBy(button)));
+      button.setAttribute("aria-pressed", String(holds(kept, chosenBy(button))));
     });
     all(".ex-stream [data-word]", page).forEach((word) => {
-      word.classList.toggle("is-shown", Boolean(selection) && word.dataset.word === selection.word);
+      word.classList.toggle("is-shown", parts(selection).some((part) => part.word === word.dataset.word));
     });
     all("[data-range]", page).forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.range === range)));
     all(".ex-chosen", page).forEach((output) => { output.textContent = kept && kept.word ? `“${kept.word}”` : "a word (choose one)"; });
@@ -148,12 +164,18 @@ window.explorerPage = (() => {
     const stages = all(".ex-stage", page).filter((stage) => kept && buttonIn(stage, kept));
     page.querySelector(".ex-live").textContent = stages.map((stage) => {
       const button = buttonIn(stage, kept);
-      return `${stage.getAttribute("aria-label")}: ${button.getAttribute("aria-label")}`;
+      const said = kept.more ? `${wordsOf(kept)}: ${numbersOf(stage, kept, button)}` : button.getAttribute("aria-label");
+      return `${stage.getAttribute("aria-label")}: ${said}`;
     }).join("; ");
   };
 
-  const keep = (selection) => {
-    kept = same(kept, selection) && picked ? null : selection; // a click on the word of the arrival keeps it
+  const joined = (selection) => { // the kept words and one more, or without it
+    const words = parts(kept).map(({ word, tile }) => ({ word, tile }));
+    return gathered(holds(kept, selection) ? words.filter((part) => !same(part, selection)) : [...words, selection]);
+  };
+  const keep = (selection, more = false) => {
+    if (more && kept && kept.word && selection.word) kept = joined(selection);
+    else kept = same(kept, selection) && !kept.more && picked ? null : selection; // a click on the word of the arrival keeps it
     preview = null;
     picked = true;
     acts.word += kept && kept.word ? 1 : 0;
@@ -285,7 +307,7 @@ window.explorerPage = (() => {
     root.addEventListener("focusout", leave);
     root.addEventListener("click", (event) => {
       const hit = button(event);
-      if (hit) keep(chosenBy(hit));
+      if (hit) keep(chosenBy(hit), event.shiftKey);
       const ranged = event.target.closest("[data-range]");
       if (ranged) { range = ranged.dataset.range; show(); }
       const form = event.target.closest(".ex-form > button");
@@ -453,15 +475,18 @@ window.explorerPage = (() => {
   const select = () => { // the selected word follows, if the caption still says it; on arrival one is selected
     const words = captionWords();
     if (kept && kept.word) {
-      const again = words.find((word) => same(chosenBy(word), kept)) || words.find((word) => word.dataset.word === kept.word);
-      kept = chosenBy(again || words[Number(page.dataset.first || 0)]);
+      const again = (part) => words.find((word) => same(chosenBy(word), part)) || words.find((word) => word.dataset.word === part.word);
+      const found = [...new Set(parts(kept).map(again).filter(Boolean))].map(chosenBy);
+      kept = gathered(found) || chosenBy(words[Number(page.dataset.first || 0)]);
     }
     if (!begun && "first" in page.dataset && words.length) {
       const query = new URLSearchParams(window.location.search);
-      const [name, nth] = (query.get("word") || "").split(".");
-      const asked = words.filter((word) => word.dataset.word === name)[Number(nth || 1) - 1];
-      kept = chosenBy(asked || words[Number(page.dataset.first)]);
-      picked = picked || Boolean(asked);
+      const asked = (query.get("word") || "").split(" ").map((said) => {
+        const [name, nth] = said.split(".");
+        return words.filter((word) => word.dataset.word === name)[Number(nth || 1) - 1];
+      }).filter(Boolean).map(chosenBy);
+      kept = gathered(asked) || chosenBy(words[Number(page.dataset.first)]);
+      picked = picked || asked.length > 0;
       const edges = (query.get("region") || "").split(",").map(Number);
       const inside = edges.length === 4 && edges.every((edge) => edge >= 0 && edge <= 1) && edges[0] < edges[2] && edges[1] < edges[3];
       if (inside && query.get("region")) region = edges;
@@ -499,9 +524,12 @@ window.explorerPage = (() => {
     if (!page || window.location.protocol === "file:") return;
     const query = new URLSearchParams(window.location.search);
     named.forEach((name) => (name in page.dataset ? query.set(name, page.dataset[name]) : query.delete(name)));
-    const alike = picked && kept && kept.word ? captionWords().filter((word) => word.dataset.word === kept.word) : [];
-    const nth = alike.findIndex((word) => same(chosenBy(word), kept)) + 1;
-    if (alike.length) query.set("word", nth > 1 ? `${kept.word}.${nth}` : kept.word); else query.delete("word");
+    const chosen = picked && kept && kept.word ? parts(kept).map((part) => {
+      const alike = captionWords().filter((word) => word.dataset.word === part.word);
+      const nth = alike.findIndex((word) => same(chosenBy(word), part)) + 1;
+      return nth > 1 ? `${part.word}.${nth}` : part.word;
+    }) : [];
+    if (chosen.length) query.set("word", chosen.join(" ")); else query.delete("word");
     if (region) query.set("region", region.map((edge) => edge.toFixed(3)).join(",")); else query.delete("region");
     const address = `${window.location.pathname}?${query}`;
     if (push && address !== window.location.pathname + window.location.search) window.history.pushState(null, "", address);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import time
 import urllib.error
@@ -9,7 +10,9 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
+from gradio_client import Client
 
 pytestmark = pytest.mark.browser
 
@@ -164,6 +167,32 @@ def test_a_word_lays_its_map_over_each_picture(explorer, app_url):
     explorer.mouse.move(0, 0)
     assert explorer.locator(".ex-picture.is-read").count() == 0
     assert seen(explorer, 1) == bare
+
+
+def test_several_words_have_one_map(explorer, app_url):
+    """Shift adds a word: the map is the sum, the numbers are the server's, and the link brings it back."""
+    open_page(explorer, app_url)
+    generate(explorer, CAPTION)
+    chip(explorer, "red").click()
+    alone = heat(explorer, 1)
+    chip(explorer, "belly").click(modifiers=["Shift"])
+    explorer.mouse.move(0, 0)
+    assert [chip(explorer, word).get_attribute("aria-pressed") for word in ("red", "belly", "crown")] == ["true", "true", "false"]
+    both, told = heat(explorer, 1), explorer.locator('[data-stage="1"] .ex-tag').inner_text()
+    assert both != alone and told.startswith("red + belly · mean .") and "red + belly" in explorer.locator(".ex-live").text_content()
+    client = Client(app_url, verbose=False)
+    values = sum(np.array(client.predict(CAPTION, word, 3, api_name="/map")[0]["values"]) for word in ("red", "belly"))
+    numbers = [float(number) for number in re.findall(r"[\d.]+", told)]
+    assert numbers == pytest.approx([values.mean(), values.max()], abs=0.006)  # colours have 256 levels, and two digits are shown
+    assert "word=red+belly" in explorer.url
+    explorer.reload()
+    explorer.wait_for_selector('[data-stage="1"] .is-read')
+    explorer.mouse.move(0, 0)
+    explorer.wait_for_function("() => document.querySelector('[data-stage=\"1\"] .ex-tag').textContent.startsWith('red + belly')")
+    assert heat(explorer, 1) == both
+    chip(explorer, "red").click(modifiers=["Shift"])
+    explorer.mouse.move(0, 0)
+    assert explorer.locator('[data-stage="1"] .ex-tag').inner_text().startswith("belly · mean")
 
 
 def test_pointing_shows_the_number_and_lets_go(explorer, app_url):
