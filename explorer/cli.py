@@ -8,6 +8,7 @@ options are that command's flags; further names after the first are drawn too.
 from __future__ import annotations
 
 import inspect
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -179,8 +180,12 @@ for _figure in list_figures():
 @app.command("app")
 def serve(
     checkpoints: Annotated[
-        list[str] | None, typer.Argument(help="names under assets/checkpoints, or folders; without any, all that are shipped")
+        list[str] | None,
+        typer.Argument(help="names under assets/checkpoints, folders, or one published .pth; without any, all that are shipped"),
     ] = None,
+    system: Annotated[str | None, typer.Option(help="of a published .pth: its system, a name of `dmm list`")] = None,
+    text_encoder: Annotated[Path | None, typer.Option(help="of a published .pth: the .pth of its text encoder")] = None,
+    vocab: Annotated[Path | None, typer.Option(help="of a published .pth: its data set's captions.pickle; read, never run")] = None,
     host: Annotated[str, typer.Option(help="address to listen on", envvar=["HOST", "GRADIO_SERVER_NAME"])] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="port to listen on", envvar=["PORT", "GRADIO_SERVER_PORT"])] = 7860,
     root_path: Annotated[str, typer.Option(help="path under which a reverse proxy shows the page, such as /bird")] = "",
@@ -193,16 +198,43 @@ def serve(
     Example: explorer app
 
     Example: explorer app runs/cats-gan dmmgan-aviary --port 8000 --votes votes.db
+
+    Example: explorer app bird_DMGAN.pth --system dmgan --text-encoder text_encoder200.pth --vocab captions.pickle
     """
     try:
-        people, session = read_passwords(auth), Session(checkpoints or None).check()
-        session.pipeline()
-        from explorer import ui  # Gradio is slow to import; a checkpoint that cannot be used is said before, and figures do not need it
+        with tempfile.TemporaryDirectory() as folder:
+            opened = _converted(checkpoints or [], {"system": system, "text-encoder": text_encoder, "vocab": vocab}, Path(folder))
+            people, session = read_passwords(auth), Session(opened or None).check()
+            session.pipeline()
+            from explorer import ui  # Gradio is slow to import; a checkpoint that cannot be used is said before, and figures do not need it
 
-        built = ui.build(session, VoteStore(votes))
-        ui.serve(built, host, port, root_path, allow_host or (), people)
+            built = ui.build(session, VoteStore(votes))
+            ui.serve(built, host, port, root_path, allow_host or (), people)
     except ValueError as error:
         _stop(str(error))
+
+
+def _converted(checkpoints: list[str], given: dict, folder: Path) -> list[str]:
+    """The checkpoints, with a published generator (.pth) converted into ``folder``, as ``dmm convert`` does for good.
+
+    Raises:
+        ValueError: what a published generator needs is not all given, or given without one; or it cannot be converted.
+    """
+    published = [name for name in checkpoints if Path(name).suffix in (".pth", ".pt")]
+    missing = [f"--{name}" for name, value in given.items() if value is None]
+    if not published and len(missing) == len(given):
+        return checkpoints
+    if len(published) != 1 or missing:
+        raise ValueError(
+            f"expected one published .pth with --system, --text-encoder and --vocab, found {', '.join(published) or 'no .pth'}"
+            f"{' without ' + ', '.join(missing) if missing else ''}; `dmm convert --help` makes checkpoints of any number of them"
+        )
+    from dmm.convert.upstream import convert
+
+    out = folder / Path(published[0]).stem
+    convert(out, given["system"], "generator", Path(published[0]))
+    convert(out, None, "text_encoder", given["text-encoder"], given["vocab"])
+    return [str(out) if name in published else name for name in checkpoints]
 
 
 if __name__ == "__main__":

@@ -219,6 +219,35 @@ def test_generate_and_the_app_session_take_a_converted_checkpoint(tmp_path, monk
     assert session.models == ("birds",) and trace.words[0] == ["a", "red", "bird"] and trace.images[-1].shape[-1] == 256
 
 
+def test_the_app_opens_published_files_as_they_are(tmp_path, monkeypatch):
+    from explorer import ui
+    from explorer.cli import app as explorer
+
+    paths, served = files(tmp_path, toy("dmgan")), []
+    monkeypatch.setattr(ui, "serve", lambda built, *_: served.append(built))
+    monkeypatch.setattr(ui, "build", lambda session, votes: (session.models, session.trace(None, "a red bird", 0).words[0]))
+    command = [
+        "app",
+        str(paths["generator"]),
+        "--system",
+        "dmgan",
+        "--text-encoder",
+        str(paths["text_encoder"]),
+        "--vocab",
+        str(paths["vocab"]),
+    ]
+    result = CliRunner().invoke(explorer, command)
+    assert result.exit_code == 0 and served == [(("generator",), ["a", "red", "bird"])], result.output
+    for arguments, said in (
+        (command[:4], "generator.pth without --text-encoder, --vocab"),
+        (["app", "dmmgan-aviary", *command[2:]], "found no .pth"),
+        ([*command, str(paths["text_encoder"])], "generator.pth, "),
+        ([*command[:3], "dfgan", *command[4:]], "generator"),
+    ):
+        result = CliRunner().invoke(explorer, arguments)
+        assert result.exit_code == 2 and said in result.output and result.output.count("\n") == 1, result.output
+
+
 def test_stackgan_keeps_its_generator_and_says_what_is_missing(tmp_path):
     config = TOYS["stackgan"]
     torch.save(upstream(build("generator", config, Vocabulary([])), "stackgan", "generator", "stackgan2_G_NET"), tmp_path / "g.pth")
