@@ -231,7 +231,7 @@ def train_judge(out: MeasuringOut = None, images: MeasuringImages = 10000, steps
 
 @app.command("marks")
 @readable
-def train_marks(out: MeasuringOut = None, images: MeasuringImages = 6000, steps: MeasuringSteps = 900, seed: MeasuringSeed = 0) -> None:
+def train_marks(out: MeasuringOut = None, images: MeasuringImages = 8000, steps: MeasuringSteps = 1800, seed: MeasuringSeed = 0) -> None:
     """Train the network that reads patterns, crests and eyerings from pictures, on rendered birds only.
 
     Example: dmm train marks --out runs/aviary-marks

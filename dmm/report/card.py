@@ -102,6 +102,16 @@ def _agreement(metrics: Mapping) -> Iterator[str]:
     yield ""
 
 
+def _marks(metrics: Mapping) -> Iterator[str]:
+    found = metrics["marks"]
+    yield from _head("captioned patterns and marks that a classifier reads back", [*READ.values(), "captioned"])
+    yield _row("mean", *(_figure(found[key], "mean", 3) for key in READ), str(found["generated"]["said"]))
+    for name, one in found["generated"]["attributes"].items():
+        if one["said"]:
+            yield _row(name.replace("_", " "), *(f"{found[key]['attributes'][name]['share']:.3f}" for key in READ), str(one["said"]))
+    yield ""
+
+
 def _distances(metrics: Mapping) -> Iterator[str]:
     yield from _head("", READ.values())
     for metric, (label, key, digits) in ROWS.items():
@@ -161,6 +171,7 @@ def _spoken(metrics: Mapping) -> Iterator[str]:
 #: Metric that a record has -> what it gives, in the order of the card.
 _TABLES: Mapping[str, Callable[[Mapping], Iterator[str]]] = {
     "attributes": _agreement,
+    "marks": _marks,
     "fid": _distances,
     "memory": _memory,
     "claims": _spoken,

@@ -42,6 +42,7 @@ OVERLAPS = [
     Measure("CIDEr of STREAM's sentence ↑", "caption_overlap", ("generated", "cider"), 2),
 ]
 DIVERSE = Measure("distance between seeds, share of the possible ↑", "diversity", ("ratio",))
+MARKS = Measure("captioned patterns, crests and eyerings read back, last picture ↑", "marks", ("generated", "mean"))
 LIFT = ("by_kind", "colour", "lift")
 SHARE = Measure("share of a colour word's effect that passes through what refinements read", "memory", ("memory_share", "256", "share"))
 STAGES = [
@@ -378,7 +379,7 @@ BUILDERS: tuple[Callable[[Results, Protocols], Table], ...] = (
         "stages",
         STAGE_TITLE,
         STAGE_ABOUT,
-        [*STAGES, AGREEMENT, DIVERSE],
+        [*STAGES, AGREEMENT, MARKS, DIVERSE],
         BOUNDS,
     ),
     _aviary_table(

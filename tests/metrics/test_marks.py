@@ -37,10 +37,12 @@ def test_perfect_answers_agree_and_others_do_not():
     logits = {name: torch.nn.functional.one_hot(truth[name], len(answers)).float() for name, answers in HEADS.items()}
     slots = [captions(one)[0].slots for one in birds]
     found = agreement(logits, slots)
-    assert found["mean"] == 1 and found["said"] == sum(len(said(one)) for one in slots) > 10
+    assert found["mean"] == 1 and found["interval_95"] == [1, 1] and found["said"] == sum(len(said(one)) for one in slots) > 10
     wrong = agreement({name: -rows for name, rows in logits.items()}, slots)
     assert wrong["mean"] == 0
-    assert agreement(logits, [{}] * 60)["mean"] is None
+    assert agreement(logits, [{}] * 60)["mean"] is agreement(logits, [{}] * 60)["interval_95"] is None
+    half = agreement({name: torch.cat([rows[:30], -rows[30:]]) for name, rows in logits.items()}, slots)
+    assert half["mean"] == pytest.approx(sum(len(said(one)) for one in slots[:30]) / found["said"])
 
 
 def test_rare_answers_weigh_more():
