@@ -115,7 +115,7 @@ def marks_agreement(evaluation) -> dict:
 def train_marks(settings: measuring.Settings, width: int = 16, input_size: int = 256) -> dict:
     """Train the classifier, of a width and for pictures of a side, px, as :func:`dmm.metrics.measuring.train` does; returns the card.
 
-    An eyering is a pixel or two wide, so that it is looked for at the full 256 px. Rare answers weigh more (the inverse root of their share):
+    An eyering is a pixel or two wide, so it is looked for at the full 256 px. Rare answers weigh more (the inverse root of their share):
     most parts are solid, and most heads have no crest.
     """
 
