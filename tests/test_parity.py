@@ -13,6 +13,7 @@ from torch import nn
 from dmm.convert import ConvertError, KeyTable, difference, load_upstream, replay, tolerance
 from dmm.convert.__main__ import main
 from dmm.convert.keys import TABLES
+from dmm.convert.upstream import ALL_TABLES
 from dmm.models.captioner import CaptionDecoder
 from dmm.models.discriminators import create_discriminators
 from dmm.models.registry import create_model
@@ -148,9 +149,9 @@ def test_every_published_parameter_of_a_system_has_its_place(name, source, judge
 def test_every_published_parameter_of_the_text_side_has_its_place(system):
     with torch.device("meta"):
         encoder, decoder = TextEncoder(5450), CaptionDecoder(5450)
-    load_upstream(encoder, published("RNN_ENCODER_vocab5450"), TABLES[system, "text_encoder"])
-    if (system, "caption_decoder") in TABLES:
-        load_upstream(decoder, published("CAPTION_RNN_vocab5450"), TABLES[system, "caption_decoder"])
+    load_upstream(encoder, published("RNN_ENCODER_vocab5450"), ALL_TABLES[system, "text_encoder"])
+    if (system, "caption_decoder") in ALL_TABLES:
+        load_upstream(decoder, published("CAPTION_RNN_vocab5450"), ALL_TABLES[system, "caption_decoder"])
 
 
 def test_unknown_missing_and_mismatched_keys_are_named():

@@ -26,7 +26,7 @@ class Walk:
 
     def _note(self, frame, event: str, _argument) -> None:
         path = Path(frame.f_code.co_filename)
-        if event not in ("call", "return") or not path.is_relative_to(ROOT) or path.is_relative_to(ROOT / "tests"):
+        if event not in ("call", "return") or not path.is_relative_to(ROOT) or path.relative_to(ROOT).parts[0] in ("tests", ".venv"):
             return
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         if module == WRAPPER or frame.f_code.co_name in PASSED:
