@@ -15,7 +15,6 @@ from IPython.display import HTML
 from dmm.trace import Trace
 from explorer import cells, controls, gather, overlay, statistics
 from explorer.figures import check_options, draw, get_figure
-from explorer.figures.export import render
 from explorer.page_html import text
 from explorer.session import Session
 
@@ -115,13 +114,13 @@ def figure_panel(session: Session, name: str, model: str | None = None) -> ipywi
     figure = get_figure(name)
     inputs = [controls.widget(option) for option in figure.options]
     button = ipywidgets.Button(description="Draw", button_style="primary")
-    shown, message = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%")), ipywidgets.HTML()
+    shown, message = ipywidgets.HTML(), ipywidgets.HTML()  # an Image widget has no description in words
 
     def press(_button=None) -> None:
         try:
             values = check_options(figure, controls.named(figure.options, [field.value for field in inputs]))
             taken, references = gather.gather(figure, values, session, model=model), gather.references(figure, values)
-            shown.value, message.value = render(draw(figure, taken, references, **values), "png"), ""
+            shown.value, message.value = draw(figure, taken, references, **values)._repr_html_(), ""
         except ValueError as error:  # an option or caption that does not fit says why
             message.value = text(error)
 
