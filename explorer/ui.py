@@ -35,7 +35,7 @@ from explorer.sections import CLASS, AtOnce, BlindVoting, Queued, ReadBack, Take
 from explorer.session import Session
 from explorer.sign_in import RULE, SignIn
 from explorer.statistics import Spoken, short, spoken, word_indices
-from explorer.stopping import Stops
+from explorer.stopping import Stopped, Stops
 from explorer.votes import VoteStore
 
 if TYPE_CHECKING:
@@ -268,6 +268,8 @@ def build(session: Session, votes: VoteStore | None = None) -> gr.Blocks:
             with stops.answering(visitor):
                 about = fitting(session, caption, seed, model, edits)[0]
                 return "", ask(Endpoints(session, answers.store, told), asked, about)
+        except Stopped as error:  # as take_back says it, whichever comes last
+            return page_html.told(str(error)), gr.skip()
         except (EditError, CaptionError, Refusal) as error:
             return page_html.notice(str(error)), gr.skip()
 
