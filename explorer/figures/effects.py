@@ -28,21 +28,26 @@ ROW = 0.2  # inches
 BAR = 0.12  # inches
 
 
-@register_figure(
-    "memory-effects",
-    title="How each word reached the picture",
-    source="causal mediation analysis (Vig et al., NeurIPS 2020, Fig. 1) of the memories of DM-GAN and DMM-GAN",
-    options=(
-        Option("caption", "text", CAPTION, "the sentence", makes="trace"),
-        seed_option("noise seed"),
-    ),
-    shows="effects",
-)
+#: What the figures of the words of one caption have in common.
+SOURCE = "causal mediation analysis (Vig et al., NeurIPS 2020, Fig. 1) of the memories of DM-GAN and DMM-GAN"
+OPTIONS = (Option("caption", "text", CAPTION, "the sentence", makes="trace"), seed_option("noise seed"))
+
+
+def of_one_caption(name: str, effects: Sequence[WordEffects]) -> WordEffects:
+    """The effects that a figure shows.
+
+    Raises:
+        FigureError: those of several captions.
+    """
+    if len(effects) != 1:
+        raise FigureError(f"{name} shows one caption, found {len(effects)}")
+    return effects[0]
+
+
+@register_figure("memory-effects", title="How each word reached the picture", source=SOURCE, options=OPTIONS, shows="effects")
 def memory_effects(effects: Sequence[WordEffects]) -> Result:
     """The picture, and beside it a bar for each word: the change through each pathway, and the total as a tick."""
-    if len(effects) != 1:
-        raise FigureError(f"memory-effects shows one caption, found {len(effects)}")
-    found = effects[0]
+    found = of_one_caption("memory-effects", effects)
     parts = [name for name in found.pathways if name != "total"]
     high = max((max(word.changes["total"], sum(word.changes[name] for name in parts)) for word in found.words), default=0.0) or 1.0
     heading = style.wrap(f"“{found.caption}”, seed {found.seed}", WIDTH - 3 * MARGIN, style.LARGE)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from dmm.metrics.effects import WordEffects
 from explorer.figures import style
-from explorer.figures.effects import CAPTION
-from explorer.figures.registry import FigureError, Option, Result, register_figure, seed_option
+from explorer.figures.effects import OPTIONS, SOURCE, of_one_caption
+from explorer.figures.registry import Option, Result, register_figure
 from explorer.overlay import PATHWAYS, picture
 from explorer.statistics import short
 
@@ -23,20 +23,14 @@ AS_GENERATED = "as generated"
 @register_figure(
     "word-exchange",
     title="A word exchanged on one pathway alone",
-    source="causal mediation analysis (Vig et al., NeurIPS 2020, Fig. 1) of the memories of DM-GAN and DMM-GAN",
-    options=(
-        Option("caption", "text", CAPTION, "the sentence", makes="trace"),
-        seed_option("noise seed"),
-        Option("rows", "int", 2, "exchanged words to show, those of the largest total effect", low=1, high=10),
-    ),
+    source=SOURCE,
+    options=(*OPTIONS, Option("rows", "int", 2, "exchanged words to show, those of the largest total effect", low=1, high=10)),
     shows="effects",
     printed="page",
 )
 def word_exchange(effects: Sequence[WordEffects], rows: int = 2) -> Result:
     """A row for each exchanged word: the caption's picture, the word exchanged on each pathway, and everywhere; below each its change."""
-    if len(effects) != 1:
-        raise FigureError(f"word-exchange shows one caption, found {len(effects)}")
-    found = effects[0]
+    found = of_one_caption("word-exchange", effects)
     exchanged = sorted((word for word in found.words if word.other is not None), key=lambda word: -word.changes["total"])[:rows]
     exchanged.sort(key=lambda word: word.position)
     names = (AS_GENERATED, *(PATHWAYS[name][0] for name in found.pathways))
