@@ -19,6 +19,13 @@ pytestmark = pytest.mark.browser
 OUTPUT = Path(__file__).parent.parent / "output"
 CAPTION = "this small bird has a red crown and a white belly"
 SLOWEST = 20.0  # seconds for one caption, on a machine that runs other tests beside this one
+STANDS_STILL = """section => new Promise(done => {
+    const look = (size, frames) => requestAnimationFrame(() => {
+        const now = section.querySelectorAll("*").length;
+        now !== size ? look(now, 0) : frames === 5 ? done() : look(now, frames + 1);
+    });
+    look(0, 0);
+})"""
 
 
 def open_page(page, url: str, selected: bool = False) -> None:
@@ -595,10 +602,13 @@ def test_it_fits_every_width_and_theme(explorer, app_url, width, scheme):
 
 
 def open_section(page, title: str):
-    """A section below the page, opened."""
+    """A section below the page, opened, and past the frame in which Gradio sets its new fields to their first values once more."""
     button = page.get_by_role("button", name=title)
     button.click()
-    return page.locator(".ex-section").filter(has=button)
+    section = page.locator(".ex-section").filter(has=button)
+    section.locator("input, textarea").first.wait_for(state="attached", timeout=SLOWEST * 1000)
+    section.evaluate(STANDS_STILL)
+    return section
 
 
 def test_a_blind_vote_on_the_page(explorer, app_url):
