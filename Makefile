@@ -54,13 +54,13 @@ figures: .venv/installed-app  ## draw every figure that the shipped models can g
 
 # Every generator is trained on one pair of encoders. A run that is there already is gone on with; `make -n models` prints the commands alone.
 MODELS := gan-int-cls stackgan-v1 stackgan attngan mirrorgan dmgan dmmgan dfgan
-ABLATIONS := dmgan-aviary-baseline dmgan-aviary-m dmgan-aviary-m-wg dmmgan-aviary-none dmmgan-aviary-stream dmmgan-aviary-gldm
+ABLATIONS := $(addprefix dmgan-aviary-,baseline m m-wg m-wg-rg) $(addprefix dmmgan-aviary-,none gldm stream gldm-stream)
 TRAIN = .venv/bin/python -m dmm.cli train $(1) --recipe $(2) --out runs/$(3) $$([ -e runs/$(3)/last.pt ] && echo --resume)
 
 models: encoders  ## train every system on Aviary, one after another, under one budget (hours each)
 	@$(foreach name,$(MODELS),$(call TRAIN,gan,$(name)-aviary,$(name)-aviary-gan) &&) echo "runs/*-aviary-gan hold the models"
 
-ablations: encoders  ## train DM-GAN's ablation and DMM-GAN's 2x2 on Aviary, likewise
+ablations: encoders  ## train DM-GAN's ablation and DMM-GAN's 2x2 on Aviary, smaller (two hours in all)
 	@$(foreach name,$(ABLATIONS),$(call TRAIN,gan,$(name),$(name)-gan) &&) echo "runs/*-gan hold the models"
 
 # Records of the models that `make models` and `make ablations` left in runs/, and the page that they give.

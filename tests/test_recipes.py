@@ -239,6 +239,8 @@ def test_aviary_needs_no_folder():
 
 #: recipe of Aviary -> what its adversarial run has otherwise than dmmgan-aviary. Each is explained in the recipe's comment.
 NO_WORDS = {"corrupt_sentence": 0.0, "corrupt_words": 0.0, "key_spread": 0.0, "stream": 0.0}
+#: The budget of the ablation and of the 2x2: two stages, paired training alone.
+SMALL = {"sizes": (64, 128), "widths": (32, 16), "steps": 1600, "initial_steps": 0, "adversarial_start": 1600, "corrupt_words": 0.0}
 AVIARY = {
     "dmmgan-aviary": {},
     "stackgan-aviary": NO_WORDS | {"system": "stackgan", "hard_wrong": False},
@@ -249,9 +251,10 @@ AVIARY = {
     "attngan-aviary": {"system": "attngan", "key_spread": 0.0, "stream": 0.0},
     "mirrorgan-aviary": {"system": "mirrorgan", "key_spread": 0.0},
     "dmgan-aviary": {"system": "dmgan", "stream": 0.0},
-    "dmgan-aviary-baseline": NO_WORDS | {"system": "dmgan"} | dict.fromkeys(SWITCHES, False),
-    "dmgan-aviary-m": {"system": "dmgan", "stream": 0.0, "writing_gate": False, "response_gate": False},
-    "dmgan-aviary-m-wg": {"system": "dmgan", "stream": 0.0, "response_gate": False},
+    "dmgan-aviary-baseline": SMALL | NO_WORDS | {"system": "dmgan"} | dict.fromkeys(SWITCHES, False),
+    "dmgan-aviary-m": SMALL | {"system": "dmgan", "stream": 0.0, "writing_gate": False, "response_gate": False},
+    "dmgan-aviary-m-wg": SMALL | {"system": "dmgan", "stream": 0.0, "response_gate": False},
+    "dmgan-aviary-m-wg-rg": SMALL | {"system": "dmgan", "stream": 0.0},
     "dfgan-aviary": NO_WORDS
     | {
         "system": "dfgan",
@@ -262,9 +265,10 @@ AVIARY = {
         "calibrate": False,
         "feature_limit": 0.0,
     },
-    "dmmgan-aviary-none": {"global_memory": False, "stream": 0.0},
-    "dmmgan-aviary-stream": {"global_memory": False},
-    "dmmgan-aviary-gldm": {"stream": 0.0},
+    "dmmgan-aviary-none": SMALL | {"global_memory": False, "stream": 0.0},
+    "dmmgan-aviary-stream": SMALL | {"global_memory": False},
+    "dmmgan-aviary-gldm": SMALL | {"stream": 0.0},
+    "dmmgan-aviary-gldm-stream": SMALL,
 }
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from dmm.recipes import names
 from dmm.report.records import Figure, Measure, Results, figure
 from dmm.report.tables import SHARE, applies, difference, reading, systems
 from explorer.agreement import exact_interval
@@ -101,19 +100,11 @@ def memory_systems(results: Results) -> Result:
 
 
 def _subjects(results: Results) -> dict[str, str]:
-    """Name -> recipe of every model with a record of the metric: the systems, then others; attention before memory."""
-    measured = {record.subject for record in results.evaluations if "memory" in record.content["metrics"]} & set(names())
-    own = systems()
-    found = {name: recipe for name, recipe in own.items() if recipe in measured}
-    found |= {_called(recipe, own): recipe for recipe in sorted(measured - set(own.values()))}
+    """Name -> recipe of every system with a record of the metric, attention before memory. Ablations have another budget, and tables."""
+    measured = {record.subject for record in results.evaluations if "memory" in record.content["metrics"]}
+    found = {name: recipe for name, recipe in systems().items() if recipe in measured}
     order = ("nothing", "attention", "memory")
     return dict(sorted(found.items(), key=lambda item: order.index(reading(item[1]).words)))
-
-
-def _called(recipe: str, own: Mapping[str, str]) -> str:
-    """A variant after the system that it varies: "DM-GAN m-wg"."""
-    fits = [(name, base) for name, base in own.items() if recipe.startswith(f"{base}-")]
-    return f"{fits[0][0]} {recipe.removeprefix(fits[0][1] + '-')}" if fits else recipe
 
 
 def _lines(results: Results, name: str, recipe: str) -> Iterator[Line]:
