@@ -374,7 +374,7 @@ def _speed_table(results: Results, protocols: Protocols) -> Table:
 
 ONE_RUN = "Intervals are over captions, of one trained model for each system: how far a second training run would differ is not in them."
 SMALL_BUDGET = (
-    "Measured here: two stages (64 and 128 px), 1,600 steps of paired training, no discriminators (recipe `dmmgan-aviary-gldm-stream`), "
+    "On Aviary: two stages (64 and 128 px), 1,600 steps of paired training, no discriminators (recipe `dmmgan-aviary-gldm-stream`), "
     "one training run each. Their pictures are softer than those of the shipped models, whose figures are of another budget."
 )
 SEPARATE = (
