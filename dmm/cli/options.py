@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 Out = Annotated[Path | None, typer.Option(help="Run directory; the default is runs/<recipe>-<step>.")]
-Recipe = Annotated[str, typer.Option(help="A name of `dmm list`.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run directory's last checkpoint.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from the run directory's last checkpoint, with the options that the run was begun with.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Take the run directory over from a run of another machine that has ended.")]
 Overrides = Annotated[
     list[str] | None,
@@ -21,7 +23,12 @@ Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu or 
 Minutes = Annotated[float | None, typer.Option(min=0, help="Stop, with a usable checkpoint, after so many minutes.")]
 
 
-def read_config(recipe: str, step: str, overrides: list[str] | None, strict: bool = True):
+def recipe_option(usual: str):
+    """The option --recipe of a command that takes ``usual`` where none is named."""
+    return typer.Option(show_default=usual, help="A name of `dmm list`; with --resume that of the run.")
+
+
+def read_config(recipe: str, step: str, overrides: Sequence[str] | None, strict: bool = True):
     """The config of one step; ``strict``: settings that the step does not read are refused."""
     from dmm.config import RENAMED_KEYS, ConfigError, override, require_read, require_source
     from dmm.recipes import other_data

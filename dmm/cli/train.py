@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dmm.cli.errors import readable
-from dmm.cli.options import Dry, Force, Minutes, Out, Overrides, Recipe, Resume, command_line, read_config
+from dmm.cli.options import Dry, Force, Minutes, Out, Overrides, Resume, command_line, read_config, recipe_option
+
+if TYPE_CHECKING:
+    from dmm.training.typed_options import TypedOptions
 
 TRAINING = """Train: match (DAMSM encoders), caption (STREAM), gan (the generator); judge and segmenter, which measure.
 
@@ -30,7 +34,31 @@ Or all three by one command: dmm train all. `dmm train gan --dry-run` says what 
 app = typer.Typer(no_args_is_help=True, help=TRAINING)
 
 
-def _train(step, config, directory: Path, resume: bool, force: bool, minutes: float | None, dry: bool, following: str) -> None:
+def _options(step: str, usual: str, out: Path | None, resume: bool, **typed) -> tuple[TypedOptions, Path]:
+    """What to train by, and the run directory; where a run is gone on with, what was not typed is as when it was begun.
+
+    Args:
+        step: match, caption or gan.
+        usual: the recipe where none is named.
+        out: the run directory, if named.
+        resume: whether an earlier run is gone on with.
+        typed: fields of :class:`dmm.training.typed_options.TypedOptions`; paths and None are taken.
+    """
+    from dmm.training.typed_options import TypedOptions
+
+    settings = tuple(typed.pop("settings") or ())
+    own = TypedOptions(settings=settings, **{name: str(value or "") for name, value in typed.items()})
+    directory = out or Path("runs") / f"{own.recipe or usual}-{step}"
+    whole = own.over(TypedOptions.read(directory) if resume else None)
+    return replace(whole, recipe=whole.recipe or usual), directory
+
+
+def _path(text: str) -> Path | None:
+    """An option that names a run, if it was typed."""
+    return Path(text) if text else None
+
+
+def _train(step, config, directory: Path, options, resume: bool, force: bool, minutes: float | None, dry: bool, following: str) -> None:
     """Run a step and say what comes after it, or only say what running it would need."""
     from dmm.training.dry_run import dry_run
     from dmm.training.loop import run
@@ -38,7 +66,7 @@ def _train(step, config, directory: Path, resume: bool, force: bool, minutes: fl
     if dry:
         dry_run(step, config, directory, typer.echo, begun=resume)
         return
-    done = run(step, config, directory, resume, command_line(), minutes, typer.echo, force=force)
+    done = run(step, config, directory, resume, command_line(), minutes, typer.echo, force=force, options=options)
     if done >= config.train.steps and step.ranks.main:
         typer.echo(f"  next: {following}")
 
@@ -57,7 +85,7 @@ def _earlier(directory: Path, step: str, recipe: str) -> Path:
 @app.command("match")
 @readable
 def train_match(
-    recipe: Recipe = "aviary",
+    recipe: Annotated[str | None, recipe_option("aviary")] = None,
     out: Out = None,
     start: Annotated[Path | None, typer.Option("--from", help="Go on from the networks of this earlier run.")] = None,
     resume: Resume = False,
@@ -74,16 +102,16 @@ def train_match(
     """
     from dmm.training.steps import MatchStep
 
-    config = read_config(recipe, "match", overrides)
-    directory = out or Path("runs") / f"{recipe}-match"
+    options, directory = _options("match", "aviary", out, resume, recipe=recipe, settings=overrides, start=start)
+    config = read_config(options.recipe, "match", options.settings)
     following = f"dmm train caption --match {directory}, with the same settings"
-    _train(MatchStep(config, start), config, directory, resume, force, minutes, dry, following)
+    _train(MatchStep(config, _path(options.start)), config, directory, options, resume, force, minutes, dry, following)
 
 
 @app.command("caption")
 @readable
 def train_caption(
-    recipe: Recipe = "aviary",
+    recipe: Annotated[str | None, recipe_option("aviary")] = None,
     out: Out = None,
     match: Annotated[Path | None, typer.Option(help="Start from this matching run; runs/<recipe>-match if its encoder is kept.")] = None,
     resume: Resume = False,
@@ -100,19 +128,19 @@ def train_caption(
     """
     from dmm.training.steps import CaptionStep
 
-    config = read_config(recipe, "caption", overrides)
+    options, directory = _options("caption", "aviary", out, resume, recipe=recipe, settings=overrides, match=match)
+    config, match = read_config(options.recipe, "caption", options.settings), _path(options.match)
     if match is None and config.train.frozen_encoder:
-        match = Path("runs") / f"{recipe}-match"
-    directory = out or Path("runs") / f"{recipe}-caption"
+        match = Path("runs") / f"{options.recipe}-match"
     following = f"dmm train gan --match {match or 'RUN'} --caption {directory}, with the same settings"
-    step = CaptionStep(config, match and _earlier(match, "match", recipe))
-    _train(step, config, directory, resume, force, minutes, dry, following)
+    step = CaptionStep(config, match and _earlier(match, "match", options.recipe))
+    _train(step, config, directory, options, resume, force, minutes, dry, following)
 
 
 @app.command("gan")
 @readable
 def train_gan(
-    recipe: Recipe = "dmmgan-aviary",
+    recipe: Annotated[str | None, recipe_option("dmmgan-aviary")] = None,
     out: Out = None,
     match: Annotated[
         Path | None, typer.Option(help="Run directory of `dmm train match`; runs/<recipe>-match, of Aviary's birds runs/aviary-match.")
@@ -132,15 +160,15 @@ def train_gan(
 
     Example: dmm train gan --set source=cats --match runs/cats-match --caption runs/cats-caption --out runs/cats-gan
 
-    Example: dmm train gan --out runs/cats-gan --resume, with the settings that the run was begun with
+    Example: dmm train gan --out runs/cats-gan --resume
     """
     from dmm.recipes import encoders
     from dmm.training.adversarial import GanStep
 
-    config = read_config(recipe, "gan", overrides)
-    encoder_recipe = encoders(recipe)
-    directory, usual = out or Path("runs") / f"{recipe}-gan", Path("runs") / f"{encoder_recipe}-caption"
-    match = match or Path("runs") / f"{encoder_recipe}-match"
+    options, directory = _options("gan", "dmmgan-aviary", out, resume, recipe=recipe, settings=overrides, match=match, caption=caption)
+    config, encoder_recipe = read_config(options.recipe, "gan", options.settings), encoders(options.recipe)
+    match, caption = _path(options.match) or Path("runs") / f"{encoder_recipe}-match", _path(options.caption)
+    usual = Path("runs") / f"{encoder_recipe}-caption"
     if caption is None and (config.train.stream or usual.exists()):
         caption = usual
     if 0 < config.train.steps <= config.train.initial_steps:
@@ -155,7 +183,7 @@ def train_gan(
     if caption is not None and config.train.stream:
         _earlier(caption, "caption", encoder_recipe)
     step = GanStep(config, match, caption)
-    _train(step, config, directory, resume, force, minutes, dry, following)
+    _train(step, config, directory, options, resume, force, minutes, dry, following)
 
 
 @app.command("all")

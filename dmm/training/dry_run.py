@@ -83,8 +83,8 @@ def _lines(found: dict, config: Config, step: Step, seconds: float, directory: P
         f"speed: {found['images_per_second']:.1f} images/s, {seconds:.3f} s a step of {step.batch_at(settings.steps - 1)}, "
         f"{str(step.dtype).removeprefix('torch.')}",
         f"time: {hours} h {minutes} min for {settings.steps} steps",
-        f"would write to {directory or 'the run directory'}: config.json, log.jsonl, model.safetensors, and {settings.keep} checkpoints of "
-        f"{found['checkpoint_bytes'] / 1e6:.0f} MB, one every {settings.save_every} steps",
+        f"would write to {directory or 'the run directory'}: config.json, options.json, log.jsonl, model.safetensors, and "
+        f"{settings.keep} checkpoints of {found['checkpoint_bytes'] / 1e6:.0f} MB, one every {settings.save_every} steps",
     ]
     further = (("samples", settings.sample_every), ("traces", settings.trace_every), ("evaluations", settings.evaluate_every))
     lines += [f"  {name} every {every} steps" for name, every in further if every and every <= settings.steps]

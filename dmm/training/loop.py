@@ -3,6 +3,7 @@
 It knows batches, steps, checkpoints and time; what one step does is the business of :mod:`dmm.training.steps`. A run directory holds
 
     config.json        every setting
+    options.json       what was typed, for --resume
     run.lock           while it runs: which process on which machine
     log.jsonl          one row every ``log_every`` steps
     tensorboard/       the same, if asked for
@@ -49,6 +50,7 @@ from dmm.training.interrupts import Interrupts
 from dmm.training.lock import RunLock
 from dmm.training.logs import Log, machine
 from dmm.training.ranks import Ranks
+from dmm.training.typed_options import TypedOptions
 
 __all__ = ["Step", "TrainingError", "run"]
 
@@ -106,6 +108,7 @@ def run(
     say: Callable[[str], None] = print,
     further: Mapping | None = None,
     force: bool = False,
+    options: TypedOptions | None = None,
 ) -> int:
     """Train until ``config.train.steps``, the time budget, or Ctrl-C; each leaves a usable checkpoint, after a whole step.
 
@@ -121,6 +124,7 @@ def run(
         say: receives one-line messages.
         further: entries added to the card.
         force: take the directory over from a run of another machine.
+        options: the options that were typed, to be kept for going on.
 
     Returns:
         The number of steps done.
@@ -130,7 +134,7 @@ def run(
     """
     if step.ranks.device.type == "cpu":
         keep_freed_memory()
-    this = _Run(step, config, Path(directory), command, say if step.ranks.main else _nothing, further)
+    this = _Run(step, config, Path(directory), command, say if step.ranks.main else _nothing, further, options)
     if not step.ranks.main or (resume and not Path(directory).is_dir()):
         return this.go(resume, minutes)
     with RunLock(Path(directory), force):
@@ -145,9 +149,17 @@ class _Run:
     """One run: what was done, and what is kept of it. Arguments as of :func:`run`."""
 
     def __init__(
-        self, step: Step, config: Config, directory: Path, command: str, say: Callable[[str], None], further: Mapping | None = None
+        self,
+        step: Step,
+        config: Config,
+        directory: Path,
+        command: str,
+        say: Callable[[str], None],
+        further: Mapping | None = None,
+        options: TypedOptions | None = None,
     ):
         self.step, self.config, self.directory, self.command, self.say = step, config, directory, command, say
+        self.options = options
         self.further = dict(further or {})
         self.keeper = Keeper(directory, config.train.keep)
         self.done, self.seen, self.spent, self.best = 0, 0, 0.0, float("-inf")
@@ -274,6 +286,8 @@ class _Run:
         if self.step.ranks.main:
             with self._writing():
                 write_atomic(self.directory / "config.json", json.dumps(to_dict(self.config), indent=1).encode())
+                if self.options:
+                    self.options.write(self.directory)
 
     def _load(self, kept: dict) -> None:
         """Take over networks, optimisers and random numbers."""
@@ -301,3 +315,11 @@ class _Run:
             raise TrainingError(
                 f"{self.directory}: was begun with another vocabulary; give the data and the matching run it was begun with"
             )
+        settings = to_dict(self.config)["train"]
+        changed = [
+            f"{name}={settings[name]} (was {was})"
+            for name, was in kept.get("config", {}).get("train", {}).items()
+            if name in settings and settings[name] != was
+        ]
+        if changed:
+            self.say(f"{self.directory}: goes on with other settings than before: {', '.join(changed)}")

@@ -12,7 +12,6 @@ sequence goes on; one that has been begun goes on from its last checkpoint.
 from __future__ import annotations
 
 import json
-import shlex
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -27,6 +26,7 @@ from dmm.recipes import step_names
 from dmm.training.checkpoints import LAST, TrainingError
 from dmm.training.loop import Step, run
 from dmm.training.ranks import Ranks
+from dmm.training.typed_options import TypedOptions
 
 PLAN = "run.json"
 PARTS = ("match", "caption", "gan")
@@ -40,7 +40,12 @@ class Part:
     name: str  # "match", "caption" or "gan"
     config: Config
     directory: Path
-    command: str  # that makes this part alone
+    options: TypedOptions  # that make this part alone
+
+    @property
+    def command(self) -> str:
+        """The command line that makes this part alone."""
+        return self.options.command(self.name, self.directory)
 
     def done(self) -> int:
         """Steps of the part's checkpoint, 0 without one.
@@ -89,15 +94,12 @@ class Sequence:
         idle = [text for text in self.settings for name in PARTS if text.startswith(f"{name}.") and name not in self.configs]
         if idle:
             raise ConfigError(f"--set {idle[0]}: recipe {self.recipe} has no such part; its parts: {', '.join(self.configs)}")
-        self.parts = [Part(name, config, self.directory / name, self._part_command(name)) for name, config in self.configs.items()]
+        self.parts = [Part(name, config, self.directory / name, self._options(name)) for name, config in self.configs.items()]
 
-    def _part_command(self, name: str) -> str:
-        words = ["dmm", "train", name, "--recipe", self.recipe, "--out", str(self.directory / name)]
-        if name != "match":
-            words += ["--match", str(self.directory / "match")]
-        if name == "gan" and "caption" in self.configs:
-            words += ["--caption", str(self.directory / "caption")]
-        return shlex.join(words + [word for text in settings_of(name, self.settings) for word in ("--set", text)])
+    def _options(self, name: str) -> TypedOptions:
+        match = str(self.directory / "match") if name != "match" else ""
+        caption = str(self.directory / "caption") if name == "gan" and "caption" in self.configs else ""
+        return TypedOptions(self.recipe, tuple(settings_of(name, self.settings)), match, caption)
 
     def run(self, resume: bool = False, minutes: float | None = None, force: bool = False) -> bool:
         """Train what is not yet trained.
@@ -148,7 +150,7 @@ class Sequence:
             minutes = max(minutes - (time.monotonic() - began) / 60, 0)
         before = {other.name: other.record() for other in self.parts if other.name != part.name and other.finished()}
         further = {"sequence": self.command, "parts": before} if part.name == "gan" else {}
-        done = run(step, part.config, part.directory, part.begun(), part.command, minutes, say, further, force)
+        done = run(step, part.config, part.directory, part.begun(), part.command, minutes, say, further, force, part.options)
         if done < part.config.train.steps:
             say(f"{label}: stopped after {done} of {part.config.train.steps} steps; go on with --resume")
             return False

@@ -1,10 +1,14 @@
 """From nothing to a picture by the commands that a newcomer types, at toy size."""
 
+import json
+from pathlib import Path
+
 from PIL import Image
 from typer.testing import CliRunner
 
 from dmm.checkpoint import read
 from dmm.cli import app
+from dmm.training.typed_options import TypedOptions
 
 
 def test_the_three_steps_and_generate_end_to_end(tmp_path, monkeypatch, toy_options):
@@ -32,3 +36,52 @@ def test_a_run_too_short_for_the_larger_pictures_says_so(tmp_path, monkeypatch, 
     for first, said in ((2, True), (1, False)):
         result = CliRunner().invoke(app, [*arguments, "--set", f"initial_steps={first}", "--set", "frozen_steps=0", "--dry-run"])
         assert result.exit_code == 0 and ("train the 64 px picture alone" in result.output) is said
+
+
+def test_going_on_needs_the_run_directory_alone(tmp_path, monkeypatch, earlier_runs, toy_options):
+    monkeypatch.chdir(tmp_path)
+    match, caption = map(str, earlier_runs)
+    cli, again = CliRunner(), ["train", "gan", "--out", "run", "--resume"]
+    begin = [
+        "train",
+        "gan",
+        "--recipe",
+        "dmgan-aviary",
+        "--match",
+        match,
+        "--caption",
+        caption,
+        "--out",
+        "run",
+        *toy_options("gan", steps=2),
+    ]
+    result = cli.invoke(
+        app, [*begin, *toy_options("gan", steps=2), "--set", "initial_steps=0", "--set", "frozen_steps=0", "--set", "generator_lr=0.004"]
+    )
+    assert result.exit_code == 0, result.output
+    begun, settings = json.loads(Path("run/options.json").read_text()), json.loads(Path("run/config.json").read_text())
+    assert (begun["recipe"], begun["match"]) == ("dmgan-aviary", match) and settings["train"]["generator_lr"] == 0.004
+
+    result = cli.invoke(app, [*again, "--set", "steps=3"])
+    assert result.exit_code == 0 and "goes on with other settings than before: steps=3 (was 2)" in result.output
+    assert json.loads(Path("run/config.json").read_text())["train"] == settings["train"] | {"steps": 3}
+    assert read(Path("run"))[3]["steps"] == 3
+
+    result = cli.invoke(app, again)  # what was typed last time is kept
+    assert result.exit_code == 0 and "3 steps" in result.output and "other settings" not in result.output
+    result = cli.invoke(app, [*again, "--recipe", "dmmgan-aviary"])
+    assert result.exit_code == 2 and "was begun with model.system=dmgan, not dmmgan" in result.output
+    Path("run/options.json").write_text("{")
+    result = cli.invoke(app, again)
+    assert result.exit_code == 2 and "options.json: damaged" in result.output
+
+
+def test_options_that_are_typed_again_count():
+    earlier = TypedOptions("dmgan-aviary", ("steps=3", "seed=1"), match="a")
+    assert TypedOptions().over(earlier) == earlier and earlier.over(None) == earlier
+    later = TypedOptions(settings=("seed=2",), match="b").over(earlier)
+    assert later == TypedOptions("dmgan-aviary", ("steps=3", "seed=1", "seed=2"), match="b")
+    assert TypedOptions(settings=("seed=1",)).over(later).settings == ("steps=3", "seed=2", "seed=1")
+    assert later.command("gan", Path("my run")) == (
+        "dmm train gan --recipe dmgan-aviary --out 'my run' --match b --set steps=3 --set seed=1 --set seed=2"
+    )
