@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import configparser
 import importlib
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -96,22 +99,94 @@ def test_both_console_scripts_are_there(setup):
         assert callable(getattr(importlib.import_module(module), name))
 
 
-def test_the_version_is_the_same_everywhere(setup):
-    assert setup["metadata"]["version"] == "attr: dmm.__version__"  # which setuptools reads without importing anything
-    assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == dmm.__version__
-    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE).group(1)
-    assert newest in ("Unreleased", dmm.__version__)
+def test_the_version_is_that_of_the_installation():
+    try:
+        installed = metadata.version("dmm-gan-explorer")
+    except metadata.PackageNotFoundError:
+        pytest.skip("not installed")
+    assert dmm.__version__ == installed and "__version__" in dir(dmm)
     answer = CliRunner().invoke(dmm.cli.app, ["--version"])
-    assert (answer.exit_code, answer.output) == (0, f"dmm {dmm.__version__}\n")
+    assert (answer.exit_code, answer.output) == (0, f"dmm {installed}\n")
 
 
-def test_the_version_is_found_in_a_tree_without_git(tmp_path):
-    shutil.copytree(ROOT / "dmm", tmp_path / "dmm", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tmp_path)
-    program = "import sys; from setuptools import build_meta; print(build_meta.prepare_metadata_for_build_wheel(sys.argv[1]))"
-    run = subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=tmp_path, capture_output=True, text=True)
-    assert run.returncode == 0 and run.stdout.splitlines()[-1] == f"dmm_gan_explorer-{dmm.__version__}.dist-info", run.stderr
+def test_a_tree_without_a_version_says_the_one_that_is_being_made(setup, monkeypatch):
+    assert "version" not in setup["metadata"]  # it comes from the tag
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"]
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE).group(1)
+    assert newest in ("Unreleased", cited)
+
+    def missing(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    fallback = re.search(r'^fallback_version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), flags=re.MULTILINE)[1]
+    assert dmm.__version__ == fallback == f"{cited}.dev0"
+    assert CliRunner().invoke(dmm.cli.app, ["--version"]).output == f"dmm {fallback}\n"
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A copy of what the metadata is made from, without .git."""
+    shutil.copytree(ROOT / "dmm", tmp_path / "tree/dmm", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", ".gitignore"):
+        shutil.copy(ROOT / name, tmp_path / "tree")
+    return tmp_path / "tree"
+
+
+def git(tree, *arguments):
+    command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false", *arguments]
+    subprocess.run(command, cwd=tree, check=True, capture_output=True)
+
+
+def built_version(tree, **environment) -> str:
+    """The version that an installation of a tree would have."""
+    program = "import sys; from setuptools import build_meta; print(build_meta.prepare_metadata_for_build_editable(sys.argv[1]))"
+    with tempfile.TemporaryDirectory() as out:
+        run = subprocess.run([sys.executable, "-c", program, out], cwd=tree, capture_output=True, text=True, env=os.environ | environment)
+    assert run.returncode == 0, run.stderr
+    return re.fullmatch(r"dmm_gan_explorer-(.+)\.dist-info", run.stdout.splitlines()[-1])[1]
+
+
+def test_the_version_comes_from_the_tag(tree):
+    if shutil.which("git") is None:
+        pytest.skip("no git")
+    git(tree, "init", "-q")
+    git(tree, "add", ".")
+    git(tree, "commit", "-qm", "one")
+    assert re.fullmatch(
+        rf"{dmm._UNTAGGED.removesuffix('0')}1\+g[0-9a-f]+", built_version(tree)
+    )  # how continuous integration installs it: no tag yet
+    git(tree, "tag", "v3.4.5")
+    assert built_version(tree) == "3.4.5"
+    git(tree, "commit", "-q", "--allow-empty", "-m", "two")
+    assert re.fullmatch(r"3\.4\.6\.dev1\+g[0-9a-f]+", built_version(tree))
+    assert built_version(tree, PATH="") == dmm._UNTAGGED  # git is not there
+
+
+def test_a_version_is_found_in_a_tree_without_git(tree):
+    assert built_version(tree) == dmm._UNTAGGED
+
+
+def test_a_tag_is_released_if_the_changelog_and_the_citation_know_it(tree):
+    def released(tag):
+        command = [sys.executable, ROOT / ".ci/release.py", tag]
+        run = subprocess.run(command, cwd=tree, capture_output=True, text=True)
+        return run.returncode, (run.stdout or run.stderr).strip()
+
+    (tree / "CITATION.cff").write_text("cff-version: 1.2.0\nversion: 0.1.0\n")
+    (tree / "CHANGELOG.md").write_text(
+        "# Changelog\n\n## Unreleased\n\n- c\n\n## 0.1.0 (2026-11-26)\n\n- b\n\n## 0.0.9\n\n## 0.0.8\n\n- a\n"
+    )
+    assert released("v0.1.0") == (0, "- b")
+    assert released("v0.2.0") == (1, "v0.2.0: CHANGELOG.md has no section '## 0.2.0' that says something")
+    assert released("v0.0.9") == (1, "v0.0.9: CHANGELOG.md has no section '## 0.0.9' that says something")
+    assert released("v0.0.8") == (1, "v0.0.8: CITATION.cff says version 0.1.0")
+    assert released("v1") == (1, "v1: expected a tag like v1.2.3")
+    workflow = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8"))
+    assert workflow[True] == {"push": {"tags": ["v*"]}}  # YAML reads "on" as true
+    steps = [step.get("run", "") for step in workflow["jobs"]["release"]["steps"]]
+    check, wheel = (next(i for i, step in enumerate(steps) if text in step) for text in (".ci/release.py", "pip wheel"))
+    assert check < wheel and workflow["jobs"]["release"]["steps"][0]["with"]["fetch-depth"] == 0
 
 
 def test_the_readme_opens_with_a_picture_and_the_two_commands():
