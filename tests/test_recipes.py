@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -265,7 +267,6 @@ AVIARY = {
         "calibrate": False,
         "feature_limit": 0.0,
     },
-    "dmmgan-aviary-none": SMALL | {"global_memory": False, "stream": 0.0},
     "dmmgan-aviary-stream": SMALL | {"global_memory": False},
     "dmmgan-aviary-gldm": SMALL | {"stream": 0.0},
     "dmmgan-aviary-gldm-stream": SMALL,
@@ -275,6 +276,17 @@ AVIARY = {
 def of_aviary() -> list[str]:
     """The recipes of generators of Aviary's birds."""
     return [name for name in names() if "-aviary" in name]
+
+
+def test_dmm_gan_with_neither_of_its_parts_is_dm_gan():
+    neither, own = recipe("dmgan-aviary-m-wg-rg", "gan"), recipe("dmmgan-aviary-gldm", "gan")
+    without = replace(own, model=replace(own.model, global_memory=False))
+    assert replace(without, model=replace(without.model, system="dmgan", global_memory=True)) == neither
+    states = []
+    for config in (neither, without):
+        torch.manual_seed(0)
+        states.append(create_model(config.model).state_dict())
+    assert list(states[0]) == list(states[1]) and all(map(torch.equal, states[0].values(), states[1].values()))
 
 
 def test_every_system_is_trained_on_aviary_but_the_variant_without_stages():
