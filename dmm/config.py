@@ -70,7 +70,8 @@ Side = Annotated[int, Range(8, 2048)]  # px
 Share = Annotated[float, Range(0, 1)]
 Decay = Annotated[float, Range(0, 1, open_end=True)]
 Weight = Annotated[float, Range(0, 1e6)]
-Rate = Annotated[float, Range(0, 10)]
+LearningRate = Annotated[float, Range(0, 10)]
+Strength = Annotated[float, Range(0, 10)]
 Factor = Annotated[float, Range(0, 1000)]
 Few = Annotated[int, Range(0, 64)]
 Batch = Annotated[int, Range(1, 1 << 20)]
@@ -202,7 +203,7 @@ class TrainConfig(Ranged):
     batch: Batch = _optimisation(8, "captions an optimiser step")
     steps: Positive = _optimisation(1000, "optimiser steps in all")
     seed: Seed = _optimisation(0, "of weights, noise and order")
-    generator_lr: Rate = _optimisation(2e-4, "Adam's learning rate; in matching and captioning that of the encoders")
+    generator_lr: LearningRate = _optimisation(2e-4, "Adam's learning rate; in matching and captioning that of the encoders")
     beta1: Decay = _optimisation(0.5, "Adam")
     beta2: Decay = _optimisation(0.999, "Adam")
     lr_end_factor: Factor = _optimisation(1.0, "factor on the learning rates that is reached linearly at the end of the run; published: 1")
@@ -226,12 +227,12 @@ class TrainConfig(Ranged):
     text_batch: Captions = _matching(0, "further captions a step, no pictures, that the sentence feature learns from", ours=True)
     content: Weight = _captioning(0.0, "further weight of the words that say what a picture shows")
     unlikelihood: Weight = _captioning(0.0, "weight against saying a word again that the caption says no more")
-    augment: Rate = _encoders(
+    augment: Strength = _encoders(
         0.0, "noise and shift of what the text losses read, share of full strength", steps=("match", "caption", "gan"), ours=True
     )
     part_colours: Weight = _encoders(0.0, "weight of naming parts' colours from image regions, image embedding and sentence", ours=True)
     frozen_encoder: bool = _encoders(False, "keep an earlier matching run's image encoder; captioning still trains its last, linear layer")
-    discriminator_lr: Rate = _adversarial(2e-4, "Adam's learning rate")
+    discriminator_lr: LearningRate = _adversarial(2e-4, "Adam's learning rate")
     ema_decay: Share = _adversarial(0.999, "decay of the exponential moving average (EMA) of the generator's parameters")
     adversarial: Annotated[str, Choice("bce", "hinge")] = _adversarial("bce", '"bce" (published) or "hinge"')
     kl: Weight = _adversarial(1.0, "weight of the conditioning KL")

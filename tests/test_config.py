@@ -29,14 +29,14 @@ from dmm.config import (
 )
 
 COUNT = st.integers(1, 16384)
-RATE = st.floats(1e-8, 10)
+LR = st.floats(1e-8, 10)
 SIZES = st.lists(st.integers(8, 2048), min_size=1, max_size=4).map(tuple)
 WORD = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=12)
 configs = st.builds(
     Config,
     model=st.builds(ModelConfig, widths=SIZES, noise_dim=COUNT, global_memory=st.booleans(), system=WORD),
     data=st.builds(DataConfig, sizes=SIZES, cache=WORD, mirror=st.booleans()),
-    train=st.builds(TrainConfig, batch=COUNT, generator_lr=RATE, damsm=RATE, adversarial=st.sampled_from(("bce", "hinge"))),
+    train=st.builds(TrainConfig, batch=COUNT, generator_lr=LR, damsm=LR, adversarial=st.sampled_from(("bce", "hinge"))),
 )
 
 

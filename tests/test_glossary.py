@@ -10,7 +10,8 @@ import pytest
 from dmm.trace import StageTrace, Trace
 from tests.test_imports import LAYERS
 
-TEXT = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
     for line in TEXT.partition("## Glossary")[2].partition("Words used in one sense")[0].splitlines()
@@ -39,6 +40,22 @@ def test_every_module_and_field_of_the_glossary_is_there(row):
         place = find(name, place)
     assert place and equation
     assert {name.rpartition(".")[2] for name in re.findall(r"`([^`]+)`", fields)} <= FIELDS
+
+
+def test_equation_numbers_are_those_of_the_glossary():
+    """A term with an equation's number beside it, in code, documents and notebooks; and no number beyond the papers'."""
+    numbers = {row[0].split(" (")[0].split(",")[0]: row[2] for row in ROWS if re.fullmatch(r"(AttnGAN )?\d+", row[2])}
+    assert numbers["writing gate"] == "7" and numbers["word attention"] == "AttnGAN 2"
+    folders = ("dmm", "explorer", "docs", "notebooks")
+    files = [file for folder in folders for ending in ("py", "md", "ipynb", "js") for file in (ROOT / folder).rglob(f"*.{ending}")]
+    cited = []
+    for file in [*files, ROOT / "README.md"]:
+        text = " ".join(file.read_text(encoding="utf-8").split())
+        for term, number in numbers.items():
+            for paper, found in re.findall(rf"\b{term}\W+(?:DM-GAN,? |(AttnGAN),? )?Eq\. (\d+)", text, flags=re.IGNORECASE):
+                cited.append((file.name, term, f"{paper} {found}".strip(), number))
+        assert all(1 <= int(n) <= 14 for n in re.findall(r"\bEqs?\.(?: |&nbsp;)(\d+)", text)), file
+    assert len(cited) > 20 and [one for one in cited if one[2] != one[3]] == []
 
 
 def test_the_picture_of_the_imports_is_the_tested_one():

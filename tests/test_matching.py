@@ -59,8 +59,8 @@ def test_attention_is_a_softmax_over_places_and_its_context_the_weighted_regions
 
 
 def test_sentence_score_is_the_cosine():
-    code, sentence = torch.tensor([[3.0, 4.0]]), torch.tensor([[6.0, 8.0], [-4.0, 3.0], [0.0, 0.0]])
-    torch.testing.assert_close(sentence_scores(code, sentence), torch.tensor([[1.0, 0.0, 0.0]]))
+    embedding, sentence = torch.tensor([[3.0, 4.0]]), torch.tensor([[6.0, 8.0], [-4.0, 3.0], [0.0, 0.0]])
+    torch.testing.assert_close(sentence_scores(embedding, sentence), torch.tensor([[1.0, 0.0, 0.0]]))
 
 
 def test_same_class_is_no_mismatch():
@@ -73,9 +73,9 @@ def test_same_class_is_no_mismatch():
 def test_losses_fall_when_the_pairs_fit():
     regions, words, lengths = batch(4, 5, 3, 16, 2)
     words = regions.flatten(2)[:, :, :5].clone()  # each word is one region of its own picture
-    code, sentence = regions.mean((2, 3)), regions.mean((2, 3))
-    fit = matching_losses(regions, code, words, sentence, lengths)
-    wrong = matching_losses(regions, code, words.roll(1, 0), sentence.roll(1, 0), lengths)
+    embedding, sentence = regions.mean((2, 3)), regions.mean((2, 3))
+    fit = matching_losses(regions, embedding, words, sentence, lengths)
+    wrong = matching_losses(regions, embedding, words.roll(1, 0), sentence.roll(1, 0), lengths)
     assert set(fit) == {"words0", "words1", "sentence0", "sentence1", "total"}
     assert all(fit[name] < wrong[name] for name in fit)
     torch.testing.assert_close(fit["total"], sum(value for name, value in fit.items() if name != "total"))

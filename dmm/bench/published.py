@@ -1,4 +1,4 @@
-"""A checkout of a published code beside our networks: equal weights, equal inputs, one thread, in turns (``dmm bench --against PATH``).
+"""A checkout of a published code beside our networks: equal weights, equal inputs, one thread, alternately (``dmm bench --against PATH``).
 
 The published codes are not shipped. PATH is the reader's own checkout, and to import it is to run it. What is taken of it:
 
@@ -154,7 +154,7 @@ class AttentionStep:
         self.code, self.ours, settings = code, ours, ours.config.train
         self.generator = code.generator(ours.generator).train()
         self.discriminators = [code.discriminator(network, network.size) for network in ours.discriminators]
-        self.average = copy.deepcopy(list(self.generator.parameters()))
+        self.ema = copy.deepcopy(list(self.generator.parameters()))
         betas = (settings.beta1, settings.beta2)
         self.generator_adam = torch.optim.Adam(self.generator.parameters(), settings.generator_lr, betas)
         self.adams = [
@@ -185,8 +185,8 @@ class AttentionStep:
         total += losses.KL_loss(mean, logvar)
         total.backward()
         self.generator_adam.step()
-        for average, parameter in zip(self.average, self.generator.parameters(), strict=True):
-            average.data.mul_(0.999).add_(parameter.data, alpha=0.001)
+        for kept, parameter in zip(self.ema, self.generator.parameters(), strict=True):
+            kept.data.mul_(0.999).add_(parameter.data, alpha=0.001)
         return found | {"generator": total.item()}
 
 

@@ -36,7 +36,7 @@ MODULES = KeyTable(  # modules whose outputs a case may keep, the inner ones fir
         "GBlocks.{n}": "blocks.{n}",
     }
 )
-GENERATOR_RATE, DISCRIMINATOR_RATE, BETAS = 1e-4, 4e-4, (0.0, 0.9)  # Adam, published
+GENERATOR_LR, DISCRIMINATOR_LR, BETAS = 1e-4, 4e-4, (0.0, 0.9)  # Adam, published
 HALVES = ("NetD", "NetC")  # the published code keeps the discriminator's trunk and its head as two networks
 
 
@@ -135,7 +135,7 @@ def replay_step(case: Case) -> Tensors:
     generator = _generator(case, "weights/NetG/")
     net, table = _discriminator(case), discriminator_table(case.hp["imsize"])
     networks = {half: (net, table) for half in HALVES} | {"NetG": (generator, GENERATOR)}
-    adam = {"generator": _adam(generator, GENERATOR_RATE), "discriminator": _adam(net, DISCRIMINATOR_RATE)}
+    adam = {"generator": _adam(generator, GENERATOR_LR), "discriminator": _adam(net, DISCRIMINATOR_LR)}
     fake = generator(case["sent_emb"], None, None, case["z"]).stages[0].image
 
     parts = one_way_loss(net, case.real(case.hp["imsize"]), fake, case["sent_emb"])

@@ -246,8 +246,8 @@ def _first_line(error: Exception) -> str:
 def tolerance(name: str, dtype: torch.dtype, step: bool = False) -> float:
     """How far a tensor may be off: 1e-6 in float64; in float32 3e-5, 1e-4 for gradients, and 4e-4 for weights after a step.
 
-    The first step of Adam moves each weight by nearly the rate times the gradient's sign, so a float32 gradient at rounding level may
-    turn a weight by twice the rate.
+    The first step of Adam moves each weight by nearly the learning rate times the gradient's sign, so a float32 gradient at rounding
+    level may turn a weight by twice the learning rate.
     """
     if dtype == torch.float64:
         return 1e-6

@@ -20,12 +20,12 @@ class StandInEncoder(nn.Module):
 
     def __init__(self, weights: Tensors):
         super().__init__()
-        self.regions, self.code = weights["feat_weight"], weights["code_weight"]
+        self.regions, self.embedding = weights["feat_weight"], weights["code_weight"]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures B 3 S S -> regions B D 17 17 and embedding B D."""
         regions = torch.einsum("dc,bchw->bdhw", self.regions, F.adaptive_avg_pool2d(images, 17))
-        return regions, F.adaptive_avg_pool2d(images, 4).flatten(1) @ self.code.T
+        return regions, F.adaptive_avg_pool2d(images, 4).flatten(1) @ self.embedding.T
 
 
 class StandInCaptionEncoder(nn.Module):

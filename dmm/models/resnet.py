@@ -48,13 +48,13 @@ class Bottleneck(nn.Module):
 
 
 class ResNetEncoder(nn.Module):
-    """The code of pictures for a caption decoder, from ResNet-152.
+    """The embedding of pictures for a caption decoder, from ResNet-152.
 
     The trunk is made without gradients and with random numbers: as published, only the last two layers are trained, and a run fills the
     trunk with ImageNet weights first (:mod:`dmm.convert.trunks`).
 
     Args:
-        embedding: numbers in the code, those of a word embedding of the decoder.
+        embedding: its length, that of a word embedding of the decoder.
         align_corners: how pictures are resized to 224 px. The published code leaves it to PyTorch: True up to 0.3, False since 0.4.
         width: channels of the first layer, published 64; the others follow.
         depths: blocks in each of the four rows.
@@ -88,9 +88,9 @@ class ResNetEncoder(nn.Module):
         return features.mean((2, 3))
 
     def code(self, summary: Tensor) -> Tensor:
-        """The average B 32width -> the code B E."""
+        """The average B 32width -> the embedding B E; named as in checkpoints."""
         return self.norm(self.linear(summary))
 
     def forward(self, image: Tensor) -> tuple[None, Tensor]:
-        """Pictures B 3 S S in [-1, 1], any S -> no regions (None), code B E."""
+        """Pictures B 3 S S in [-1, 1], any S -> no regions (None), embedding B E."""
         return None, self.code(self.summary(self.features(image)))

@@ -1,4 +1,6 @@
-"""The adversarial step of every system: the discriminators, then the generator, then its EMA (DM-GAN, Eqs. 10-13, and its family's).
+"""The adversarial step of every system: the discriminators, then the generator, then its EMA.
+
+DM-GAN's losses are Eq. 12 for a discriminator and Eq. 10 for the generator, of Eqs. 11 and 13 and DAMSM; the family's differ.
 
 Order as published: the generator is run once; each discriminator is updated on those pictures; the generator's loss goes through the
 updated discriminators. Which losses these are is the business of :mod:`dmm.training.adversarial_losses`. A batch cut

@@ -1,4 +1,4 @@
-"""The losses of one adversarial step, computed from a micro-batch and what was generated of it (DM-GAN, Eqs. 10-13, and its family's).
+"""The losses of one adversarial step, computed from a micro-batch and what was generated of it (DM-GAN, Eqs. 11 to 13, and its family's).
 
 Which pair of losses discriminators and generator have is the business of :mod:`dmm.training.objectives`, the text losses are those of
 :mod:`dmm.training.text_guidance`, and the weights are the recipe's.

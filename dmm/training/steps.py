@@ -360,7 +360,7 @@ class CaptionStep(EncoderStep):
         return self.ranks.sum(found)
 
     def _seen(self, encoder: CaptionEncoder, batch: Batch, images: Tensor | None, index: int) -> tuple[Tensor | None, Tensor]:
-        """Regions B E 8 8, None if nothing reads them, and code B E of the batch's pictures."""
+        """Regions B E 8 8, None if nothing reads them, and embedding B E of the batch's pictures."""
         if self.maps is None:
             return gathering(encoder, self.ranks)(images)
         maps = self.maps[index % len(self.maps), batch.indices]
@@ -384,8 +384,8 @@ class CaptionStep(EncoderStep):
     def losses(self, batch: Batch, images: Tensor | None, index: int) -> dict[str, Tensor]:
         """Cross-entropy of the caption given the picture."""
         captioner = self.captioner
-        regions, code = self._seen(captioner.encoder, batch, images, index)
-        logits = captioner.decoder(code, batch.captions, batch.lengths, regions)
+        regions, embedding = self._seen(captioner.encoder, batch, images, index)
+        logits = captioner.decoder(embedding, batch.captions, batch.lengths, regions)
         terms = {"caption": caption_loss(logits, batch.captions, batch.lengths)}
         if self.config.train.unlikelihood:
             terms["repetition"] = self.config.train.unlikelihood * repetition_loss(logits, batch.captions, batch.lengths)
@@ -397,7 +397,7 @@ class CaptionStep(EncoderStep):
             self.seen["content_accuracy"] = (logits[content].argmax(1) == targets[content]).float().mean()
         if self.config.train.part_colours:
             views = captioner.decoder.views(regions)  # B V width; a view for each part, then some without
-            seen = self.networks["seen_colours"](code if views is None else views[:, : len(COLOURED_PARTS)])
+            seen = self.networks["seen_colours"](embedding if views is None else views[:, : len(COLOURED_PARTS)])
             seen = seen.reshape(len(seen), len(COLOURED_PARTS), len(COLOURS))
             truth = self.data.part_colours(batch.indices).to(seen.device)
             terms["part_colours"] = self.config.train.part_colours * F.cross_entropy(seen.flatten(0, 1), truth.flatten(0, 1))

@@ -34,7 +34,7 @@ SIZES_OF = {  # hyper-parameters that no published case has
 }
 COMMON = {"GF_DIM": 4, "DF_DIM": 1, "Z_DIM": 5, "R_NUM": 1, "GAMMA1": 2.0, "GAMMA2": 3.0, "GAMMA3": 4.0, "lr_g": 1e-3, "lr_d": 2e-3}
 LENGTHS = (6, 2)
-READERS = ("weights/imgenc/", "weights/capcnn/")
+FROZEN = ("weights/imgenc/", "weights/capcnn/")
 
 
 class OurNames:
@@ -104,7 +104,7 @@ def make(system: str, kind: str, path: Path) -> Path:
     hp = COMMON | CAPTIONING | SIZES_OF[system] | {"system": system, "kind": kind}
     tensors = inputs(hp) | weights(hp)
     if kind == "generator":
-        tensors = {name: value for name, value in tensors.items() if not name.startswith(READERS)}
+        tensors = {name: value for name, value in tensors.items() if not name.startswith(FROZEN)}
     found = find_replay(hp)(Case({name: v.double() if v.is_floating_point() else v for name, v in tensors.items()}, hp))
     results = {name: value.detach().float() for name, value in found.items()}
     save_file({name: value.contiguous().clone() for name, value in (tensors | results).items()}, path, {"hp": json.dumps(hp)})

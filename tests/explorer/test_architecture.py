@@ -131,12 +131,12 @@ def test_layers_follow_the_longest_path():
 
 def test_a_name_is_broken_where_its_layer_is_too_wide_and_all_lies_in_the_middle():
     def boxes_in(width: float):
-        made = [Box(f"reader {n}", ("a long name", "1 × 1")) for n in range(3)]
+        made = [Box(f"layer {n}", ("a long name", "1 × 1")) for n in range(3)]
         return layout([Box("in", ("in",)), *made], {("in", box.key) for box in made}, width)
 
     wide, narrow = boxes_in(8.0), boxes_in(2.0)
-    assert wide.boxes["reader 0"].lines == ("a long name", "1 × 1") and narrow.boxes["reader 0"].lines == ("a long", "name", "1 × 1")
-    assert not narrow.boxes["reader 0"].fold() and [narrow.boxes["reader 0"].bold(n) for n in range(3)] == [True, True, False]
+    assert wide.boxes["layer 0"].lines == ("a long name", "1 × 1") and narrow.boxes["layer 0"].lines == ("a long", "name", "1 × 1")
+    assert not narrow.boxes["layer 0"].fold() and [narrow.boxes["layer 0"].bold(n) for n in range(3)] == [True, True, False]
     ends = [(box.x - box.width / 2, box.x + box.width / 2) for box in wide.boxes.values()]
     assert wide.width == 8.0 and min(left for left, _ in ends) + max(right for _, right in ends) == pytest.approx(8.0)
 

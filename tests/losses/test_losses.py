@@ -79,7 +79,7 @@ def test_parts_and_weights_of_the_discriminator_loss(together):
     assert chosen["cond_wrong"].item() == pytest.approx(no(2 + 7, 1 + 8), rel=1e-5)
 
 
-def test_one_pass_equals_separate_calls_while_the_vectors_rest():
+def test_one_pass_equals_separate_calls_while_the_vectors_are_frozen():
     torch.manual_seed(0)
     net = Discriminator(64, width=2, text_dim=4)
     for module in net.modules():

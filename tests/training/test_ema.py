@@ -1,4 +1,4 @@
-"""The average is the closed form, and its batch norms get statistics of their own."""
+"""The EMA is the closed form, and its batch norms get statistics of their own."""
 
 import torch
 from torch import nn

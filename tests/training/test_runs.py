@@ -191,10 +191,10 @@ def test_a_captioner_that_looks_learns_from_maps_computed_once(toy, earlier_runs
     step.read_pictures()
     assert step.maps.shape == (2, 8, 16, 8, 8)
     with torch.no_grad():
-        regions, code = step._seen(captioner.encoder, batch, None, 0)
+        regions, embedding = step._seen(captioner.encoder, batch, None, 0)
         seen = captioner.encoder(step.data.cache.images(64, batch.indices) / 127.5 - 1)
     torch.testing.assert_close(regions, seen[0], atol=2e-3, rtol=1e-3)
-    torch.testing.assert_close(code, seen[1], atol=2e-3, rtol=1e-3)
+    torch.testing.assert_close(embedding, seen[1], atol=2e-3, rtol=1e-3)
     before = {key: value.clone() for key, value in captioner.state_dict().items()}
     step.update(0)
     moved = {key for key, value in captioner.state_dict().items() if not torch.equal(value, before[key])}

@@ -90,10 +90,10 @@ def test_every_recipe_trains(name, toy_cache, earlier_runs):
 
 @pytest.mark.parametrize("name", ["dmgan-cub", "dmmgan-cub", "dmmgan-cub-damsm"])
 def test_a_step_is_the_reference_step(name, toy_cache, earlier_runs):
-    """The published order written out: generate, each discriminator, the generator through them, the average."""
+    """The published order written out: generate, each discriminator, the generator through them, the EMA."""
     step = GanStep(shrunk(name, toy_cache, one_pass=False, precision="fp32"), *earlier_runs)
     generator, critics = copy.deepcopy(step.generator).train(), copy.deepcopy(step.discriminators)
-    average = {key: p.detach().clone() for key, p in generator.named_parameters()}
+    ema = {key: p.detach().clone() for key, p in generator.named_parameters()}
     settings = step.config.train
     step.update(0)
 
@@ -125,7 +125,7 @@ def test_a_step_is_the_reference_step(name, toy_cache, earlier_runs):
         for key, value in own.state_dict().items():
             torch.testing.assert_close(value, theirs[key], rtol=0, atol=0, msg=key)
     for key, p in step.ema.network.named_parameters():
-        torch.testing.assert_close(p, 0.999 * average[key] + 0.001 * generator.get_parameter(key), rtol=1e-5, atol=1e-6, msg=key)
+        torch.testing.assert_close(p, 0.999 * ema[key] + 0.001 * generator.get_parameter(key), rtol=1e-5, atol=1e-6, msg=key)
 
 
 @pytest.mark.parametrize("system", ["dfgan", "attngan-dcgan", "gan-int-cls"])
@@ -155,7 +155,7 @@ def test_settings_that_do_not_fit_are_refused(system, changes, said, toy_cache, 
 
 
 def test_the_generator_answers_for_sentences_between_two(toy_cache, earlier_runs):
-    """GAN-INT's term, written out: a picture of the mean of two sentences, joined with that mean (Reed et al., Eq. 5)."""
+    """GAN-INT's term, written out: a picture of the mean of two sentences, joined with that mean (GAN-INT)."""
     step = GanStep(of_system(find_model("gan-int-cls"), toy_cache, precision="fp32"), *earlier_runs)
     (micro_batch,) = step.read(0)
     sentence = micro_batch.text.sentence
