@@ -105,6 +105,8 @@ def everything(
         sentences = read_captions(captions_file) if captions_file else ()
         for figure, why in produce_all(sources, out, kinds, sentences):
             typer.echo(f"{figure.name}: left out: {why}" if why else f"{out / figure.name}: {', '.join(kinds)}")
+    except BrokenPipeError:  # nobody reads the list any more
+        raise
     except (ValueError, OSError) as error:
         _stop(str(error))
 
@@ -128,6 +130,8 @@ def _run(names: list[str], values: dict, given: dict) -> None:
                 own = with_captions(figure, own, _sentences(figure, given["captions_file"]))
             for path in produce(figure, check_options(figure, own), sources, given["out"], kinds):
                 typer.echo(path)
+    except BrokenPipeError:
+        raise
     except (ValueError, OSError) as error:  # CheckpointError, CaptionError, FigureError, RunError: each says what was expected
         _stop(str(error))
 

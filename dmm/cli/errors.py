@@ -29,6 +29,8 @@ def readable(command: Callable) -> Callable:
             return command(*args, **kwargs)
         try:
             return command(*args, **kwargs)
+        except BrokenPipeError:  # whoever read the output has gone, as `| head` does: click ends quietly
+            raise
         except (BrokenPicture, RunFailed) as error:
             hint = "\nMend or remove it, or go on without it: --broken skip" if isinstance(error, BrokenPicture) else ""
             typer.echo(f"dmm: {error}{hint}", err=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import typer
 from typer.testing import CliRunner
 
@@ -45,3 +47,8 @@ def test_a_mistake_of_the_program_keeps_its_traceback():
 def test_traceback_shows_errors_about_input_too():
     error = InputError("seed: expected")
     assert outcome(error, "--traceback").exception is error
+
+
+def test_a_reader_who_leaves_early_is_no_error():
+    result = outcome(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+    assert (result.exit_code, result.output) == (1, "")
