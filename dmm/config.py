@@ -113,33 +113,38 @@ def _bounds(kind) -> Range | Choice | None:
 STEPS = ("match", "caption", "gan")
 
 
-def _group(name: str, *steps: str, ours: bool = False) -> Callable:
+#: Where a setting's quantity comes from: a paper, a published code where papers say nothing of it, or this project.
+PAPER, PUBLISHED_CODE, OURS = ORIGINS = ("paper", "published code", "ours")
+
+
+def _group(name: str, *steps: str, origin: str = PAPER) -> Callable:
     """Makes the settings of one purpose.
 
     Args:
         name: of the purpose.
         steps: that read them; by default all.
-        ours: neither in a paper nor in a published code.
+        origin: one of ``ORIGINS``.
 
     Returns:
-        (default, what it means and its unit) -> a dataclass field with that as metadata; ``steps`` and ``ours`` of one setting may differ.
+        (default, what it means and its unit) -> a dataclass field with that as metadata; one setting may differ in ``steps`` and
+        ``origin``.
     """
 
-    def setting(default, about: str, steps: tuple[str, ...] = steps or STEPS, ours: bool = ours):
-        return dataclasses.field(default=default, metadata={"about": about, "group": name, "steps": steps, "ours": ours})
+    def setting(default, about: str, steps: tuple[str, ...] = steps or STEPS, origin: str = origin):
+        return dataclasses.field(default=default, metadata={"about": about, "group": name, "steps": steps, "origin": origin})
 
     return setting
 
 
 _networks = _group("networks")
-_pictures = _group("pictures")
+_pictures = _group("pictures", origin=OURS)
 _optimisation = _group("optimisation")
 _matching = _group("matching (DAMSM)", "match")
-_captioning = _group("captioning (STREAM)", "caption", ours=True)
+_captioning = _group("captioning (STREAM)", "caption", origin=OURS)
 _encoders = _group("encoders", "match", "caption")
 _adversarial = _group("adversarial", "gan")
-_aids = _group("training aids of the generator", "gan", ours=True)
-_runtime = _group("runtime")
+_aids = _group("training aids of the generator", "gan", origin=OURS)
+_runtime = _group("runtime", origin=OURS)
 
 
 @dataclass(frozen=True)
@@ -148,38 +153,48 @@ class ModelConfig(Ranged):
 
     system: str = _networks("dmmgan", "a name of `dmm list`")
     widths: tuple[Width, ...] = _networks((64, 64, 64), "channels of the feature maps at 64, 128, 256 px; gan-int-cls reads the first")
-    discriminator_width: Width = _networks(32, "channels after the first discriminator layer, DF_DIM")
+    discriminator_width: Width = _networks(32, "channels after the first discriminator layer, DF_DIM", origin=PUBLISHED_CODE)
     noise_dim: Width = _networks(100, "dimensions of the noise z")
     condition_dim: Width = _networks(100, "dimensions of the conditioning code")
     text_dim: Width = _networks(256, "word and sentence features, channels")
-    embedding_dim: Width = _networks(300, "word embedding of the text encoder, dimensions")
-    text_dropout: Share = _networks(0.5, "share of the word embedding dropped while the text encoder is trained")
-    residuals: Few = _networks(2, "residual blocks a refinement stage, R_NUM")
+    embedding_dim: Width = _networks(300, "word embedding of the text encoder, dimensions", origin=PUBLISHED_CODE)
+    text_dropout: Share = _networks(0.5, "share of the word embedding dropped while the text encoder is trained", origin=PUBLISHED_CODE)
+    residuals: Few = _networks(2, "residual blocks a refinement stage, R_NUM", origin=PUBLISHED_CODE)
     global_memory: bool = _networks(True, "GLDM: add the single global slot")
-    mask_pairing: Pairing = _networks("right", '"right", or "published": the batch-major tiling of the published word mask')
-    convention: Annotated[str, Choice("dmm", "pad0")] = _networks("dmm", 'special tokens: "dmm" (start, end, pad) or "pad0"')
-    words_limit: Annotated[int, Range(3, 512)] = _networks(20, "tokens a caption in training, start and end included")
+    mask_pairing: Pairing = _networks(
+        "right", '"right", or "published": the batch-major tiling of the published word mask', origin=PUBLISHED_CODE
+    )
+    convention: Annotated[str, Choice("dmm", "pad0")] = _networks(
+        "dmm", 'special tokens: "dmm" (start, end, pad) or "pad0"', origin=PUBLISHED_CODE
+    )
+    words_limit: Annotated[int, Range(3, 512)] = _networks(
+        20, "tokens a caption in training, start and end included", origin=PUBLISHED_CODE
+    )
     image_encoder: str = _networks("small", 'DAMSM image encoder: "small" or "inception"')
-    encoder_width: Width = _networks(32, "first width of the small image encoders, channels")
-    encoder_size: Side = _networks(64, "side of the picture that the small image encoders read, px")
-    caption_embedding: Width = _networks(256, "STREAM decoder's embedding, dimensions")
-    caption_hidden: Width = _networks(512, "STREAM decoder's LSTM width")
+    encoder_width: Width = _networks(32, "first width of the small image encoders, channels", origin=OURS)
+    encoder_size: Side = _networks(64, "side of the picture that the small image encoders read, px", origin=OURS)
+    caption_embedding: Width = _networks(256, "STREAM decoder's embedding, dimensions", origin=PUBLISHED_CODE)
+    caption_hidden: Width = _networks(512, "STREAM decoder's LSTM width", origin=PUBLISHED_CODE)
     caption_attention: Few = _networks(
-        0, "heads of STREAM's attention to views of the 8x8 regions at every word; 0, published: the image embedding once", ours=True
+        0, "heads of STREAM's attention to views of the 8x8 regions at every word; 0, published: the image embedding once", origin=OURS
     )
     memory: bool = _networks(True, "DM-GAN, M: refine with a memory of the words; off only in its ablation")
     writing_gate: bool = _networks(True, "DM-GAN, WG: mix each word with the picture when it is written; off only in its ablation")
     response_gate: bool = _networks(True, "DM-GAN, RG: weigh picture and answer at each place; off only in its ablation")
-    caption_encoder: str = _networks("small", 'STREAM image encoder: "small" or "resnet"')
+    caption_encoder: str = _networks("small", 'STREAM image encoder: "small" or "resnet"', origin=PUBLISHED_CODE)
     trunk: str = _networks(
         "", 'ImageNet weights of frozen trunks: torchvision\'s file, a folder with its files, or "imagenet", to fetch them'
     )
     image_align_corners: bool = _networks(
-        True, "corner rule of the inception encoder's resize to 299 px: DM-GAN and DMM-GAN aligned, DF-GAN not"
+        True, "corner rule of the inception encoder's resize to 299 px: DM-GAN and DMM-GAN aligned, DF-GAN not", origin=PUBLISHED_CODE
     )
-    caption_align_corners: bool = _networks(False, "corner rule of the resnet encoder's resize to 224 px; PyTorch's own since 0.4 is False")
-    noise_truncation: Weight = _networks(0.0, "sampling draws z within this many standard deviations, 0 = anywhere; DF-GAN published: 2")
-    noise_scale: Weight = _networks(1.0, "factor on the z of sampling; DF-GAN published: 0.88")
+    caption_align_corners: bool = _networks(
+        False, "corner rule of the resnet encoder's resize to 224 px; PyTorch's own since 0.4 is False", origin=PUBLISHED_CODE
+    )
+    noise_truncation: Weight = _networks(
+        0.0, "sampling draws z within this many standard deviations, 0 = anywhere; DF-GAN published: 2", origin=PUBLISHED_CODE
+    )
+    noise_scale: Weight = _networks(1.0, "factor on the z of sampling; DF-GAN published: 0.88", origin=PUBLISHED_CODE)
 
 
 @dataclass(frozen=True)
@@ -190,9 +205,9 @@ class DataConfig(Ranged):
     level: Annotated[str, Choice("garden", "world")] = _pictures("garden", 'Aviary level: "garden" or "world"')
     images: Positive = _pictures(12000, "Aviary birds drawn for training")
     seed: Seed = _pictures(0, "Aviary seed")
-    sizes: tuple[Side, ...] = _pictures((64, 128, 256), "px")
+    sizes: tuple[Side, ...] = _pictures((64, 128, 256), "px", origin=PAPER)
     cache: str = _pictures(".cache/aviary", "where drawn pictures are kept, a directory")
-    mirror: bool = _pictures(False, "mirror half of the training pictures")
+    mirror: bool = _pictures(False, "mirror half of the training pictures", origin=PUBLISHED_CODE)
     on_device: bool = _pictures(False, "keep the training pictures in the memory of the GPU; every process of a run keeps all of them")
 
 
@@ -202,57 +217,63 @@ class TrainConfig(Ranged):
 
     batch: Batch = _optimisation(8, "captions an optimiser step")
     steps: Positive = _optimisation(1000, "optimiser steps in all")
-    seed: Seed = _optimisation(0, "of weights, noise and order")
+    seed: Seed = _optimisation(0, "of weights, noise and order", origin=PUBLISHED_CODE)
     generator_lr: LearningRate = _optimisation(2e-4, "Adam's learning rate; in matching and captioning that of the encoders")
     beta1: Decay = _optimisation(0.5, "Adam")
     beta2: Decay = _optimisation(0.999, "Adam")
-    lr_end_factor: Factor = _optimisation(1.0, "factor on the learning rates that is reached linearly at the end of the run; published: 1")
-    clip: Weight = _optimisation(0.0, "largest gradient norm, 0 = off")
+    lr_end_factor: Factor = _optimisation(
+        1.0, "factor on the learning rates that is reached linearly at the end of the run; published: 1", origin=OURS
+    )
+    clip: Weight = _optimisation(0.0, "largest gradient norm, 0 = off", origin=PUBLISHED_CODE)
     precision: Precision = _optimisation(
-        "auto", '"fp32", "bf16", "fp16" (autocast; fp16 on a GPU only) or "auto": bf16 where it is multiplied natively'
+        "auto", '"fp32", "bf16", "fp16" (autocast; fp16 on a GPU only) or "auto": bf16 where it is multiplied natively', origin=OURS
     )
     accumulate: Batch = _optimisation(
-        1, "equal micro-batches into which a batch is cut to save memory; one optimiser step a batch all the same"
+        1, "equal micro-batches into which a batch is cut to save memory; one optimiser step a batch all the same", origin=OURS
     )
-    cloze: Weight = _matching(0.0, "weight of the masked-word loss", steps=("match", "gan"), ours=True)
+    cloze: Weight = _matching(0.0, "weight of the masked-word loss", steps=("match", "gan"), origin=OURS)
     cloze_variants: Annotated[int, Range(1, 1000)] = _matching(
-        3, "words masked, one at a time, in each caption", steps=("match", "gan"), ours=True
+        3, "words masked, one at a time, in each caption", steps=("match", "gan"), origin=OURS
     )
     gamma1: Weight = _matching(4.0, "DAMSM, sharpness of the attention over regions", steps=("match", "gan"))
     gamma2: Weight = _matching(5.0, "DAMSM, sharpness of the sum over words", steps=("match", "gan"))
     gamma3: Weight = _matching(10.0, "DAMSM, sharpness of the softmax over the batch", steps=("match", "gan"))
-    reconstruct: Weight = _matching(0.0, "weight of re-writing the caption from the sentence feature", ours=True)
-    frozen_text: bool = _matching(False, "keep an earlier run's text encoder as it is", ours=True)
-    recall: Weight = _matching(0.0, "weight of naming masked words from the sentence feature alone", ours=True)
-    text_batch: Captions = _matching(0, "further captions a step, no pictures, that the sentence feature learns from", ours=True)
+    reconstruct: Weight = _matching(0.0, "weight of re-writing the caption from the sentence feature", origin=OURS)
+    frozen_text: bool = _matching(False, "keep an earlier run's text encoder as it is", origin=OURS)
+    recall: Weight = _matching(0.0, "weight of naming masked words from the sentence feature alone", origin=OURS)
+    text_batch: Captions = _matching(0, "further captions a step, no pictures, that the sentence feature learns from", origin=OURS)
     content: Weight = _captioning(0.0, "further weight of the words that say what a picture shows")
     unlikelihood: Weight = _captioning(0.0, "weight against saying a word again that the caption says no more")
     augment: Strength = _encoders(
-        0.0, "noise and shift of what the text losses read, share of full strength", steps=("match", "caption", "gan"), ours=True
+        0.0, "noise and shift of what the text losses read, share of full strength", steps=("match", "caption", "gan"), origin=OURS
     )
-    part_colours: Weight = _encoders(0.0, "weight of naming parts' colours from image regions, image embedding and sentence", ours=True)
-    frozen_encoder: bool = _encoders(False, "keep an earlier matching run's image encoder; captioning still trains its last, linear layer")
+    part_colours: Weight = _encoders(0.0, "weight of naming parts' colours from image regions, image embedding and sentence", origin=OURS)
+    frozen_encoder: bool = _encoders(
+        False, "keep an earlier matching run's image encoder; captioning still trains its last, linear layer", origin=OURS
+    )
     discriminator_lr: LearningRate = _adversarial(2e-4, "Adam's learning rate")
-    ema_decay: Share = _adversarial(0.999, "decay of the exponential moving average (EMA) of the generator's parameters")
+    ema_decay: Share = _adversarial(
+        0.999, "decay of the exponential moving average (EMA) of the generator's parameters", origin=PUBLISHED_CODE
+    )
     adversarial: Annotated[str, Choice("bce", "hinge")] = _adversarial("bce", '"bce" (published) or "hinge"')
     kl: Weight = _adversarial(1.0, "weight of the conditioning KL")
     damsm: Weight = _adversarial(0.0, "weight of the DAMSM terms")
     stream: Weight = _adversarial(20.0, "weight of the redescription (caption) loss")
     text_losses_on: Annotated[str, Choice("last", "all")] = _adversarial(
-        "last", 'pictures the text losses read: "last" (published) or "all"', ours=True
+        "last", 'pictures the text losses read: "last" (published) or "all"', origin=OURS
     )
     unconditional: Weight = _adversarial(1.0, "weight of the discriminators' terms without the text in StackGAN++")
     colour: Weight = _adversarial(0.0, "weight of the colour consistency between the pictures' sizes (StackGAN++); published for birds: 0")
     interpolation: Weight = _adversarial(0.0, "weight of the generator's term for sentences between two (GAN-INT-CLS); published: 1")
     one_pass: bool = _adversarial(
-        True, "discriminators without batch norm read all pictures in one pass, with fewer power iterations; published: no", ours=True
+        True, "discriminators without batch norm read all pictures in one pass, with fewer power iterations; published: no", origin=OURS
     )
     ema_warmup: bool = _aids(False, "let the decay grow from 0.1 over the first steps; published: no")
-    initial_steps: Count = _aids(0, "first steps, in which the 64 px stage is trained alone")
+    initial_steps: Count = _aids(0, "first steps, in which the 64 px stage is trained alone", origin=PAPER)
     initial_batch: Captions = _aids(0, "captions a step meanwhile; 0 = as batch")
     initial_stages: Annotated[int, Range(1, 8)] = _aids(1, "stages trained in those first steps, from the first")
     adversarial_start: Count = _aids(0, "step from which discriminators are trained and ask, from their full learning rate on")
-    frozen_steps: Count = _aids(0, "steps after those, in which the 64 px stage is frozen while the refinements start")
+    frozen_steps: Count = _aids(0, "steps after those, in which the 64 px stage is frozen while the refinements start", origin=PAPER)
     calibrate: bool = _aids(False, "scale the conditioning layer so that codes start with unit variance over captions")
     key_spread: Weight = _aids(
         0.0, "standard deviation over the words that key addressing starts with, before its softmax; 0 = as initialised"
@@ -267,8 +288,8 @@ class TrainConfig(Ranged):
     feature_limit: Weight = _aids(0.0, "weight of the squares by which features exceed 4 in magnitude: single places burn in otherwise")
     hard_wrong: bool = _aids(False, "mismatched captions differ in one colour word only")
     step: str = _runtime("gan", '"match", "caption" or "gan"')
-    sample_every: Count = _runtime(500, "steps between sample grids", steps=("gan",))
-    save_every: Count = _runtime(500, "steps between checkpoints")
+    sample_every: Count = _runtime(500, "steps between sample grids", steps=("gan",), origin=PUBLISHED_CODE)
+    save_every: Count = _runtime(500, "steps between checkpoints", origin=PUBLISHED_CODE)
     log_every: Positive = _runtime(20, "steps between log rows")
     device: str = _runtime("auto", '"cpu", "cuda" or "auto": cuda where there is one')
     compile: bool = _runtime(

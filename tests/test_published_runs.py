@@ -22,7 +22,7 @@ from dmm.models.inception import InceptionEncoder
 from dmm.models.registry import list_models, picture_sizes
 from dmm.models.resnet import ResNetEncoder
 from dmm.pipeline import load
-from dmm.recipes import names, recipe
+from dmm.recipes import names, recipe, step_names
 from explorer.cli import app as explorer
 from explorer.figures import list_figures
 from explorer.session import Session
@@ -98,7 +98,9 @@ def train(step: str, name: str, data, trunks, folder) -> None:
         refused = CliRunner().invoke(app, [str(option) for option in options])
         assert refused.exit_code == 2 and "is frozen and has to come trained on ImageNet" in refused.output
     dmm(*where, *settings(name, step, source=source, steps=1), *given)
-    dmm(*where, *settings(name, step, source=source, steps=2), "--resume")
+    said = dmm(*where, *settings(name, step, source=source, steps=2), "--resume")
+    later = {"match": "caption" if "caption" in step_names(name) else "gan", "caption": "gan"}.get(step)
+    assert later is None or f"next: dmm train {later} --match {folder / 'match'}" in said
     rows = [json.loads(line) for line in (folder / step / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2]
     assert all(math.isfinite(value) for row in rows for value in row.values() if isinstance(value, float))

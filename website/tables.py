@@ -24,7 +24,7 @@ def settings() -> str:
             about, value = one.metadata, one.default
             shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower() if isinstance(value, bool) else str(value)
             read_by = "all" if len(about["steps"]) == 3 else ", ".join(about["steps"])
-            row = [f"`{section.name}.{one.name}`", f"`{shown}`" if shown else "", about["about"], read_by, "no" if about["ours"] else ""]
+            row = [f"`{section.name}.{one.name}`", f"`{shown}`" if shown else "", about["about"], read_by, about["origin"]]
             groups.setdefault(about["group"], []).append(row)
     lines = [
         "# Settings",
@@ -33,7 +33,7 @@ def settings() -> str:
         "",
     ]
     for group, rows in groups.items():
-        lines += [f"## {group[0].upper()}{group[1:]}", "", *_table(("key", "default", "meaning, unit", "read by", "published"), rows)]
+        lines += [f"## {group[0].upper()}{group[1:]}", "", *_table(("key", "default", "meaning, unit", "read by", "from"), rows)]
     return "\n".join(lines)
 
 

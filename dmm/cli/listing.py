@@ -36,7 +36,7 @@ def _systems() -> dict[str, dict]:
 
 
 def _settings() -> dict[str, dict]:
-    """Every key of --set: default, meaning, purpose, the steps that read it, and whether it is in no paper and no published code."""
+    """Every key of --set: default, meaning, purpose, the steps that read it, and whether it is from a paper, a published code or ours."""
     from dmm.config import Config
 
     found = {}
@@ -45,7 +45,7 @@ def _settings() -> dict[str, dict]:
             value = one.default
             shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
             shown = shown.lower() if isinstance(value, bool) else shown
-            about = {key: one.metadata[key] for key in ("group", "steps", "ours")}
+            about = {key: one.metadata[key] for key in ("group", "steps", "origin")}
             found[f"{section.name}.{one.name}"] = {"default": shown, "meaning": one.metadata["about"]} | about
     return found
 
@@ -58,7 +58,7 @@ def _setting_lines() -> Iterator[str]:
             group = about["group"]
             yield f"# {group}"
         read_by = "" if len(about["steps"]) == 3 else f"; read by {' and '.join(about['steps'])}"
-        yield f"{key}={about['default']}  {about['meaning']}{read_by}{'; not in the papers' if about['ours'] else ''}"
+        yield f"{key}={about['default']}  {about['meaning']}{read_by}; {about['origin']}"
 
 
 @app.command("list")

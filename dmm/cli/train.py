@@ -100,11 +100,13 @@ def train_match(
 
     Example: dmm train match --set source=cats --out runs/cats-match
     """
+    from dmm.recipes import step_names
     from dmm.training.steps import MatchStep
 
     options, directory = _options("match", "aviary", out, resume, recipe=recipe, settings=overrides, start=start)
     config = read_config(options.recipe, "match", options.settings)
-    following = f"dmm train caption --match {directory}, with the same settings"
+    later = "caption" if "caption" in step_names(options.recipe) else "gan"
+    following = f"dmm train {later} --match {directory}, with the same settings"
     _train(MatchStep(config, _path(options.start)), config, directory, options, resume, force, minutes, dry, following)
 
 

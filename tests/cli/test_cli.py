@@ -52,9 +52,11 @@ def test_list_names_every_setting_with_its_meaning(cli):
     assert found["train.batch"]["default"] == "8" and found["model.widths"]["default"] == "64,64,64"
     assert found["data.mirror"]["default"] == "false"
     lines = cli.invoke(app, ["list", "--settings"]).output.splitlines()
-    assert "train.batch=8  captions an optimiser step" in lines and lines.count("# adversarial") == 1
-    assert "train.recall=0.0  weight of naming masked words from the sentence feature alone; read by match; not in the papers" in lines
-    assert found["train.kl"]["steps"] == ["gan"] and not found["train.kl"]["ours"] and found["train.paired"]["ours"]
+    assert "train.batch=8  captions an optimiser step; paper" in lines and lines.count("# adversarial") == 1
+    assert "train.recall=0.0  weight of naming masked words from the sentence feature alone; read by match; ours" in lines
+    assert found["train.kl"]["steps"] == ["gan"] and {about["origin"] for about in found.values()} == {"paper", "published code", "ours"}
+    known = {"train.kl": "paper", "train.initial_steps": "paper", "model.mask_pairing": "published code", "train.paired": "ours"}
+    assert {key: found[key]["origin"] for key in known} == known
 
 
 def test_a_recipe_is_shown_as_settings_that_give_it_again(cli):
