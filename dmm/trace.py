@@ -22,8 +22,9 @@ from typing import TypeVar
 import numpy as np
 from torch import Tensor, from_numpy
 
+from dmm.archives import read_npz
 from dmm.errors import InputError
-from dmm.files import one_line, parse, read_npz, shown
+from dmm.files import one_line, parse, shown
 from dmm.images import write_atomic
 from dmm.trace_check import check_trace
 

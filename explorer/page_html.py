@@ -13,9 +13,7 @@ import base64
 import html
 import io
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeGuard
 
 import numpy as np
 from PIL import Image
@@ -23,7 +21,6 @@ from PIL import Image
 from dmm.images import to_pil
 from dmm.trace import Trace
 from explorer import overlay, slots
-from explorer.courses import best_step, gate_range, logged, over_steps
 from explorer.reliability import Reliability
 from explorer.statistics import (
     IN_MEMORY,
@@ -31,7 +28,6 @@ from explorer.statistics import (
     SMALL_WORDS,
     Chip,
     MissingQuantity,
-    Numbers,
     Spoken,
     alike,
     bare,
@@ -40,7 +36,6 @@ from explorer.statistics import (
     maps_of,
     most_placed,
     reads_by,
-    required_maps,
     response_maps,
     response_shares,
     short,
@@ -246,23 +241,25 @@ def _notes(trace: Trace) -> str:
     later = [maps_of(trace, i) for i in range(len(trace.stages))]
     maps = next((QUANTITIES[name] for name in later if name), None)
     if maps is None:
-        return _note(["No stage of this system reads single words: all that it knows of the caption is one vector of the sentence."])
+        return note(["No stage of this system reads single words: all that it knows of the caption is one vector of the sentence."])
     reading = [maps.note]
     gated = any(has(trace, i, GATE) for i in range(len(trace.stages)))
     writing = [QUANTITIES[GATE].note if gated else f"This system has no writing gate; its {reads_by(trace)} takes the words as they are."]
     answer = [CHANNEL_TRUTH] if any(stage.global_weights is not None for stage in trace.stages) else []
     answer.append("Equations are numbered as in DM-GAN (Zhu et al., CVPR 2019) unless another paper is named.")
-    return _note(reading) + _note(writing) + _note(answer)
+    return note(reading) + note(writing) + note(answer)
 
 
-def _note(lines: Sequence[str]) -> str:
+def note(lines: Sequence[str]) -> str:
+    """What is said below a row, a paragraph a line."""
     return '<div class="ex-note">' + "".join(f"<p>{text(line)}</p>" for line in lines) + "</div>"
 
 
 # --- legends, chips, maps -------------------------------------------------------------------------------------------------
 
 
-def _legend(legend: overlay.Legend) -> str:
+def legend_row(legend: overlay.Legend) -> str:
+    """A bar of the colours between its two ends, with the marked values; a screen reader is told all of it."""
     low, high = (bare(f"{limit:g}") for limit in legend.limits)
     marks = "".join(f'<span class="ex-mark" style="--at:{at:.1%}"><i></i>{text(bare(label))}</span>' for at, label in legend.marks)
     spoken = text(f"{legend.label}, {legend.unit}: from {low} to {high}" + "".join(f"; {label}" for _, label in legend.marks))
@@ -273,15 +270,16 @@ def _legend(legend: overlay.Legend) -> str:
 
 
 def _heading(title: str, name: str) -> str:
-    return f"<h3>{text(title)} <span>{_together(name)}</span></h3>"
+    return f"<h3>{text(title)} <span>{together(name)}</span></h3>"
 
 
-def _together(name: str) -> str:
+def together(name: str) -> str:
     """A quantity's name, its equation's number on the line of "Eq."."""
     return text(name).replace("Eq. ", "Eq.&nbsp;")
 
 
-def _named(quantity: str) -> str:
+def named(quantity: str) -> str:
+    """A quantity with its equation, DM-GAN's without the paper's name."""
     found = QUANTITIES[quantity]
     return f"{found.label}, {found.equation.removeprefix('DM-GAN ')}"
 
@@ -295,8 +293,8 @@ def _addressing(trace: Trace, index: int, maps: str, peak: float, believed: str)
     )
     chosen = f'<div class="ex-range" role="group" aria-label="Colours reach up to">{ranges}</div>'
     where = f'<p class="ex-region" aria-live="polite">{REGION}</p>'
-    heading = _heading("Where a word is read", _named(maps))
-    return f'<div class="ex-row ex-where" data-uniform="{uniform(trace):.6g}">{heading}{chosen}{_legend(legend)}{believed}{where}</div>'
+    heading = _heading("Where a word is read", named(maps))
+    return f'<div class="ex-row ex-where" data-uniform="{uniform(trace):.6g}">{heading}{chosen}{legend_row(legend)}{believed}{where}</div>'
 
 
 def _reliability(model: str, found: Reliability | None) -> str:
@@ -328,10 +326,10 @@ def _memory(trace: Trace, index: int, maps: str, spoken: Sequence[Spoken]) -> st
     reads = {chip.index: (chip.value, float(word_map(trace, index, chip.index, maps).max())) for chip in chips(trace, index, maps)}
     gated = has(trace, index, GATE)
     if gated:
-        heading = _heading(f"Memory written for {trace.stages[index].size}", _named(GATE))
-        legend = _legend(overlay.legend(QUANTITIES[GATE].label, QUANTITIES[GATE].limits, QUANTITIES[GATE].unit))
+        heading = _heading(f"Memory written for {trace.stages[index].size}", named(GATE))
+        legend = legend_row(overlay.legend(QUANTITIES[GATE].label, QUANTITIES[GATE].limits, QUANTITIES[GATE].unit))
     else:
-        heading = _heading(f"Words attended for {trace.stages[index].size}", _named(maps))
+        heading = _heading(f"Words attended for {trace.stages[index].size}", named(maps))
         legend = '<p class="ex-lacks">No writing gate: the words are not shaded.</p>'
     buttons = " ".join(_chips(chips(trace, index, GATE if gated else maps), spoken, reads, gated))
     return (
@@ -364,7 +362,7 @@ def _numbers(trace: Trace, index: int, maps: str, reads: Mapping[int, tuple[floa
         f'<details class="ex-numbers"><summary>Words in numbers</summary>{_arranged(sorts)}'
         f'<div class="ex-wide" tabindex="0" role="group" aria-label="words in numbers, {trace.stages[index].size} px">'
         f'<table class="ex-table">'
-        f"<caption>{text(_named(maps))}{cosine}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></details>"
+        f"<caption>{text(named(maps))}{cosine}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></details>"
     )
 
 
@@ -419,7 +417,7 @@ def _response(trace: Trace, index: int) -> str:
     cells = "".join(_path(name, values, shares[name]) for name, values in maps.items())
     lacks = "" if "global" in maps else '<p class="ex-lacks">No global memory: image and words share the answer.</p>'
     return (
-        f'<div class="ex-row ex-response">{_heading("Answered by", "response gate, Eq. 9")}{_legend(legend)}'
+        f'<div class="ex-row ex-response">{_heading("Answered by", "response gate, Eq. 9")}{legend_row(legend)}'
         f'<div class="ex-paths">{cells}</div>{lacks}</div>'
     )
 
@@ -431,153 +429,4 @@ def _path(name: str, values: np.ndarray, share: float) -> str:
         f'<img class="ex-map" alt="" width="{values.shape[1]}" height="{values.shape[0]}" src="{strip([values], (0, 1))}">'
         f'<span class="ex-share"><span>{name}</span><span>{short(share)}</span></span>'
         f'<span class="ex-meter"><i style="width:{share:.1%}"></i></span></button>'
-    )
-
-
-# --- a training run: what its traces say, step by step ------------------------------------------------------------------------
-
-Curve = Sequence[float | None]  # a number at each step; None or not a number where there is none
-Points = Sequence[tuple[int, float | None]]  # step and number
-POINTS = 300  # most rows of a log that a curve is drawn through; more are averaged
-SHEET = 1200  # px, longer side of a grid of samples
-CHART = (300, 96)  # user units of a chart, stretched over its column
-HOW = "The page below shows it with all its maps. Choose a word there, then move the slider, to see where it comes to be read."
-
-
-def learning(trace: Trace, steps: Sequence[int], course: Sequence[Sequence[Numbers]], now: int, begins: int) -> str:
-    """Every step of a training run as numbers, in the columns of the page; the step ``now`` is marked and its numbers are named.
-
-    Args:
-        trace: the caption at step ``now``, a batch of one.
-        steps: of the run, in order; at least two.
-        course: the numbers of each step, by stage.
-        now: one of ``steps``.
-        begins: the step after which the refinements were trained; those before are shaded.
-    """
-    reading = [index for index in range(len(trace.stages)) if maps_of(trace, index)]
-    if not reading:
-        return notice("No stage of this system reads single words; the slider shows its pictures.")
-    place, span = list(steps).index(now), (steps[0], steps[-1])
-    over = {index: over_steps(trace, course, index) for index in reading}
-    lines = {f"for {trace.stages[i].size}": _points(steps, over[i].evenness) for i in reading}
-    maps = QUANTITIES[required_maps(trace, reading[0])].label
-    even = _chart("How evenly words are read", f"entropy of {maps} over log T; 1 = nothing chosen", lines, span, now, begins)
-    columns = [f'<div class="ex-course">{even}{_at_step(trace, now, begins)}{_note([HOW])}</div>']
-    limits = gate_range(over.values())
-    for index in reading:
-        size, cells = trace.stages[index].size, ""
-        if over[index].shares:
-            shares = {name: _points(steps, values) for name, values in over[index].shares.items()}
-            cells += _chart(f"Who answers for {size}", "response gate, mean over places", shares, span, now, begins)
-        gates = over[index].gates
-        if gates is not None:
-            cells += _gates(trace, index, steps, gates, place, limits)
-        columns.append(f'<div class="ex-course">{cells}</div>')
-    return f'<div class="ex-courses">{"".join(columns)}</div>'
-
-
-def losses(rows: Sequence[dict], now: int, begins: int) -> str:
-    """The losses and scores of a run's log, a chart each; the step ``now`` is marked on all, and so is the best step.
-
-    Args:
-        rows: as :func:`explorer.figures.runs.read_log` gives them.
-        now: a step.
-        begins: as of :func:`learning`.
-    """
-    best, span = best_step(rows), (rows[0]["step"], max(rows[-1]["step"], now))
-    charts = ""
-    for name, (steps, values) in logged(rows, -(-len(rows) // POINTS)).items():
-        found = [value for value in values if math.isfinite(value)] or [0.0]
-        limits = (min(found), max(found)) if max(found) > min(found) else (min(found) - 0.5, min(found) + 0.5)
-        chart = _chart(name.replace("_", " "), "", {"": _points(steps, values)}, span, now, begins, limits, best)
-        charts += f'<div class="ex-course">{chart}</div>'
-    chosen = f"best step {best[0]:,} (dotted), score {bare(f'{best[1]:.3g}')}" if best else "no evaluation, so no best step"
-    said = text(f"logged to step {rows[-1]['step']:,}; {chosen}")
-    return f'<div class="ex-losses"><h3>Losses and scores <span>{said}</span></h3><div>{charts}</div></div>'
-
-
-def samples(step: int, sheet: Image.Image) -> str:
-    """A run's grid of sample pictures: fixed captions, a column each, the stages below each other."""
-    sheet = sheet.copy()
-    sheet.thumbnail((SHEET, SHEET))
-    said = f"Sample pictures at step {step:,}: fixed captions, a column each"
-    return f'<div class="ex-sheet"><h3>{said}</h3><img src="{data_uri(sheet)}" alt="{said}"></div>'
-
-
-def _at_step(trace: Trace, now: int, begins: int) -> str:
-    """The largest picture that was trained at the marked step, so that it changes beside the slider."""
-    stage = [stage for stage in trace.stages if stage.image is not None][0 if now <= begins else -1]
-    alt = text(f"Generated at step {now:,} at {stage.size} pixels from: {trace.caption()}")
-    image = (
-        f'<img class="ex-now" src="{data_uri(to_pil(stage.quantity("image")[0]))}" width="{stage.size}" height="{stage.size}" alt="{alt}">'
-    )
-    return f"<h3>Generated at step {now:,} <span>{stage.size} × {stage.size}</span></h3>{image}"
-
-
-def _along(step: int, span: tuple[int, int]) -> float:
-    """Where a step lies between the first and the last, 0 to 1; a step outside of them at the nearer one."""
-    return min(max((step - span[0]) / max(span[1] - span[0], 1), 0.0), 1.0)
-
-
-def _points(steps: Sequence[int], values: Curve) -> Points:
-    return list(zip(steps, values, strict=True))
-
-
-def _chart(
-    title: str,
-    unit: str,
-    lines: Mapping[str, Points],
-    span: tuple[int, int],
-    now: int,
-    begins: int,
-    limits: overlay.Limits = (0.0, 1.0),
-    best: tuple[int, float] | None = None,
-) -> str:
-    """Curves over the steps of ``span`` within ``limits``; below, each with its number at the step ``now``, which is marked."""
-    width, height = CHART
-    low, high = limits
-    curves, keys, numbers = "", "", []
-    for number, (name, points) in enumerate(lines.items()):
-        kind = f"ex-line-{name}" if name in ("image", "words", "global") else f"ex-line-{number}"
-        drawn = " ".join(f"{_along(s, span) * width:.1f},{(high - v) / (high - low) * height:.1f}" for s, v in points if _is_number(v))
-        curves += f'<polyline class="{kind}" points="{drawn}"/>'
-        swatch = f'<svg viewBox="0 0 24 8" aria-hidden="true"><line class="{kind}" x1="0" y1="4" x2="24" y2="4"/></svg>'
-        told = _told(next((v for s, v in reversed(points) if s <= now), None), limits)
-        keys += f"<span>{swatch}{text(name)} <b>{told}</b></span>"
-        numbers.append(f"{name} {told}".strip())
-    said = text(f"{', '.join(filter(None, (title, unit)))}, at step {now:,}: {', '.join(numbers)}")
-    marks = "".join(f'<line class="ex-hair" x1="0" x2="{width}" y1="{y * height}" y2="{y * height}"/>' for y in (0, 0.5, 1))
-    for name, step in ([("best", best[0])] if best else []) + [("cursor", now)]:
-        x = _along(step, span) * width
-        marks += f'<line class="ex-{name}" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height}"/>'
-    ticks = "".join(f"<i>{bare(f'{tick:.3g}')}</i>" for tick in (high, (low + high) / 2, low))
-    return (
-        f'<h3>{text(title)} <span>{text(unit)}</span></h3><div class="ex-axes">{ticks}'
-        f'<svg class="ex-chart" viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" aria-label="{said}">'
-        f'<rect class="ex-shade" width="{_along(begins, span) * width:.1f}" height="{height}"/>{marks}{curves}</svg></div>'
-        f'<p class="ex-span"><span>{span[0]:,}</span><span>training step</span><span>{span[1]:,}</span></p><p class="ex-keys">{keys}</p>'
-    )
-
-
-def _told(value: float | None, limits: overlay.Limits) -> str:
-    """A number, or a dash for one that is none: a caption of one word is read neither evenly nor unevenly."""
-    if not _is_number(value):
-        return "–"
-    return short(value) if limits == (0, 1) else bare(f"{value:.3g}")
-
-
-def _is_number(value: float | None) -> TypeGuard[float]:
-    return value is not None and math.isfinite(value)
-
-
-def _gates(trace: Trace, index: int, steps: Sequence[int], values: np.ndarray, place: int, limits: overlay.Limits) -> str:
-    """The writing gate of each word over the steps, a row a word; each cell is one step."""
-    names = "".join(f"<span>{text(trace.tokens()[i])}</span>" for i in word_indices(trace))
-    shown = "".join(f"<span>{short(value)}</span>" for value in values[:, place])
-    legend = _legend(overlay.legend(QUANTITIES[GATE].label, limits, QUANTITIES[GATE].unit))
-    return (
-        f"<h3>Memory written for {trace.stages[index].size} <span>{_together(_named(GATE))}</span></h3>{legend}"
-        f'<div class="ex-gates"><div>{names}</div><div class="ex-cells"><img alt="" src="{strip([values], limits)}">'
-        f'<i style="left:{place / len(steps):.2%};width:{1 / len(steps):.2%}"></i></div><div>{shown}</div>'
-        f'<p class="ex-span"><span>{steps[0]:,}</span><span>training step</span><span>{steps[-1]:,}</span></p></div>'
     )

@@ -21,7 +21,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from dmm.pipeline import CaptionError
-from explorer import endpoints, overlay, overview, page_html, panels, tour
+from explorer import endpoints, learning_html, overlay, overview, page_html, panels, tour
 from explorer.about import about
 from explorer.api import MOST_MODELS, MOST_SEEDS, Endpoints
 from explorer.ballots import CAPTIONS, sentences
@@ -201,14 +201,14 @@ def remember(session: Session, model: str, run: Run, number: int, step: float) -
     seen = {i: [peak for at in numbers if (peak := at[i].peak) is not None] for i in range(len(numbers[-1]))}
     peaks = {i: max(found) for i, found in seen.items() if found}
     generated = page_html.render(trace, spoken(trace.caption(), vocab), model, len(vocab.words), now, moment, peaks)
-    grid = page_html.samples(*sheet) if sheet else ""
-    return page_html.learning(trace, course.steps, numbers, now, run.begins) + _losses(run, now) + grid, generated
+    grid = learning_html.samples(*sheet) if sheet else ""
+    return learning_html.learning(trace, course.steps, numbers, now, run.begins) + _losses(run, now) + grid, generated
 
 
 def _losses(run: Run, step: int) -> str:
     """HTML of the curves in a run's log, marked at a step; or a line that says why there are none."""
     try:
-        return page_html.losses(run.log(), step, run.begins)
+        return learning_html.losses(run.log(), step, run.begins)
     except ValueError as error:  # RunError: which file, and what was expected
         return page_html.told(f"No curves of losses and scores. {error}.")
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 #: Packages and modules of dmm, lowest first; each may import those of its own row and of the rows above it in this list.
 LAYERS = (
-    ("errors", "config", "files", "trace", "trace_check", "images", "matching", "fp32", "int8", "workers"),
+    ("errors", "config", "files", "archives", "trace", "trace_check", "images", "matching", "fp32", "int8", "workers"),
     ("data", "aviary", "models", "losses"),
     ("recipes", "checkpoint"),
     ("convert", "hub"),
@@ -51,7 +51,8 @@ EXPLORER = {
     "statistics": BASE | {"dmm.data", "dmm.aviary"},
     "overlay": BASE,
     "courses": BASE | DRAWING,
-    "page_html": BASE | DRAWING | {"explorer.reliability", "explorer.courses", "explorer.slots"},
+    "page_html": BASE | DRAWING | {"explorer.reliability", "explorer.slots"},
+    "learning_html": BASE | DRAWING | {"explorer.courses", "explorer.page_html"},
     "reliability": {"dmm.files"},
     "tour": {"explorer.page_html"},
     "about": MODEL | {"explorer.page_html"},
@@ -80,7 +81,8 @@ EXPLORER = {
     "connections": set(),
     "ui": SURFACE
     | {f"explorer.{part}" for part in ("api", "ballots", "connections", "endpoints", "headers", "interventions", "overview", "panels")}
-    | {f"explorer.{part}" for part in ("about", "questions", "request_guard", "sections", "sign_in", "stopping", "tour", "votes")},
+    | {f"explorer.{part}" for part in ("about", "learning_html", "questions", "request_guard", "sections", "sign_in", "stopping")}
+    | {"explorer.tour", "explorer.votes"},
     "stopping": {"explorer.questions"},
     "sections": {"dmm.models"}
     | {f"explorer.{part}" for part in ("api", "ballots", "interventions", "page_html", "panels", "questions", "takeaway")},

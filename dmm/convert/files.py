@@ -19,8 +19,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from dmm.archives import check_archive
 from dmm.convert.keys import ConvertError
-from dmm.files import FileError, check_archive, mistaken, one_line, printable, shown
+from dmm.files import FileError, mistaken, one_line, printable, shown
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "weights", "params", "net")
 EMA = ("params_ema", "ema_state_dict", "state_dict_ema", "model_ema", "ema")  # wrappers of the generator that is published

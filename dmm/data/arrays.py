@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dmm.files import name_of, npy_header
+from dmm.archives import npy_header
+from dmm.files import name_of
 
 
 class ArrayError(OSError):

@@ -17,8 +17,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dmm.archives import check_archive
 from dmm.config import ConfigError
-from dmm.files import Number, Table, Text, Whole, check, check_archive, one_line, parse
+from dmm.files import Number, Table, Text, Whole, check, one_line, parse
 from dmm.images import write_atomic
 from dmm.metrics.features import Collection
 

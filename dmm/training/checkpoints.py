@@ -13,7 +13,8 @@ from pathlib import Path
 
 import torch
 
-from dmm.files import Anything, FileError, Number, Optional, Table, Text, Whole, check_archive, one_line, printable, shown
+from dmm.archives import check_archive
+from dmm.files import Anything, FileError, Number, Optional, Table, Text, Whole, one_line, printable, shown
 from dmm.files import check as hold
 
 LAST = "last.pt"

@@ -8,7 +8,7 @@ import html.parser
 
 import pytest
 
-from explorer import page_html
+from explorer import learning_html, page_html
 from explorer.headers import HEADERS, SecurityHeaders
 from explorer.statistics import Spoken, numbers
 from explorer.ui import launch_options
@@ -76,7 +76,7 @@ def test_markup_in_the_learning_section_stays_text():
     trace = make_trace()
     trace.captions, trace.words = [MARKUP], [[MARKUP] * 9]
     course = [numbers(make_trace(), 0), numbers(make_trace(), 0)]
-    found = Tags(page_html.learning(trace, [1, 2], course, 2, 1))
+    found = Tags(learning_html.learning(trace, [1, 2], course, 2, 1))
     assert "script" not in found.tags and "onerror" not in found.attributes
 
 

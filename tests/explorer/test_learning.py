@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from dmm.trace import Trace, TraceError
-from explorer import figures, page_html, statistics, ui
+from explorer import figures, learning_html, statistics, ui
 from explorer.cli import app
 from explorer.figures import FigureError
 from explorer.figures.export import FORMATS, export
@@ -355,10 +355,10 @@ def test_the_step_is_marked_on_the_losses_of_a_run_that_goes_on(session, run, tm
 
 def test_a_long_log_is_averaged_and_numbers_that_are_none_are_passed_over():
     rows = [{"step": s, "loss": math.inf if s == 7 else 1.0} for s in range(1, 3001)]
-    losses = page_html.losses(rows, 7, 0)
+    losses = learning_html.losses(rows, 7, 0)
     points = losses[losses.index('points="') + 8 :].partition('"')[0].split()
-    assert len(points) == 299 and len(page_html.losses(rows[:100], 7, 0)) < len(losses)
-    assert 'aria-label="loss, at step 7: –"' in page_html.losses(rows[:100], 7, 0)
+    assert len(points) == 299 and len(learning_html.losses(rows[:100], 7, 0)) < len(losses)
+    assert 'aria-label="loss, at step 7: –"' in learning_html.losses(rows[:100], 7, 0)
 
 
 def test_a_run_without_a_log_says_so_in_one_line(session, run):
@@ -419,7 +419,7 @@ def test_the_picture_of_a_step_is_the_largest_that_was_trained(session, run):
 def test_a_system_without_words_shows_its_pictures_only(tmp_path):
     run = lacking(tmp_path, "addressing", "writing_gate", "response_gate")
     course = run.course()
-    assert "reads single words" in page_html.learning(course[0], course.steps, course.numbers, 1, 0)
+    assert "reads single words" in learning_html.learning(course[0], course.steps, course.numbers, 1, 0)
 
 
 # --- the same by an endpoint and in a notebook ----------------------------------------------------------------------------------
