@@ -268,10 +268,9 @@ def _blank(system: str, network: str, config: ModelConfig, state: State) -> nn.M
     if not network.startswith("discriminator"):
         return build(network, config, Vocabulary([]))
     whole = create_discriminators(config)[int(part_of(system, network).partition(".")[2])]
-    if system != "dfgan":
+    if not find_model(system).discriminator_halves:
         return whole
-    halves = {name: half for name, half in whole.named_children() if any(key.startswith(name + ".") for key in state)}
-    return nn.ModuleDict(halves)  # published as two networks, which may come in two files
+    return nn.ModuleDict({name: half for name, half in whole.named_children() if any(key.startswith(name + ".") for key in state)})
 
 
 # --- joining ----------------------------------------------------------------------------------------------------------
@@ -393,9 +392,9 @@ def convert(
 
 
 def _label(system: str, network: str, state: State) -> str:
-    """The network's name; of one half of DF-GAN's discriminator, with that half's."""
+    """The network's name; of one half of a discriminator that is published as two networks, with that half's."""
     halves = {key.partition(".")[0] for key in state}
-    one = system == "dfgan" and network.startswith("discriminator") and len(halves) == 1
+    one = find_model(system).discriminator_halves and network.startswith("discriminator") and len(halves) == 1
     return f"{network}.{halves.pop()}" if one else network
 
 

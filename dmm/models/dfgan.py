@@ -310,6 +310,7 @@ def one_way_discriminators(config: ModelConfig) -> Modules[AnyDiscriminator]:
     unconditional=False,
     discriminated="last",
     discriminators=one_way_discriminators,
+    discriminator_halves=True,
     image_align_corners=False,
 )
 def dfgan(config: ModelConfig) -> DFGAN:

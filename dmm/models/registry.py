@@ -40,6 +40,7 @@ class ModelEntry:
     objective: str = "pairs"  # of discriminators and generator, a name of dmm.training.objectives.OBJECTIVES
     discriminated: str = "all"  # pictures with a discriminator: of "all" stages, or of the "last"
     discriminators: Callable[[ModelConfig], Modules[AnyDiscriminator]] | None = None  # makes them, if not dmm.models.discriminators
+    discriminator_halves: bool = False  # each discriminator is published as two networks, trunk and head, which may come in two files
     convention: str = "pad0"  # vocabulary of its published weights: "pad0", or "dmm" with a start token (dmm.data.vocab)
     damsm_encoders: bool = True  # its published weights come with AttnGAN's text encoder and image encoder
     image_align_corners: bool = True  # corner rule of its published Inception encoder's resize; PyTorch's own when most were published
