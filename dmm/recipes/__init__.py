@@ -9,7 +9,9 @@ what it does not name stays as the base has it.
 
 from __future__ import annotations
 
+import copy
 import difflib
+import functools
 from collections.abc import Mapping
 from importlib import resources
 
@@ -79,8 +81,14 @@ def merged(base: Mapping, values: Mapping) -> dict:
 
 def _values(name: str) -> dict:
     """The YAML of a recipe over that of its ``base``."""
-    values = yaml.safe_load(_text(name)) or {}
+    values = copy.deepcopy(_parsed(_text(name)))
     return merged(_values(values.pop("base")), values) if "base" in values else values
+
+
+@functools.cache
+def _parsed(text: str) -> dict:
+    """What a recipe's YAML says, parsed once: not to be changed."""
+    return yaml.safe_load(text) or {}
 
 
 def _text(name: str) -> str:
