@@ -169,12 +169,18 @@ def test_a_published_recipe_from_data_to_page(name, data, trunks, encoders, tmp_
     assert html.count('class="ex-image"') == len(sizes)
 
 
+@pytest.fixture(scope="module")
+def listed() -> set[str]:
+    """The systems that `dmm list` names."""
+    return set(json.loads(dmm("list", "--json"))["systems"])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("system", [entry.name for entry in list_models()])
-def test_a_registered_system_is_listed_trained_and_drawn(system, data, encoders, tmp_path):
+def test_a_registered_system_is_listed_trained_and_drawn(system, listed, data, encoders, tmp_path):
     """The whole command line and every figure, for each system of the registry."""
     name = f"{system}-cub"
-    assert system in json.loads(dmm("list", "--json"))["systems"]
+    assert system in listed
     earlier = ["--match", encoders(name) / "match", "--caption", encoders(name) / "caption"]
     options = settings(name, "gan", source=data["cub"], steps=2)
     said = dmm("train", "gan", "--recipe", name, "--out", tmp_path / "gan", *earlier, *options, "--dry-run")
