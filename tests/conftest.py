@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import hypothesis
@@ -50,9 +51,10 @@ def browser():
 
 
 def pytest_collection_modifyitems(items):
-    """Files that take long first: of several processes none then works on such a file while the others have nothing left."""
+    """Files that take long first, then those of many tests: of several processes none has much to do when the others have nothing left."""
     long = {item.path for item in items if any(map(item.get_closest_marker, ("slow", "notebook", "browser")))}
-    items.sort(key=lambda item: item.path not in long)
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in long, -tests[item.path], item.path))
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
