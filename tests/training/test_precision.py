@@ -1,5 +1,6 @@
 """Training in 16 bits: the losses of fp32, nearly, for every system and both earlier_runs; and fp16's scaling of gradients."""
 
+import functools
 import math
 
 import pytest
@@ -40,12 +41,24 @@ def _near(values, exact, bound):
             assert abs(value - exact[name]) <= bound * max(abs(exact[name]), 0.1), (name, value, exact[name])
 
 
+@pytest.fixture(scope="module")
+def exact_costs(earlier_runs):
+    """The losses of a config's first step in fp32, computed once for both dtypes."""
+
+    @functools.cache
+    def costs(config):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(adversarial, "resolve", lambda precision, device: torch.float32)
+            return GanStep(config, *earlier_runs).update(0)
+
+    return costs
+
+
 @pytest.mark.parametrize("dtype", SHORT, ids=str)
 @pytest.mark.parametrize("entry", list_models(), ids=lambda entry: entry.name)
-def test_a_step_of_every_system_costs_the_same(entry, dtype, toy_cache, earlier_runs, computed_in):
+def test_a_step_of_every_system_costs_the_same(entry, dtype, toy_cache, earlier_runs, exact_costs, computed_in):
     config = of_system(entry, toy_cache, augment=0, discriminator_width=WIDTH)
-    computed_in(torch.float32)
-    exact = GanStep(config, *earlier_runs).update(0)
+    exact = exact_costs(config)
     computed_in(dtype)
     step = GanStep(config, *earlier_runs)
     step.scaler = torch.amp.GradScaler("cpu", init_scale=256.0, enabled=step.scaler.is_enabled())  # one at which no gradient overflows
@@ -56,13 +69,12 @@ def test_a_step_of_every_system_costs_the_same(entry, dtype, toy_cache, earlier_
 
 
 @pytest.mark.parametrize("dtype", SHORT, ids=str)
-def test_augmented_pictures_and_every_aid(dtype, toy, earlier_runs, computed_in):
+def test_augmented_pictures_and_every_aid(dtype, toy, earlier_runs, exact_costs, computed_in):
     """The recipes' own settings: augmentation, masked words, exchanged words, colour and consistency."""
     # without the limit of features: the square of a small excess is many times as far off as the features are
     # Adam's first step is the gradient's sign, which rounding turns near 0: the generator meets discriminators as they were made
     config = toy("gan", initial_steps=0, frozen_steps=0, discriminator_width=WIDTH, feature_limit=0, discriminator_lr=1e-9)
-    computed_in(torch.float32)
-    exact = GanStep(config, *earlier_runs).update(0)
+    exact = exact_costs(config)
     computed_in(dtype)
     _near(GanStep(config, *earlier_runs).update(0), exact, 0.05)
 
