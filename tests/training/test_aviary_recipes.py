@@ -19,7 +19,8 @@ def options(name: str, toy_options) -> list[str]:
     """A run of three steps, one for each part of the recipe's schedule."""
     gan = recipe(name, "gan").train
     own = {key: getattr(gan, key) for key in KEPT} | {"initial_steps": min(1, gan.initial_steps), "adversarial_start": 2}
-    return toy_options("gan", steps=3, save_every=3, images=100, noise_dim=96, widths="8,4,2", **own)
+    widths = ",".join(("8", "4", "2")[: len(recipe(name).model.widths)])
+    return toy_options("gan", steps=3, save_every=3, images=100, noise_dim=96, widths=widths, **own)
 
 
 @pytest.mark.slow

@@ -31,8 +31,10 @@ RECIPES = [name for name in names() if name != "aviary"]
 
 
 def shrunk(name, cache, **changes):
-    """A recipe at toy size, its losses as they are."""
-    return override(recipe(name, "gan"), {**TOY, **SMALL, "cache": str(cache), "steps": "2", **{k: str(v) for k, v in changes.items()}})
+    """A recipe at toy size, its stages and losses as they are."""
+    config = recipe(name, "gan")
+    stages = {"widths": ",".join(["4"] * min(3, len(config.model.widths)))}
+    return override(config, {**TOY, **SMALL, **stages, "cache": str(cache), "steps": "2", **{k: str(v) for k, v in changes.items()}})
 
 
 def of_system(entry, cache, **changes):
