@@ -6,6 +6,7 @@ An arrow leads from a part to one that it imports. Arrows that follow from other
 from __future__ import annotations
 
 import ast
+import functools
 import io
 from pathlib import Path
 
@@ -20,7 +21,7 @@ WIDTH = 11.0  # inches
 def imports(root: Path = ROOT) -> dict[str, set[str]]:
     """Part (``dmm.data``) -> the parts that its files import, wherever in the file."""
     files = {path: _module(path, root) for package in PACKAGES for path in sorted((root / package).rglob("*.py"))}
-    names = set(files.values())
+    names = frozenset(files.values())
     found: dict[str, set[str]] = {}
     for path, name in files.items():
         if len(name.split(".")) < 2:
@@ -39,15 +40,16 @@ def _part(name: str) -> str:
     return ".".join(name.split(".")[:2])
 
 
-def _imported(source: str, names: set[str]) -> set[str]:
-    found = set()
+@functools.cache
+def _imported(source: str, names: frozenset[str]) -> frozenset[str]:
+    found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             full = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= full & names or {node.module}
-    return found & names
+    return names & found
 
 
 def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
