@@ -20,11 +20,12 @@ OUTPUT = Path(__file__).parent.parent / "output"
 CAPTION = "this small bird has a red crown and a white belly"
 SLOWEST = 20.0  # seconds for one caption, on a machine that runs other tests beside this one
 STANDS_STILL = """section => new Promise(done => {
-    const look = (size, frames) => requestAnimationFrame(() => {
-        const now = section.querySelectorAll("*").length;
-        now !== size ? look(now, 0) : frames === 5 ? done() : look(now, frames + 1);
+    const size = () => [section.querySelectorAll("*").length, document.documentElement.scrollHeight, section.getBoundingClientRect().top];
+    const look = (before, frames) => requestAnimationFrame(() => {
+        const now = size().join(), loaded = [...document.images].every(image => image.complete);
+        now !== before || !loaded ? look(now, 0) : frames === 5 ? done() : look(now, frames + 1);
     });
-    look(0, 0);
+    look("", 0);
 })"""
 
 
@@ -281,12 +282,14 @@ def test_a_link_opens_the_same_page(explorer, app_url):
 
 def test_a_link_brings_back_a_step_of_a_training_run(learner, run_url):
     learner.goto(run_url)
-    learner.get_by_role("button", name="Memory being learned: my-gan").click()
+    section = open_section(learner, "Memory being learned: my-gan")
     learner.wait_for_selector('.ex[data-step="50"]')
-    learner.get_by_label("Caption of the run").click()
+    section.evaluate(STANDS_STILL)  # a list that opens while the page still grows lies elsewhere
+    section.get_by_label("Caption of the run").click()
     learner.get_by_role("option", name="a small bird with a yellow crown, again").click()
     learner.wait_for_selector('.ex[data-step="50"][data-seed="1"]')
-    learner.locator(".ex-section input[type=number]").fill("20")
+    section.evaluate(STANDS_STILL)
+    section.locator("input[type=number]").fill("20")
     learner.keyboard.press("Tab")
     learner.wait_for_selector('.ex[data-step="20"]')
     learner.get_by_role("button", name="Copy link").click()
