@@ -668,6 +668,7 @@ def test_what_is_shown_is_taken_away(explorer, app_url):
     section = open_section(explorer, "Take away")
 
     def choose(label: str, option: str) -> None:
+        section.evaluate(STANDS_STILL)
         section.get_by_label(label, exact=True).click()
         explorer.get_by_role("option", name=option).click()
 
