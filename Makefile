@@ -54,7 +54,7 @@ figures: .venv/installed-app  ## draw every figure that the shipped models can g
 
 # Every generator is trained on one pair of encoders. A run that is there already is gone on with; `make -n models` prints the commands alone.
 MODELS := gan-int-cls stackgan-v1 stackgan attngan mirrorgan dmgan dmmgan dfgan
-ABLATIONS := $(addprefix dmgan-aviary-,baseline m m-wg m-wg-rg) $(addprefix dmmgan-aviary-,gldm stream gldm-stream)
+ABLATIONS := $(addprefix dmgan-aviary-,baseline m m-wg m-wg-rg) $(addprefix dmmgan-aviary-,gldm no-gldm gldm-stream)
 TRAIN = .venv/bin/python -m dmm.cli train $(1) --recipe $(2) --out runs/$(3) $$([ -e runs/$(3)/last.pt ] && echo --resume)
 
 models: encoders  ## train every system on Aviary, one after another, under one budget (hours each)

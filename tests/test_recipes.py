@@ -268,7 +268,7 @@ AVIARY = {
         "calibrate": False,
         "feature_limit": 0.0,
     },
-    "dmmgan-aviary-stream": SMALL | {"global_memory": False},
+    "dmmgan-aviary-no-gldm": SMALL | {"global_memory": False},
     "dmmgan-aviary-gldm": SMALL | {"stream": 0.0},
     "dmmgan-aviary-gldm-stream": SMALL,
 }

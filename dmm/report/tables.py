@@ -83,7 +83,7 @@ BOUNDS = {"rendered birds (ceiling)": "ceiling_rendered", "captions of other spe
 TWO_BY_TWO = {
     "neither": "dmgan-aviary-m-wg-rg",  # without its two parts DMM-GAN is DM-GAN, to the bit
     "GLDM": "dmmgan-aviary-gldm",
-    "STREAM": "dmmgan-aviary-stream",
+    "STREAM": "dmmgan-aviary-no-gldm",
     "GLDM and STREAM": "dmmgan-aviary-gldm-stream",
 }
 
@@ -451,13 +451,23 @@ def summary(results: Results) -> list[str]:
     lines = ["Share of captioned colours read back from the 256 px picture, the best first: " + _listing(have, found) + "."] if have else []
     lines += [f"Not measured: {', '.join(lack)}."] if lack else []
     lines += [_difference("a memory (DM-GAN) against attention (AttnGAN)", found.get("DM-GAN"), found.get("AttnGAN"))]
-    lines += [_difference("a global memory on top (DMM-GAN against DM-GAN)", found.get("DMM-GAN"), found.get("DM-GAN"))]
+    lines += [_difference("a global memory with STREAM in the loss (DMM-GAN against DM-GAN)", found.get("DMM-GAN"), found.get("DM-GAN"))]
     shares = {label: figure(results, recipe, SHARE) for label, recipe in own.items()}
     told = [f"{label} {_plain(share, SHARE)}" for label, share in shares.items() if share]
     lines += (
         ["Share of a colour word's effect that passes through the words that refinements read: " + ", ".join(told) + "."] if told else []
     )
+    parts = {"DM-GAN's parts": ABLATION, "GLDM and STREAM": TWO_BY_TWO}
+    lines += [line for name, variants in parts.items() if (line := _added(name, variants, results))]
     return [*lines, ONE_RUN, published()["protocol_notes"][-1]]
+
+
+def _added(parts: str, variants: Mapping[str, str], results: Results) -> str:
+    """What parts of a system add to the captioned colours at 128 px, under the budget of the ablation; empty without records."""
+    measure = STAGES[1]
+    found = {label: figure(results, recipe, located(measure, recipe)) for label, recipe in variants.items()}
+    told = [f"{label} {_plain(one, measure)}" for label, one in found.items() if one]
+    return f"What {parts} add, at 128 px under a smaller budget of their own: {', '.join(told)}." if told else ""
 
 
 def _plain(found: Figure, measure: Measure) -> str:
