@@ -316,6 +316,12 @@ READ_BY: dict[str, tuple[str, ...]] = {
 }
 
 
+def reading_steps(key: str) -> tuple[str, ...]:
+    """The steps that read a setting, dotted or bare; none where it is no setting of a step alone."""
+    section, _, name = key.rpartition(".")
+    return READ_BY.get(RENAMED_KEYS.get(name, name), ()) if section in ("", "train") else ()
+
+
 def require_read(key: str, *steps: str) -> None:
     """Refuse a setting that none of the steps would read.
 
@@ -326,9 +332,7 @@ def require_read(key: str, *steps: str) -> None:
     Raises:
         ConfigError: which steps read it.
     """
-    section, _, name = key.rpartition(".")
-    name = RENAMED_KEYS.get(name, name)
-    reading = READ_BY.get(name, steps) if section in ("", "train") else steps
+    reading = reading_steps(key) or steps
     if not set(reading) & set(steps):
         own, others = " and ".join(steps), " and ".join(reading)
         raise ConfigError(f"--set {key}: dmm train {own} would not read it, but {others} would; leave it out")

@@ -47,7 +47,7 @@ class FigureCommands(TyperGroup):
             try:
                 get_figure(args[0])
             except ValueError as error:
-                _stop(str(error))
+                _stop(error)
         return super().resolve_command(ctx, args)
 
 
@@ -105,10 +105,8 @@ def everything(
         sentences = read_captions(captions_file) if captions_file else ()
         for figure, why in produce_all(sources, out, kinds, sentences):
             typer.echo(f"{figure.name}: left out: {why}" if why else f"{out / figure.name}: {', '.join(kinds)}")
-    except BrokenPipeError:  # nobody reads the list any more
-        raise
     except (ValueError, OSError) as error:
-        _stop(str(error))
+        _stop(error)
 
 
 def _formats(said: str) -> list[str]:
@@ -130,10 +128,8 @@ def _run(names: list[str], values: dict, given: dict) -> None:
                 own = with_captions(figure, own, _sentences(figure, given["captions_file"]))
             for path in produce(figure, check_options(figure, own), sources, given["out"], kinds):
                 typer.echo(path)
-    except BrokenPipeError:
-        raise
     except (ValueError, OSError) as error:  # CheckpointError, CaptionError, FigureError, RunError: each says what was expected
-        _stop(str(error))
+        _stop(error)
 
 
 def _sentences(figure: Figure, path: Path) -> tuple[str, ...]:
@@ -142,7 +138,9 @@ def _sentences(figure: Figure, path: Path) -> tuple[str, ...]:
     return read_captions(path)
 
 
-def _stop(message: str) -> None:
+def _stop(message: object) -> None:
+    if isinstance(message, BrokenPipeError):  # whoever read the output has gone, as `| head` does: click ends quietly
+        raise message
     typer.echo(f"explorer: {message}", err=True)
     raise typer.Exit(2)
 
@@ -215,7 +213,7 @@ def serve(
             built = ui.build(session, VoteStore(votes))
             ui.serve(built, host, port, root_path, allow_host or (), people)
     except ValueError as error:
-        _stop(str(error))
+        _stop(error)
 
 
 def _converted(checkpoints: list[str], given: dict, folder: Path) -> list[str]:

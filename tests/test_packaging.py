@@ -100,10 +100,7 @@ def test_both_console_scripts_are_there(setup):
 
 
 def test_the_version_is_that_of_the_installation():
-    try:
-        installed = metadata.version("dmm-gan-explorer")
-    except metadata.PackageNotFoundError:
-        pytest.skip("not installed")
+    installed = metadata.version("dmm-gan-explorer")
     assert dmm.__version__ == installed and "__version__" in dir(dmm)
     answer = CliRunner().invoke(dmm.cli.app, ["--version"])
     assert (answer.exit_code, answer.output) == (0, f"dmm {installed}\n")

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dmm.checkpoint import FILE, read
-from dmm.config import Config, ConfigError
+from dmm.config import Config, ConfigError, reading_steps
 from dmm.files import List, Table, Text, read_json
 from dmm.images import write_atomic
 from dmm.recipes import step_names
@@ -99,7 +99,9 @@ class Sequence:
     def _options(self, name: str) -> TypedOptions:
         match = str(self.directory / "match") if name != "match" else ""
         caption = str(self.directory / "caption") if name == "gan" and "caption" in self.configs else ""
-        return TypedOptions(self.recipe, tuple(settings_of(name, self.settings)), match, caption)
+        reading = {text: reading_steps(text.partition("=")[0]) for text in settings_of(name, self.settings)}
+        own = tuple(text for text, steps in reading.items() if name in steps or not steps)  # the part alone refuses what it does not read
+        return TypedOptions(self.recipe, own, match, caption)
 
     def run(self, resume: bool = False, minutes: float | None = None, force: bool = False) -> bool:
         """Train what is not yet trained.

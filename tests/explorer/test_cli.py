@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 
 import pytest
 from PIL import Image
@@ -73,3 +74,12 @@ def test_mistakes_end_with_code_2_and_a_reason(arguments, said, tmp_path):
 def test_unknown_caption_is_answered(model, tmp_path):
     answer = explorer("figures", "dmgan-fig6b", "--model", model, "--out", tmp_path, "--caption", "zeppelin")
     assert answer.exit_code == 2 and "vocabulary" in answer.output
+
+
+def test_a_reader_who_leaves_early_is_no_error(monkeypatch):
+    def closed(*_args, **_options):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr("explorer.cli.produce_all", closed)
+    result = CliRunner().invoke(app, ["figures", "all"])
+    assert (result.exit_code, result.output) == (1, "")

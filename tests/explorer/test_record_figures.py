@@ -124,6 +124,8 @@ def test_the_2x2_puts_each_model_into_its_corner(eight):
     value = {name: found[f"{row['value']:.1f}"] for row in figures.draw("dmmgan-2x2", read_results(eight)).rows
              if "Fréchet" in row["column"] for name in [row["row"]]}  # fmt: skip
     neither, gldm, stream, both = (value[name] for name in TWO_BY_TWO)
+    told = document(read_results(eight), "").summary
+    assert any(line.startswith("What GLDM and STREAM add, at 128 px under a smaller budget of their own: neither 0.1") for line in told)
     assert neither.x1 < stream.x0 and gldm.x1 < both.x0 and neither.y0 > gldm.y1 and stream.y0 > both.y1
 
 

@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 
 from dmm.checkpoint import read
 from dmm.cli import app
-from dmm.config import override
+from dmm.config import Config, override, require_read
 from dmm.pipeline import load
 from dmm.recipes import recipe
-from dmm.training.sequence import part_names
+from dmm.training.sequence import Sequence, part_names
 
 SHORT = {"steps": 2, "initial_steps": 1, "frozen_steps": 0, "initial_batch": 4}
 
@@ -144,3 +144,15 @@ def test_captioning_belongs_to_the_recipes_that_use_or_show_it():
     assert names("dmmgan-aviary") == names("dmmgan-aviary", stream=0) == ("match", "caption", "gan")
     assert names("dmmgan-cub") == names("mirrorgan-cub") == names("dmgan-cub", stream=1) == ("match", "caption", "gan")
     assert names("dmgan-cub") == names("dmmgan-cub-gldm") == ("match", "gan")
+
+
+def test_a_part_alone_is_told_what_it_reads(tmp_path):
+    """So that `dmm train gan --out birds/gan --resume`, and the command on its card, are not refused for what the matching run read."""
+    settings = ["recall=0.1", "gan.batch=4", "images=100", "kl=0.5"]
+    names = ("match", "gan")
+    sequence = Sequence("dmmgan-aviary", settings, tmp_path, {name: Config() for name in names})
+    told = {part.name: part.options.settings for part in sequence.parts}
+    assert told == {"match": ("recall=0.1", "images=100"), "gan": ("batch=4", "images=100", "kl=0.5")}
+    for name in names:
+        for text in told[name]:
+            require_read(text.partition("=")[0], name)
