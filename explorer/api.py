@@ -30,8 +30,8 @@ from explorer.ballots import BlindVote, contenders, two_of
 from explorer.comparisons import compare
 from explorer.courses import best_step, logged
 from explorer.edits import EditError
+from explorer.gate_changes import gate_changes
 from explorer.interventions import describe, lacks, to_data
-from explorer.notebook import changed_numbers
 from explorer.page_html import data_uri
 from explorer.questions import FIRST_SEED, Question, Refusal, read_seed
 from explorer.readings import UPLOAD_BYTES
@@ -199,7 +199,7 @@ class Endpoints:
             "edits": to_data(asked.edits),
             "in_words": said,
             "change": float(change.mean()),
-            "gates": changed_numbers(before, after),
+            "gates": gate_changes(before, after),
         } | pictures
 
     def effects(

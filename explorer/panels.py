@@ -16,8 +16,8 @@ from dmm.metrics.effects import WordEffect, WordEffects
 from dmm.trace import Trace
 from explorer import overlay
 from explorer.edits import Edit
+from explorer.gate_changes import gate_changes
 from explorer.interventions import describe
-from explorer.notebook import changed_numbers
 from explorer.page_html import data_uri, strip, text
 from explorer.statistics import reads_by, short
 
@@ -154,7 +154,7 @@ def _result(trace: Trace, original: Trace) -> str:
     legend = f'<p class="ex-label">0 <span class="ex-bar" style="background:{key.css}"></span> {limits[1]:g} of the full range</p>'
     rows = [
         {"stage": row["stage"], "gate": row["gate"], "original": short(row["before"]), "edited": short(row["after"])}
-        for row in changed_numbers(original, trace)
+        for row in gate_changes(original, trace)
         if short(row["before"]) != short(row["after"])
     ]
     gates = _table(rows, "Gates that changed") if rows else '<p class="ex-lacks">No gate changed in its first two digits.</p>'

@@ -45,8 +45,9 @@ EXPLORER = {
     "comparisons": MODEL | DRAWING | {"explorer.questions", "explorer.session"},
     "cells": BASE | DRAWING | {"explorer.page_html", "explorer.readings"},
     "notebook": SURFACE
-    | {f"explorer.{part}" for part in ("ballots", "cells", "interventions", "questions", "readings", "regions", "slots")}
-    | {"explorer.comparisons", "explorer.takeaway", "explorer.votes", "explorer.walks"},
+    | {f"explorer.{part}" for part in ("ballots", "cells", "gate_changes", "interventions", "questions", "readings", "regions")}
+    | {"explorer.comparisons", "explorer.slots", "explorer.takeaway", "explorer.votes", "explorer.walks"},
+    "gate_changes": BASE | DRAWING,
     "edits": MODEL | {"dmm.metrics", "explorer.statistics"},
     "statistics": BASE | {"dmm.data", "dmm.aviary"},
     "overlay": BASE,
@@ -58,12 +59,12 @@ EXPLORER = {
     "about": MODEL | {"explorer.page_html"},
     "overview": BASE | DRAWING | {"explorer.page_html", "explorer.slots"},
     "walks": BASE,
-    "panels": BASE | DRAWING | {"dmm.metrics"} | {f"explorer.{part}" for part in ("edits", "interventions", "notebook", "page_html")},
+    "panels": BASE | DRAWING | {"dmm.metrics"} | {f"explorer.{part}" for part in ("edits", "gate_changes", "interventions", "page_html")},
     "questions": MODEL | {"explorer.edits", "explorer.interventions", "explorer.session"},
     "takeaway": SURFACE | {"explorer.interventions", "explorer.questions"},
     "api": SURFACE
     | {"dmm.metrics"}
-    | {f"explorer.{part}" for part in ("ballots", "interventions", "notebook", "questions", "readings", "regions", "slots", "takeaway")}
+    | {f"explorer.{part}" for part in ("ballots", "gate_changes", "interventions", "questions", "readings", "regions", "slots", "takeaway")}
     | {"explorer.comparisons", "explorer.courses", "explorer.votes", "explorer.walks"},
     "endpoints": {"dmm.files", "explorer.api", "explorer.questions"},
     "figures": BASE
