@@ -83,7 +83,9 @@ def evaluate(
     from dmm.metrics.claims import evaluate_captioner
     from dmm.metrics.memory_metric import measure_sentences
     from dmm.pipeline import CaptionError
+    from dmm.training.allocator import keep_freed_memory
 
+    keep_freed_memory()
     if source is not None:
         from dmm.metrics.own import OWN_METRICS, evaluate_own
 

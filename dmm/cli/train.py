@@ -241,7 +241,9 @@ MeasuringSeed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of weigh
 def _train_measuring(train, name: str, out: Path | None, **settings) -> None:
     """Train a network that measures generators, and print what it reaches on unseen species."""
     from dmm.metrics.measuring import Settings
+    from dmm.training.allocator import keep_freed_memory
 
+    keep_freed_memory()
     folder = out or Path("runs") / f"aviary-{name}"
     card = train(Settings(folder, command=command_line(), progress=sys.stderr.isatty(), **settings))
     typer.echo(json.dumps(card["unseen_species"], indent=1))

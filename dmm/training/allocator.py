@@ -1,4 +1,4 @@
-"""Keep freed memory: a training step on a CPU asks for gigabytes again that glibc has just given back to the system.
+"""Keep freed memory: training and evaluation on a CPU ask for gigabytes again that glibc has just given back to the system.
 
 Measured on two AVX2 cores, forward and backward of the Aviary DMM-GAN, 16 pictures, one thread: 326 ms a picture as glibc does it,
 168 ms with freed memory kept, for a fifth more of it (`python -m dmm.training.allocator` prints both).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import resource
@@ -9,6 +10,11 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
+
+import typer
+from typer.testing import CliRunner
+
+from dmm.training import checkpoints  # noqa: F401 - every command imports it, once here rather than in every child
 
 MEMORY = 300 << 20  # bytes beyond what the process has already
 SECONDS = 2  # of CPU time; what is imported already is not counted
@@ -25,15 +31,27 @@ class Outcome(NamedTuple):
 def run(app, arguments: list[str], memory: int = MEMORY, seconds: int = SECONDS) -> Outcome:
     """A Typer command, with its arguments, in a child process of its own."""
 
-    def command() -> Outcome:
-        from typer.testing import CliRunner
+    _load_parser()
 
+    def command() -> Outcome:
         result = CliRunner().invoke(app, arguments)
         odd = result.exception if not isinstance(result.exception, SystemExit) else None
         lines = "".join(traceback.format_exception(odd)[-6:]) if odd else ""
         return Outcome(result.exit_code, result.output, lines)
 
     return limited(command, memory, seconds)
+
+
+@functools.cache
+def _load_parser() -> None:
+    """Typer imports its parser when it is first used: once here, rather than in every child."""
+    app = typer.Typer()
+    app.command()(_nothing)
+    CliRunner().invoke(app, ["1"], catch_exceptions=False)
+
+
+def _nothing(number: int) -> None:
+    """A command with an argument."""
 
 
 def limited(function: Callable[[], Outcome], memory: int = MEMORY, seconds: int = SECONDS, file_size: int | None = None) -> Outcome:

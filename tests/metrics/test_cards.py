@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from typer.testing import CliRunner
 
 from dmm.checkpoint import assets, shipped
-from dmm.metrics import evaluate
+from dmm.cli import app
 from dmm.metrics.records import digest
 from dmm.pipeline import load
 
@@ -36,13 +37,23 @@ def test_a_card_says_what_its_record_says(name):
     assert found.get("weights_sha256") in (None, digest(load(name))), "the record is of other weights; measure it again"
 
 
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    """A folder with the rendered birds, which are the same for every checkpoint."""
+    return tmp_path_factory.mktemp("rendered")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", shipped())
-def test_a_shipped_checkpoint_reproduces_its_card(name, tmp_path):
+def test_a_shipped_checkpoint_reproduces_its_card(name, rendered, monkeypatch):
+    monkeypatch.chdir(rendered)
     card = record(name)
     metrics = [metric for metric in METRICS if metric in card["metrics"]]
     assert "r_precision" in metrics or load(name).image_encoder is None
-    found = evaluate(load(name), captions=CAPTIONS, seed=card["seed"], metrics=metrics, cache=tmp_path, progress=False)
+    options = ["--captions", str(CAPTIONS), "--seed", str(card["seed"]), "--metrics", ",".join(metrics)]
+    answer = CliRunner().invoke(app, ["evaluate", name, *options], catch_exceptions=False)
+    assert answer.exit_code == 0, answer.output
+    found = json.loads(answer.stdout)
     assert found["judge"]["weights_sha256"] == card["judge"]["weights_sha256"]
     told, measured = figures(card["metrics"]), figures(found["metrics"])
     assert told.keys() == measured.keys()
