@@ -269,6 +269,9 @@ class TrainConfig(Ranged):
         True, "discriminators without batch norm read all pictures in one pass, with fewer power iterations; published: no", origin=OURS
     )
     ema_warmup: bool = _aids(False, "let the decay grow from 0.1 over the first steps; published: no")
+    ema_captions: Annotated[int, Range(2, 100_000)] = _aids(
+        128, "captions whose pictures give the EMA's batch norms their statistics, whenever it is sampled or written"
+    )
     initial_steps: Count = _aids(0, "first steps, in which the 64 px stage is trained alone", origin=PAPER)
     initial_batch: Captions = _aids(0, "captions a step meanwhile; 0 = as batch")
     initial_stages: Annotated[int, Range(1, 8)] = _aids(1, "stages trained in those first steps, from the first")

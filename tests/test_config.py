@@ -150,6 +150,7 @@ def test_what_a_step_is_said_to_read_it_reads(root):
             "refinements",
             "micro_batches",
             "schedule",
+            "snapshots",
             "frozen",
             "text_guidance",
             "objectives",

@@ -35,7 +35,7 @@ PUBLISHED = [name for name in names() if "cub" in name or "coco" in name]
 TOY = {
     "widths": "4,4,4", "discriminator_width": 2, "noise_dim": 4, "condition_dim": 6, "text_dim": 16, "embedding_dim": 8,
     "encoder_width": 4, "encoder_size": 32, "caption_embedding": 16, "caption_hidden": 8, "batch": 2, "log_every": 1, "save_every": 1,
-    "sample_every": 0, "device": "cpu",
+    "sample_every": 0, "ema_captions": 4, "device": "cpu",
 }  # fmt: skip
 NARROWING = {"stackgan": "8,4,2", "dfgan": "8,4,2"}  # systems whose maps get narrower
 CAPTION = "a small red bird"

@@ -21,6 +21,7 @@ from dmm.training.ema import EMA, reestimate
 from dmm.training.frozen import Frozen, Text
 from dmm.training.rng import Purpose, step_rng
 
+STATISTICS_BATCH = 32  # captions at once, at most, where batch norms are measured
 TRACED = 4  # captions of a trace that is written while training
 #: Maps with a channel axis, which would fill the disk and which no figure of a run reads.
 UNTRACED = ("hidden", "response", "global_weights", "global_response", "word_context", "sentence_attention", "sentence_context")
@@ -49,13 +50,15 @@ class Snapshots:
         """Stands for the EMA as it is: PyTorch counts every change of a tensor."""
         return stages, *(value._version for value in self.ema.network.state_dict(keep_vars=True).values())
 
-    def reestimate(self, stages: int, batches: int = 4, size: int = 32) -> None:
+    def reestimate(self, stages: int) -> None:
         """Measure the batch-norm statistics of the EMA, with the first ``stages`` pictures; once for all that is kept of one step."""
         if self.measured == self._state(stages):
             return
+        captions = self.config.train.ema_captions
+        batches = -(-captions // STATISTICS_BATCH)
 
         def forward(network: nn.Module, number: int) -> None:
-            text = self.frozen.text(self.data.batch(number, size, (), Purpose.STATISTICS))
+            text = self.frozen.text(self.data.batch(number, captions // batches, (), Purpose.STATISTICS))
             self.generate(network, text, step_rng(self.config.train.seed, number, Purpose.STATISTICS), stages)
 
         reestimate(self.ema.network, forward, range(batches))

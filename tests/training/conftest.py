@@ -24,6 +24,7 @@ TOY = {
     "paired": "0",
     "corrupt_sentence": "0",
     "corrupt_words": "0",
+    "ema_captions": "8",
     "steps": "4",
     "log_every": "1",
     "sample_every": "100",
