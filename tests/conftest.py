@@ -50,11 +50,20 @@ def browser():
         browser.close()
 
 
+def pytest_xdist_auto_num_workers(config) -> int:
+    """For `-n auto`, one process more than there are cores: tests in a browser wait for pages most of the time."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + 1
+
+
 def pytest_collection_modifyitems(items):
-    """Files that take long first, then those of many tests: of several processes none has much to do when the others have nothing left."""
+    """Files that fork for each test first, while their process is small; then those that take long; then those of many tests.
+
+    So, of several processes, none has much to do when the others have nothing left.
+    """
     long = {item.path for item in items if any(map(item.get_closest_marker, ("slow", "notebook", "browser")))}
     tests = Counter(item.path for item in items)
-    items.sort(key=lambda item: (item.path not in long, -tests[item.path], item.path))
+    items.sort(key=lambda item: (item.path.parent.name != "hostile", item.path not in long, -tests[item.path], item.path))
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
