@@ -50,6 +50,7 @@ def browser():
         browser.close()
 
 
+@pytest.hookimpl(optionalhook=True)  # without xdist (`-p no:xdist`) nobody asks
 def pytest_xdist_auto_num_workers(config) -> int:
     """For `-n auto`, one process more than there are cores: tests in a browser wait for pages most of the time."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
