@@ -23,7 +23,7 @@ class Record:
     """One JSON file."""
 
     file: str  # its name in the folder
-    subject: str  # the recipe that the measured model was trained by; its own name where there is no such recipe
+    subject: str  # of :func:`subject_of`: the recipe of the measured model, with "-seed-N" if that was not its seed; else its own name
     content: dict
 
 
@@ -89,14 +89,28 @@ def _read(path: Path) -> dict:
     return content
 
 
+def trained_by(subject: str) -> tuple[str, int]:
+    """The recipe of a measured model and the seed of its training: N where the name ends with ``-seed-N``, else 0."""
+    recipe, found, seed = subject.partition("-seed-")
+    return (recipe, int(seed)) if found and seed.isdecimal() else (subject, 0)
+
+
 def subject_of(checkpoint: str, stem: str) -> str:
-    """The recipe of a measured model: the one of the checkpoint's name, else the longest one that the file's name begins with."""
+    """The recipe of a measured model: the one of the checkpoint's name, else the longest one that the file's name begins with.
+
+    A run of a recipe with another seed is a subject of its own, see :func:`trained_by`.
+    """
     known = names()
     name = Path(checkpoint).name.removesuffix("-gan")
-    if name in known:
+    if trained_by(name)[0] in known:
         return name
     fits = [recipe for recipe in known if stem == recipe or stem.startswith(recipe + "-")]
     return max(fits, key=len) if fits else name
+
+
+def second_runs(results: Results) -> list[str]:
+    """Subjects that are runs of a recipe with another seed than 0."""
+    return sorted({record.subject for record in results.evaluations if trained_by(record.subject)[1]})
 
 
 def figure(results: Results, subject: str, measure: Measure) -> Figure | None:

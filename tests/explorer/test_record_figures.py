@@ -8,7 +8,9 @@ import math
 import pytest
 
 from dmm.report import read_results
-from dmm.report.tables import ABLATION, MISSING, NONE, TWO_BY_TWO, document, systems
+from dmm.report.columns import MISSING, NONE
+from dmm.report.measures import ABLATION, TWO_BY_TWO, systems
+from dmm.report.tables import document
 from explorer import figures, gather
 from explorer.agreement import exact_interval
 from explorer.ballots import BlindVote, outcome, read_table, two_of

@@ -13,8 +13,10 @@ from typer.testing import CliRunner
 from dmm.cli import app
 from dmm.errors import InputError
 from dmm.report import FORMATS, document, read_results, render
-from dmm.report.records import Measure, figure, subject_of
-from dmm.report.tables import AGREEMENT, FRECHET, MISSING, published, systems
+from dmm.report.columns import MISSING
+from dmm.report.measures import AGREEMENT, FRECHET, systems
+from dmm.report.published import published
+from dmm.report.records import Measure, figure, subject_of, trained_by
 
 ROOT = Path(__file__).parents[2]
 
@@ -146,6 +148,19 @@ def test_a_file_belongs_to_the_recipe_of_its_checkpoint_or_name():
     assert subject_of("runs/attngan-aviary-gan", "x") == "attngan-aviary"
     assert subject_of("gan", "dmgan-aviary-m-memory") == "dmgan-aviary-m"
     assert subject_of("gan", "dmgan-aviary-memory") == "dmgan-aviary" and subject_of("gan", "birds") == "gan"
+
+
+def test_a_run_with_another_seed_is_a_subject_of_its_own(results):
+    assert subject_of("runs/dmgan-aviary-seed-1-gan", "dmgan-aviary-seed-1") == "dmgan-aviary-seed-1"
+    assert trained_by("dmgan-aviary-seed-12") == ("dmgan-aviary", 12) and trained_by("dmgan-aviary") == ("dmgan-aviary", 0)
+    first, second = agreement(0.75, [0.7, 0.8]), agreement(0.5, [0.4, 0.6])
+    found = results(a=record("dmgan-aviary", attributes=first), z=record("runs/dmgan-aviary-seed-1-gan", attributes=second))
+    assert cells(found, "stages", "256 px")["DM-GAN"] == "0.750 [0.700, 0.800]"
+    column = cells(found, "second_runs", "256 px")
+    assert column == {"DM-GAN, seed 0": "0.750 [0.700, 0.800]", "DM-GAN, seed 1": "0.500 [0.400, 0.600]"}
+    said = document(found, "dmm report").summary
+    assert "Trained again with another seed, share of captioned colours read back: DM-GAN 0.750 and 0.500." in said
+    assert not any("another seed" in line for line in document(results(z=record("dmgan-aviary", attributes=first)), "dmm report").summary)
 
 
 def test_every_format_has_every_figure(results):
