@@ -18,7 +18,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as deserialise
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from dmm.config import ModelConfig, from_dict, to_dict
 from dmm.data.vocab import Vocabulary
@@ -29,6 +28,7 @@ from dmm.int8 import dequantise, quantise
 from dmm.models.captioner import CaptionDecoder, Captioner
 from dmm.models.cloze import ClozeHead
 from dmm.models.image_encoder import CaptionEncoder, create_caption_encoder, create_image_encoder
+from dmm.models.outline import ToBeFilled, outline
 from dmm.models.registry import create_model
 from dmm.models.text_encoder import TextEncoder
 
@@ -372,11 +372,11 @@ def fill(part: str, config: ModelConfig, vocab: Vocabulary, tensors: Mapping[str
     if rows is not None and tuple(rows) != (len(vocab),):
         raise CheckpointError(f"{where}: the {part} was trained with a vocabulary of {tuple(rows)[0]} ids, this one has {len(vocab)}")
     try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"), _Outline():  # whoever loads draws the same numbers afterwards
+        with outline():
             problems = compare(build(part, config, vocab), own)  # before memory is taken for what a config asks for
         if problems:
             raise CheckpointError(f"{where}: the weights of {part} do not fit its config: {problems}")
-        with _Hastily():
+        with ToBeFilled():
             network = build(part, config, vocab)
     except CheckpointError:
         raise
@@ -394,26 +394,6 @@ def fill(part: str, config: ModelConfig, vocab: Vocabulary, tensors: Mapping[str
 def not_finite(tensors: Mapping[str, Tensor]) -> Iterator[str]:
     """Names of the tensors that hold NaN or an infinity."""
     return (key for key, value in tensors.items() if value.is_floating_point() and not value.isfinite().all())
-
-
-class _Hastily(TorchFunctionMode):
-    """While a network is built to be filled, its weights need not be made orthogonal first: six times as fast at published sizes."""
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        if function is torch.linalg.qr:
-            return args[0], args[0][: args[0].shape[1]]
-        return function(*args, **(kwargs or {}))
-
-
-class _Outline(_Hastily):
-    """While a network is built for its shapes only: what fills a tensor is left out, which would make PyTorch import its compiler."""
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        filled = args[0] if args else (kwargs or {}).get("tensor")
-        name = getattr(function, "__name__", "")
-        if isinstance(filled, Tensor) and filled.is_meta and (name == "__imul__" or name.endswith("_") and not name.startswith("_")):
-            return filled
-        return super().__torch_function__(function, types, args, kwargs)
 
 
 def held_parts(tensors: Mapping[str, Tensor]) -> set[str]:

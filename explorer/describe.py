@@ -20,6 +20,7 @@ from dmm import recipes
 from dmm.checkpoint import build
 from dmm.config import ModelConfig
 from dmm.data.vocab import Vocabulary
+from dmm.models.outline import outline
 from dmm.models.registry import create_model, find_model, list_models
 from explorer.figures.networks import WORDS, Network, Node, Operation
 
@@ -56,8 +57,9 @@ def describe_recipe(name: str, part: str = "generator") -> Network:
     """
     config = config_of(name)
     paper = find_model(config.system).paper
-    with torch.device("meta"):
+    with outline():
         network = create_model(config) if part == "generator" else build(part, config, VOCABULARY)
+    with torch.device("meta"):
         inputs = _generator_inputs(config) if part == "generator" else _captioner_inputs()
     return describe(network, inputs, name, paper)
 

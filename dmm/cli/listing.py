@@ -16,8 +16,7 @@ app = typer.Typer()
 
 def _systems() -> dict[str, dict]:
     """What there is to say of each system."""
-    import torch
-
+    from dmm.models.outline import outline
     from dmm.models.registry import create_model, list_models
     from dmm.recipes import names, recipe
 
@@ -27,7 +26,7 @@ def _systems() -> dict[str, dict]:
         published = f"{entry.name}-cub" if f"{entry.name}-cub" in recipes else next(iter(recipes), None)
         count = None
         if published:
-            with torch.device("meta"):
+            with outline():
                 count = sum(p.numel() for p in create_model(recipe(published).model).parameters())
         about = {"paper": entry.paper, "adds": entry.adds, "parameters": count, "parameters_of": published}
         about["reference"] = entry.reference

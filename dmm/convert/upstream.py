@@ -27,6 +27,7 @@ from dmm.data.vocab import Vocabulary, read_captions_pickle
 from dmm.models.captioner import CaptionDecoder
 from dmm.models.discriminators import SIZES, create_discriminators
 from dmm.models.image_encoder import create_caption_encoder
+from dmm.models.outline import outline
 from dmm.models.registry import find_model, list_models
 from dmm.models.text_encoder import TextEncoder
 
@@ -212,7 +213,7 @@ def translate(system: str, network: str, upstream: State) -> tuple[dict[str, Ten
     try:
         sizes = _sizes(system, network, state)
         config = from_dict(ModelConfig, to_dict(ModelConfig(system=system)) | sizes)
-        with torch.device("meta"):
+        with outline():
             expected = _blank(system, network, config, state)
     except UNFIT as error:
         raise ConvertError(f"{error}" + (f"; unknown {_some(unknown)}" if unknown else "")) from error

@@ -25,6 +25,7 @@ from dmm.checkpoint import UNFIT, CheckpointError, compare, not_finite
 from dmm.files import Table, Whole, check, one_line, parse
 from dmm.images import write_atomic
 from dmm.models.kernels.memory_format import channels_last
+from dmm.models.outline import outline
 
 
 class MeasuringNetwork(nn.Module):
@@ -206,7 +207,7 @@ def load(file: Path, build: Callable[..., Network], form: str, answers: tuple[st
         raise CheckpointError(f"{file}: expected a {what} of format {form} with {answers[0]} {', '.join(known)}; train it again")
     try:
         config = check(parse(metadata["config"]), Table(others=Whole(1, 4096)), "config")
-        with torch.device("meta"):
+        with outline():
             problems = compare(build(**config), tensors)  # before memory is taken for what a config asks for
         odd = problems or next(not_finite(tensors), "")
         if odd:

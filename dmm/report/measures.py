@@ -6,10 +6,9 @@ from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
-import torch
-
 from dmm.metrics.pathways import pathways, word_stages
 from dmm.models.memory_stage import MemoryStage
+from dmm.models.outline import outline
 from dmm.models.registry import SYSTEM_MODULES, create_model, list_models, picture_sizes
 from dmm.recipes import names
 from dmm.recipes import recipe as recipe_of
@@ -99,7 +98,7 @@ class Reading(NamedTuple):
 def reading(recipe: str) -> Reading:
     """What a recipe's system reads and generates, from the built network."""
     config = recipe_of(trained_by(recipe)[0]).model
-    with torch.device("meta"):
+    with outline():
         generator = create_model(config)
     memory = any(isinstance(part, MemoryStage) for part in generator.modules())
     words = "nothing" if not word_stages(generator) else "memory" if memory else "attention"
