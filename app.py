@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 
+from explorer.launch import serve
 from explorer.session import Session
 from explorer.sign_in import read_passwords
-from explorer.ui import build, serve
+from explorer.ui import build
 from explorer.votes import VoteStore
 
 

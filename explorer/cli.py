@@ -208,10 +208,13 @@ def serve(
             opened = _converted(checkpoints or [], {"system": system, "text-encoder": text_encoder, "vocab": vocab}, Path(folder))
             people, session = read_passwords(auth), Session(opened or None).check()
             session.pipeline()
-            from explorer import ui  # Gradio is slow to import; a checkpoint that cannot be used is said before, and figures do not need it
+            from explorer import (  # Gradio is slow to import; a checkpoint that cannot be used is said before, and figures do not need it
+                launch,
+                ui,
+            )
 
             built = ui.build(session, VoteStore(votes))
-            ui.serve(built, host, port, root_path, allow_host or (), people)
+            launch.serve(built, host, port, root_path, allow_host or (), people)
     except ValueError as error:
         _stop(error)
 

@@ -80,14 +80,17 @@ EXPLORER = {
     "request_guard": {"dmm.files"},
     "sign_in": {"dmm.files", "explorer.request_guard"},
     "connections": set(),
-    "ui": SURFACE
-    | {f"explorer.{part}" for part in ("api", "ballots", "connections", "endpoints", "headers", "interventions", "overview", "panels")}
-    | {f"explorer.{part}" for part in ("about", "learning_html", "questions", "request_guard", "sections", "sign_in", "stopping")}
-    | {"explorer.tour", "explorer.votes"},
+    "page_answers": SURFACE | {f"explorer.{part}" for part in ("about", "api", "interventions", "overview", "panels", "questions")},
+    "replies": SURFACE | {f"explorer.{part}" for part in ("api", "interventions", "page_answers", "questions", "stopping")},
+    "run_section": {f"explorer.{part}" for part in ("figures", "learning_html", "page_html", "questions", "sections", "session")}
+    | {"explorer.statistics"},
+    "launch": {f"explorer.{part}" for part in ("connections", "headers", "request_guard", "sign_in")},
+    "ui": {f"explorer.{part}" for part in ("api", "ballots", "endpoints", "page_answers", "questions", "replies", "run_section")}
+    | {f"explorer.{part}" for part in ("sections", "session", "tour", "votes")},
     "stopping": {"explorer.questions"},
     "sections": {"dmm.models"}
     | {f"explorer.{part}" for part in ("api", "ballots", "interventions", "page_html", "panels", "questions", "takeaway")},
-    "cli": SURFACE | {"explorer.sign_in", "explorer.ui", "explorer.produce", "explorer.votes"},
+    "cli": SURFACE | {"explorer.launch", "explorer.sign_in", "explorer.ui", "explorer.produce", "explorer.votes"},
 }
 
 #: Each system on the shared blocks; none knows another.
@@ -131,7 +134,7 @@ def allowed(name: str) -> set[str]:
     package, _, rest = name.partition(".")
     own = rest.split(".")[0]
     if package == "app":
-        return {"explorer.session", "explorer.sign_in", "explorer.ui", "explorer.votes"}
+        return {"explorer.launch", "explorer.session", "explorer.sign_in", "explorer.ui", "explorer.votes"}
     if not own:
         return {"explorer": {"explorer.notebook"}, "dmm": {"dmm.pipeline", "dmm.trace"}}[package]
     if package == "explorer":

@@ -25,8 +25,8 @@ from dmm.pipeline import load
 from dmm.recipes import names, recipe, step_names
 from explorer.cli import app as explorer
 from explorer.figures import list_figures
+from explorer.page_answers import generate
 from explorer.session import Session
-from explorer.ui import generate
 from tests.convert.test_trunks import published_names
 from tests.data import layouts
 from tests.data.layouts import write

@@ -220,11 +220,11 @@ def test_generate_and_the_app_session_take_a_converted_checkpoint(tmp_path, monk
 
 
 def test_the_app_opens_published_files_as_they_are(tmp_path, monkeypatch):
-    from explorer import ui
+    from explorer import launch, ui
     from explorer.cli import app as explorer
 
     paths, served = files(tmp_path, toy("dmgan")), []
-    monkeypatch.setattr(ui, "serve", lambda built, *_: served.append(built))
+    monkeypatch.setattr(launch, "serve", lambda built, *_: served.append(built))
     monkeypatch.setattr(ui, "build", lambda session, votes: (session.models, session.trace(None, "a red bird", 0).words[0]))
     command = [
         "app",

@@ -7,8 +7,8 @@ import pytest
 from dmm.checkpoint import save, shipped
 from dmm.pipeline import load
 from explorer.about import about
+from explorer.page_answers import generate
 from explorer.session import Session
-from explorer.ui import generate
 from tests.explorer.toy import CAPTION, toy_pipeline, toy_system
 
 CARD = """# my-gan

@@ -12,7 +12,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from dmm.trace import Trace
-from explorer import ui
+from explorer import launch, ui
 from explorer.api import NAMES, UPLOAD_BYTES, Endpoints, read_upload
 from explorer.questions import Question, Refusal, read_seed
 from explorer.readings import as_generated
@@ -44,7 +44,7 @@ def api(session) -> Endpoints:
 @pytest.fixture(scope="module")
 def client(session):
     app = ui.build(session)
-    options = ui.launch_options() | {"server_port": None, "prevent_thread_lock": True, "quiet": True}
+    options = launch.launch_options() | {"server_port": None, "prevent_thread_lock": True, "quiet": True}
     app.launch(**options)
     yield Client(app.local_url, verbose=False)
     app.close(verbose=False)

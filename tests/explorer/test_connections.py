@@ -11,7 +11,7 @@ import types
 import pytest
 import uvicorn
 
-from explorer import ui
+from explorer import launch
 from explorer.connections import closing
 from explorer.request_guard import PATIENCE
 
@@ -81,6 +81,6 @@ def test_the_page_is_served_so():
     app = types.SimpleNamespace(
         launch=lambda **options: None, server=types.SimpleNamespace(config=settings), local_url="", block_thread=lambda: None
     )
-    ui.serve(app, "127.0.0.1", 0)
+    launch.serve(app, "127.0.0.1", 0)
     assert issubclass(settings.http_protocol_class, asyncio.Protocol) and settings.http_protocol_class.__name__ == "Closing"
     assert PATIENCE == 20, "SECURITY.md says so"

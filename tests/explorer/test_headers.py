@@ -10,8 +10,8 @@ import pytest
 
 from explorer import learning_html, page_html
 from explorer.headers import HEADERS, SecurityHeaders
+from explorer.launch import launch_options
 from explorer.statistics import Spoken, numbers
-from explorer.ui import launch_options
 from tests.explorer.handmade import make_trace
 
 MARKUP = "\"><img src=x onerror=alert(1)><script>alert(2)</script>'"

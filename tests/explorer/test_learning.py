@@ -8,18 +8,21 @@ import dataclasses
 import math
 from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from dmm.trace import Trace, TraceError
-from explorer import figures, learning_html, statistics, ui
+from explorer import figures, learning_html, run_section, statistics, ui
+from explorer.api import Endpoints
 from explorer.cli import app
 from explorer.figures import FigureError
 from explorer.figures.export import FORMATS, export
 from explorer.figures.registry import PRINTED
 from explorer.figures.runs import Run, RunError, evenly
+from explorer.questions import Refusal
 from explorer.session import Session
 from tests.explorer.handmade import both, chosen, make_trace, write_log, write_run
 from tests.explorer.test_figures import apart, boxes, legible
@@ -279,7 +282,7 @@ SECTIONS = ["Read back a picture of your own", "Blind vote", "Take away"]
 
 
 def test_the_section_is_there_for_models_with_traces_only(session):
-    assert ui.learned(session) == ["my-gan"]
+    assert run_section.learned(session) == ["my-gan"]
 
     def labels(app) -> list[str]:
         return [block.label for block in app.blocks.values() if type(block).__name__ == "Accordion"]
@@ -289,17 +292,17 @@ def test_the_section_is_there_for_models_with_traces_only(session):
 
 
 def test_a_step_of_a_run_is_shown_as_a_page(session, run):
-    curves, generated = ui.remember(session, "my-gan", run, 1, 29)
+    curves, generated = run_section.remember(session, "my-gan", run, 1, 29)
     assert "my-gan at step 30 of its training" in generated and generated.count('class="ex-chip"') == 2 * 7
     assert curves.count("<polyline") == 2 + 3 + 3 and curves.count('class="ex-cells"') == 2
     assert 'x1="150.0" x2="150.0"' in curves  # the cursor, in the middle of 10 to 50
     assert "for 128 <b>.75</b>" in curves  # one word read half of the time, all seven alike the other half
     assert generated.count('data-top="1"') == 2  # the colours reach up to the last step's certainty
-    assert "the first stage alone so far" in ui.remember(session, "my-gan", run, 1, 10)[1]
+    assert "the first stage alone so far" in run_section.remember(session, "my-gan", run, 1, 10)[1]
 
 
 def test_curves_start_and_end_at_known_places(session, run):
-    curves, _ = ui.remember(session, "my-gan", run, 1, 50)
+    curves, _ = run_section.remember(session, "my-gan", run, 1, 50)
     assert 'points="0.0,0.0 ' in curves and ' 300.0,96.0"' in curves  # evenness from 1 at the first step to 0 at the last
     assert '<rect class="ex-shade" width="0.0"' in curves  # the first trace is the last before the refinements
 
@@ -307,13 +310,13 @@ def test_curves_start_and_end_at_known_places(session, run):
 def test_a_damaged_trace_is_a_refusal(session, tmp_path):
     broken = Run(write_run(tmp_path / "my-gan"))
     (broken.directory / "traces" / "0000050.npz").write_bytes(b"PK")
-    with pytest.raises(ui.Refusal, match="0000050.npz"):
-        ui.remember(session, "my-gan", broken, 1, 50)
+    with pytest.raises(Refusal, match="0000050.npz"):
+        run_section.remember(session, "my-gan", broken, 1, 50)
 
 
 def test_a_section_answers_when_it_is_opened(session, run):
-    with ui.gr.Blocks():
-        section = ui._Section(session, "my-gan")
+    with gr.Blocks():
+        section = run_section.RunSection(session, "my-gan")
     assert "started anew" in section.answer(1, 20)[1]
     captions, slider, curves, message, generated = section.open(asking())
     assert [number for _, number in captions.choices] == [1, 2] and captions.value == 1
@@ -322,25 +325,25 @@ def test_a_section_answers_when_it_is_opened(session, run):
 
 
 def test_a_run_is_played_step_by_step_to_its_end(session, run):
-    with ui.gr.Blocks():
-        section = ui._Section(session, "my-gan")
-    assert section.turn(ui.PLAY, 50)[0] == ui.PLAY  # not opened yet
+    with gr.Blocks():
+        section = run_section.RunSection(session, "my-gan")
+    assert section.turn(run_section.PLAY, 50)[0] == run_section.PLAY  # not opened yet
     section.open(asking())
-    said, clock, step = section.turn(ui.PLAY, 50)
-    assert (said, clock.active, step) == (ui.PAUSE, True, 10)
+    said, clock, step = section.turn(run_section.PLAY, 50)
+    assert (said, clock.active, step) == (run_section.PAUSE, True, 10)
     for expected in (20, 30, 40, 50):
         slider, *_, generated = section.onward(1, step)
         step = slider.value
         assert slider.maximum == 50 and step == expected and f'data-step="{step}"' in generated
     _, said, clock, *_ = section.onward(1, step)
-    assert said == ui.PLAY and not clock.active
-    said, clock, _ = section.turn(ui.PAUSE, 20)
-    assert said == ui.PLAY and not clock.active
+    assert said == run_section.PLAY and not clock.active
+    said, clock, _ = section.turn(run_section.PAUSE, 20)
+    assert said == run_section.PLAY and not clock.active
 
 
 def test_the_step_is_marked_on_the_losses_of_a_run_that_goes_on(session, run, tmp_path):
     live = Run(write_log(write_run(tmp_path / "my-gan")))
-    curves = ui.remember(session, "my-gan", live, 1, 30)[0]
+    curves = run_section.remember(session, "my-gan", live, 1, 30)[0]
     losses = curves[curves.index('class="ex-losses"') :]
     assert [title.partition(" <")[0] for title in losses.split("<h3>")[2:]] == ["generator", "feature limit", "score"]
     place = (30 - 2) / (60 - 2) * 300
@@ -350,7 +353,7 @@ def test_the_step_is_marked_on_the_losses_of_a_run_that_goes_on(session, run, tm
     assert 'points="0.0,0.0 ' in losses and ' 300.0,96.0"' in losses  # the loss falls from the first step to the last
     with (live.directory / "log.jsonl").open("a") as file:
         file.write('{"step": 62, "gener')  # it is being written
-    assert ui.remember(session, "my-gan", live, 1, 30)[0] == curves
+    assert run_section.remember(session, "my-gan", live, 1, 30)[0] == curves
 
 
 def test_a_long_log_is_averaged_and_numbers_that_are_none_are_passed_over():
@@ -365,8 +368,8 @@ def test_a_run_without_a_log_says_so_in_one_line(session, run):
     from explorer.notebook import Explorer
 
     said = "No curves of losses and scores. "
-    assert said in ui.remember(session, "my-gan", run, 1, 50)[0] and said in Explorer(session).learning("my-gan").html
-    answer = ui.Endpoints(session).learning("my-gan")
+    assert said in run_section.remember(session, "my-gan", run, 1, 50)[0] and said in Explorer(session).learning("my-gan").html
+    answer = Endpoints(session).learning("my-gan")
     assert (answer["curves"], answer["best_step"]) == ({}, None) and "expected log.jsonl" in answer["no_curves"]
 
 
@@ -374,15 +377,15 @@ def test_the_samples_of_a_step_are_those_written_last(session, tmp_path):
     from PIL import Image
 
     run = Run(write_run(tmp_path / "my-gan"))
-    assert run.sheet(50) is None and "Sample pictures" not in ui.remember(session, "my-gan", run, 1, 50)[0]
+    assert run.sheet(50) is None and "Sample pictures" not in run_section.remember(session, "my-gan", run, 1, 50)[0]
     (run.directory / "samples").mkdir()
     for step in (20, 40):
         Image.new("RGB", (step, 9)).save(run.directory / "samples" / f"{step:07d}.png")
     assert run.sheet(10) is None and run.sheet(39)[0] == 20 and run.sheet(50)[1].size == (40, 9)
-    assert "Sample pictures at step 20" in ui.remember(session, "my-gan", run, 1, 30)[0]
+    assert "Sample pictures at step 20" in run_section.remember(session, "my-gan", run, 1, 30)[0]
     (run.directory / "samples" / "0000040.png").write_bytes(b"no picture")
-    with pytest.raises(ui.Refusal, match="0000040.png: expected a picture"):
-        ui.remember(session, "my-gan", run, 1, 50)
+    with pytest.raises(Refusal, match="0000040.png: expected a picture"):
+        run_section.remember(session, "my-gan", run, 1, 50)
 
 
 def asking(**query: str) -> SimpleNamespace:
@@ -391,8 +394,8 @@ def asking(**query: str) -> SimpleNamespace:
 
 
 def test_a_section_opens_at_the_step_that_a_link_names(session, run):
-    with ui.gr.Blocks():
-        section = ui._Section(session, "my-gan")
+    with gr.Blocks():
+        section = run_section.RunSection(session, "my-gan")
     link = {"caption": run.captions[1], "seed": "1", "step": "20"}
     captions, slider, _, message, generated = section.open(asking(model="my-gan", **link))
     assert (captions.value, slider.value, message) == (2, 20, "") and 'data-seed="1" data-model="my-gan" data-step="20"' in generated
@@ -405,15 +408,15 @@ def test_a_section_opens_at_the_step_that_a_link_names(session, run):
     [({"seed": "7"}, "traced no caption"), ({"step": "soon"}, "whole number; found"), ({"seed": "-1"}, "A seed is a whole number")],
 )
 def test_a_link_to_what_a_run_does_not_have_says_so(session, run, change, said):
-    with ui.gr.Blocks():
-        section = ui._Section(session, "my-gan")
+    with gr.Blocks():
+        section = run_section.RunSection(session, "my-gan")
     link = {"model": "my-gan", "caption": run.captions[1], "seed": "1", "step": "20"}
     assert said in section.open(asking(**(link | change)))[3]
 
 
 def test_the_picture_of_a_step_is_the_largest_that_was_trained(session, run):
-    assert 'class="ex-now"' in (first := ui.remember(session, "my-gan", run, 1, 10)[0]) and "64 × 64" in first
-    assert "256 × 256" in ui.remember(session, "my-gan", run, 1, 20)[0]
+    assert 'class="ex-now"' in (first := run_section.remember(session, "my-gan", run, 1, 10)[0]) and "64 × 64" in first
+    assert "256 × 256" in run_section.remember(session, "my-gan", run, 1, 20)[0]
 
 
 def test_a_system_without_words_shows_its_pictures_only(tmp_path):
@@ -426,36 +429,36 @@ def test_a_system_without_words_shows_its_pictures_only(tmp_path):
 
 
 def test_the_endpoint_says_what_a_run_learned(session, run):
-    said = ui.Endpoints(session).learning("my-gan", 2, 29)
+    said = Endpoints(session).learning("my-gan", 2, 29)
     assert said["steps"] == [10, 20, 30, 40, 50] and said["step"] == 30 and set(said["pictures"]) == {"64", "128", "256"}
     assert said["captions"] == [{"caption": c, "seed": s} for c, s in zip(run.captions, run.seeds, strict=True)]
     assert {row["caption"] for row in said["numbers"]} == {run.captions[1]} and {row["step"] for row in said["numbers"]} == set(
         said["steps"]
     )
-    assert ui.Endpoints(session).learning("my-gan")["step"] == 50
+    assert Endpoints(session).learning("my-gan")["step"] == 50
 
 
 @pytest.mark.parametrize(
     ("asked", "said"), [({"model": "plain"}, "no such run"), ({"model": "my-gan", "caption": 9}, "counted from 1; found 9")]
 )
 def test_what_was_not_learned_is_refused(session, asked, said):
-    with pytest.raises(ui.Refusal, match=said):
-        ui.Endpoints(session).learning(**asked)
+    with pytest.raises(Refusal, match=said):
+        Endpoints(session).learning(**asked)
 
 
 def test_the_figure_of_a_run_is_taken_away(session, run):
-    file = ui.Endpoints(session).export(run.captions[1], "csv", run.seeds[1], "my-gan", panel="learning")
+    file = Endpoints(session).export(run.captions[1], "csv", run.seeds[1], "my-gan", panel="learning")
     rows = list(csv.DictReader(base64.b64decode(file["base64"]).decode().splitlines()))
     assert file["name"] == "my-gan-1-learning.csv" and {row["caption"] for row in rows} == {run.captions[1]}
-    with pytest.raises(ui.Refusal, match="traced no caption"):
-        ui.Endpoints(session).export("a red bird", "csv", 1, "my-gan", panel="learning")
+    with pytest.raises(Refusal, match="traced no caption"):
+        Endpoints(session).export("a red bird", "csv", 1, "my-gan", panel="learning")
 
 
 def test_losses_and_scores_by_the_endpoint_and_in_a_notebook(tmp_path):
     from explorer.notebook import Explorer
 
     session = Session([write_log(write_run(tmp_path / "my-gan"))], load=lambda name: toy_pipeline())
-    said = ui.Endpoints(session).learning()
+    said = Endpoints(session).learning()
     assert said["curves"]["score"] == {"steps": [20, 40, 60], "values": [0.2, 0.6, 0.5]} and said["best_step"] == 40
     assert said["curves"]["generator"]["values"][-1] == 10 and said["no_curves"] == ""
     assert Explorer(session).learning().html.count("<img") == 2

@@ -8,8 +8,8 @@ import types
 
 import pytest
 
+from explorer.launch import launch_options
 from explorer.request_guard import LARGEST, LARGEST_PICTURE, RequestGuard, names_of
-from explorer.ui import launch_options
 
 JOIN = "/gradio_api/queue/join"
 PICTURE = json.dumps({"fn_index": 2, "data": ["x" * (LARGEST_PICTURE - 100)]}).encode()

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from starlette.exceptions import HTTPException
 
+from explorer.launch import launch_options
 from explorer.request_guard import CLIENT, LARGEST
 from explorer.sign_in import RULE, TRIES, WAIT, SignIn, read_passwords
-from explorer.ui import launch_options
 
 PAIR, ADDRESS, NAME = (TRIES[name][0] for name in ("tries_of_a_pair", "tries_of_an_address", "tries_for_a_name"))
 

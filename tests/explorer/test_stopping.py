@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from explorer.api import Endpoints
+from explorer.page_answers import Question, ask
 from explorer.session import Session
 from explorer.stopping import Stopped, Stops
-from explorer.ui import Question, ask
 from tests.explorer.toy import CAPTION, toy_pipeline
 
 

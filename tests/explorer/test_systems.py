@@ -12,9 +12,11 @@ from dmm.data.vocab import Vocabulary
 from dmm.models.registry import create_model, list_models
 from dmm.models.text_encoder import TextEncoder
 from dmm.pipeline import Pipeline
-from explorer import ui
+from explorer import page_answers
+from explorer.api import Endpoints
+from explorer.page_answers import generate
+from explorer.questions import Question
 from explorer.session import Session
-from explorer.ui import generate
 from tests.explorer.toy import CAPTION, toy_pipeline, toy_system
 
 
@@ -45,7 +47,7 @@ def test_every_system_reaches_the_page(tmp_path, system):
 @pytest.mark.parametrize("system", ["stackgan", "attngan"])
 def test_a_walk_says_what_is_read_on_the_way(system):
     session = Session("toy", load=lambda _: toy_system(system))
-    html = ui.ask(ui.Endpoints(session), '{"kind":"walk","seed":"4"}', ui.Question("toy", CAPTION, 3))
+    html = page_answers.ask(Endpoints(session), '{"kind":"walk","seed":"4"}', Question("toy", CAPTION, 3))
     assert ("reads the words of the first caption" in html) == (system == "attngan")
 
 

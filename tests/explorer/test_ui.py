@@ -15,7 +15,10 @@ import pytest
 from PIL import Image
 
 from dmm.data.vocab import Vocabulary
-from explorer import overlay, page_html, ui
+from explorer import launch, overlay, page_answers, page_html, ui
+from explorer.api import Endpoints
+from explorer.ballots import sentences
+from explorer.questions import Question, Refusal
 from explorer.session import Session
 from explorer.statistics import Spoken, word_indices, word_map
 from tests.explorer.handmade import make_trace
@@ -42,7 +45,7 @@ def decode(uri: str) -> Image.Image:
 
 
 def test_the_page_of_a_caption(session):
-    html = ui.generate(session, CAPTION, 3, None)
+    html = page_answers.generate(session, CAPTION, 3, None)
     assert re.findall(r'<section class="ex-stage" data-stage="(\d)"', html) == ["0", "1", "2"]
     assert html.count('class="ex-chip"') == 2 * len(CAPTION.split())
     assert html.count('class="ex-path"') == 2 * 3
@@ -53,18 +56,18 @@ def test_the_page_of_a_caption(session):
 
 
 def test_the_same_caption_and_seed_give_the_same_page(session):
-    first = ui.generate(session, CAPTION, 3, None)
+    first = page_answers.generate(session, CAPTION, 3, None)
     session.clear()
-    assert ui.generate(session, CAPTION, 3, None) == first
-    assert ui.generate(session, CAPTION, 4, None) != first
+    assert page_answers.generate(session, CAPTION, 3, None) == first
+    assert page_answers.generate(session, CAPTION, 4, None) != first
 
 
 def test_a_page_is_small(session):
-    assert len(ui.generate(session, CAPTION, 3, None)) < 800_000
+    assert len(page_answers.generate(session, CAPTION, 3, None)) < 800_000
 
 
 def test_unknown_words_are_struck_through_with_a_note(session):
-    html = ui.generate(session, "a small zorp bird, Zorp & co \N{BIRD}", 3, None)
+    html = page_answers.generate(session, "a small zorp bird, Zorp & co \N{BIRD}", 3, None)
     assert html.count('<s class="ex-unknown"') == 4 * 3  # said above and in both rows
     assert "“zorp”, “co”, “\N{BIRD}” are not among the 13 words that toy knows; they were left out." in html
     assert html.count('class="ex-chip"') == 2 * 3
@@ -75,24 +78,24 @@ def test_unknown_words_are_struck_through_with_a_note(session):
     [("", "empty"), ("  ", "empty"), (None, "empty"), ("zorp glub", "vocabulary"), ("bird " * 70, "60"), ("b" * 700, "700 characters")],
 )
 def test_captions_that_cannot_be_generated_are_refused_kindly(session, caption, said):
-    with pytest.raises(ui.Refusal, match=said):
-        ui.generate(session, caption, 3, None)
+    with pytest.raises(Refusal, match=said):
+        page_answers.generate(session, caption, 3, None)
 
 
 @pytest.mark.parametrize("seed", ["abc", -1, 2**31, float("nan"), float("inf"), "1e3"])
 def test_a_seed_that_is_none_is_refused(session, seed):
-    with pytest.raises(ui.Refusal, match="whole number"):
-        ui.generate(session, CAPTION, seed, None)
+    with pytest.raises(Refusal, match="whole number"):
+        page_answers.generate(session, CAPTION, seed, None)
 
 
 def test_an_unknown_model_is_refused(session):
-    with pytest.raises(ui.Refusal, match="toy, dm"):
-        ui.generate(session, CAPTION, 3, "../secret")
+    with pytest.raises(Refusal, match="toy, dm"):
+        page_answers.generate(session, CAPTION, 3, "../secret")
 
 
 def test_typed_text_is_escaped_for_html_and_for_templates(session):
     caption = 'a bird <img src=x onerror="alert(1)"> ${alert(2)} {{#each}} `'
-    html = ui.generate(session, caption, 3, None)
+    html = page_answers.generate(session, caption, 3, None)
     for raw in ("<img src=x", "${", "{{", "`", 'onerror="'):
         assert raw not in html
     assert page_html.text("<&\"'${}`") == "&lt;&amp;&quot;&#x27;&#36;&#123;&#125;&#96;"
@@ -135,57 +138,62 @@ def test_the_words_of_the_caption_are_buttons_and_one_is_named_first():
 
 def test_edits_are_shown_beside_the_original(session):
     edits = '[{"edit":"mute","word":"red"},{"edit":"drop_global"}]'
-    html = ui.generate(session, CAPTION, 3, "toy", edits)
+    html = page_answers.generate(session, CAPTION, 3, "toy", edits)
     assert html.count('class="ex-image"') == 3 and html.count("<figure>") == 3
     assert 'data-undo="0" aria-label="Take back: mute “red” in the memory only"' in html
     assert "<td>answered by global</td>" in html and "difference, mean ." in html
     assert page_html.text(edits) in html  # for the link
-    assert "No edit is on" in ui.generate(session, CAPTION, 3, "toy")
+    assert "No edit is on" in page_answers.generate(session, CAPTION, 3, "toy")
 
 
 def test_the_words_of_an_edited_caption_are_those_that_were_generated(session):
-    html = ui.generate(session, CAPTION, 3, "toy", '[{"edit":"mute","word":"red","where":"caption"}]')
+    html = page_answers.generate(session, CAPTION, 3, "toy", '[{"edit":"mute","word":"red","where":"caption"}]')
     assert 'class="ex-word" aria-pressed="false" tabindex="-1" data-tile="2" data-word="bird"' in html
 
 
 def test_edits_that_do_not_fit_are_left_out_and_named(session):
     edits = '[{"edit":"mute","word":"zorp"},{"edit":"mute","word":"red"}]'
-    asked, left = ui.fitting(session, CAPTION, 3, "toy", edits)
+    asked, left = page_answers.fitting(session, CAPTION, 3, "toy", edits)
     assert [edit.word for edit in asked.edits] == ["red"]
     assert left == "Left out: mute “zorp” in the memory only ('zorp' is not among the known words of “" + CAPTION + "”)."
-    asked, left = ui.fitting(session, CAPTION, 3, "dm", '[{"edit":"drop_global"}]')
+    asked, left = page_answers.fitting(session, CAPTION, 3, "dm", '[{"edit":"drop_global"}]')
     assert asked.edits == () and "no global memory" in left
-    with pytest.raises(ui.Refusal, match="expected JSON"):
-        ui.fitting(session, CAPTION, 3, "toy", "{")
+    with pytest.raises(Refusal, match="expected JSON"):
+        page_answers.fitting(session, CAPTION, 3, "toy", "{")
 
 
 def test_a_seed_that_changes_nothing_is_said(session, monkeypatch):
-    asked = ui.Question.read(session, CAPTION, 5, "toy")
+    asked = Question.read(session, CAPTION, 5, "toy")
     session.clear()
-    assert ui.same_bird(session, asked, 4) == ""  # seed 4 was never shown
-    ui.generate(session, CAPTION, 4, "toy")
-    monkeypatch.setattr(ui, "NEARLY_SAME", 1.0)
-    assert "nearly the same picture" in ui.same_bird(session, asked, 4)
-    monkeypatch.setattr(ui, "NEARLY_SAME", 0.0)
-    assert ui.same_bird(session, asked, 4) == ui.same_bird(session, asked, "x") == ui.same_bird(session, asked, 5) == ""
+    assert page_answers.same_bird(session, asked, 4) == ""  # seed 4 was never shown
+    page_answers.generate(session, CAPTION, 4, "toy")
+    monkeypatch.setattr(page_answers, "NEARLY_SAME", 1.0)
+    assert "nearly the same picture" in page_answers.same_bird(session, asked, 4)
+    monkeypatch.setattr(page_answers, "NEARLY_SAME", 0.0)
+    assert (
+        page_answers.same_bird(session, asked, 4)
+        == page_answers.same_bird(session, asked, "x")
+        == page_answers.same_bird(session, asked, 5)
+        == ""
+    )
 
 
 def test_what_cannot_be_edited_is_said(session):
-    html = ui.generate(session, CAPTION, 3, "dm")
+    html = page_answers.generate(session, CAPTION, 3, "dm")
     assert "this system has no global memory to drop" in html and 'data-edit="drop_global"' not in html
-    assert 'data-edit="drop_global"' in ui.generate(session, CAPTION, 3, "toy")
+    assert 'data-edit="drop_global"' in page_answers.generate(session, CAPTION, 3, "toy")
 
 
 def answer(session, **asked) -> str:
     """What is shown for a question about a picture of the toy model."""
-    return ui.ask(ui.Endpoints(session), json.dumps(asked), ui.Question.read(session, CAPTION, 3, "toy"))
+    return page_answers.ask(Endpoints(session), json.dumps(asked), Question.read(session, CAPTION, 3, "toy"))
 
 
 def test_models_and_noises_are_compared(session):
     html = answer(session, kind="compare", seeds="4", word="red")
     assert html.count("<figure>") == 4 * len(session.models) and "toy, seed 6" in html
     assert "where “red” is read: toy, seed 3" in html
-    lone = ui.ask(ui.Endpoints(with_words("grey cat")), '{"kind":"compare"}', ui.Question("own", "grey cat", 3))
+    lone = page_answers.ask(Endpoints(with_words("grey cat")), '{"kind":"compare"}', Question("own", "grey cat", 3))
     assert lone.count("<figure>") == 1 and "several checkpoints" in lone
 
 
@@ -196,32 +204,32 @@ def test_a_walk_goes_to_another_caption_or_noise(session):
 
 
 def test_questions_that_cannot_be_answered_are_refused(session):
-    about = ui.Question.read(session, CAPTION, 3, "toy")
+    about = Question.read(session, CAPTION, 3, "toy")
     for asked in ("", "[]", "{", '{"kind":"compare","seeds":"x"}', "[" * 10_000):
-        with pytest.raises(ui.Refusal, match="could not be read"):
-            ui.ask(ui.Endpoints(session), asked, about)
-    with pytest.raises(ui.Refusal, match="expected why, compare, walk or sentences"):
+        with pytest.raises(Refusal, match="could not be read"):
+            page_answers.ask(Endpoints(session), asked, about)
+    with pytest.raises(Refusal, match="expected why, compare, walk or sentences"):
         answer(session, kind="vote")
-    with pytest.raises(ui.Refusal, match="whole number"):
+    with pytest.raises(Refusal, match="whole number"):
         answer(session, kind="walk", seed="1.5")
-    with pytest.raises(ui.Refusal, match="vocabulary"):
+    with pytest.raises(Refusal, match="vocabulary"):
         answer(session, kind="walk", other="zorp", seed="1")
 
 
 def test_visitors_are_forgotten_in_time(session):
     app = ui.build(session)
-    options = ui.launch_options() | {"server_port": None, "prevent_thread_lock": True, "quiet": True}
+    options = launch.launch_options() | {"server_port": None, "prevent_thread_lock": True, "quiet": True}
     app.launch(**options)
     try:
-        for k in range(ui.SESSIONS + 5):
+        for k in range(launch.SESSIONS + 5):
             app.app.state_holder[f"visitor {k}"]
-        assert len(app.app.state_holder.session_data) <= ui.SESSIONS
+        assert len(app.app.state_holder.session_data) <= launch.SESSIONS
     finally:
         app.close(verbose=False)
 
 
 def test_what_a_system_lacks_is_said(session):
-    assert "No global memory" in ui.generate(session, CAPTION, 3, "dm")
+    assert "No global memory" in page_answers.generate(session, CAPTION, 3, "dm")
     assert "No response gate" in render(without(make_trace(), "response_gate"))
     ungated = render(without(make_trace(), "writing_gate"))
     assert "No writing gate" in ungated and 'class="ex-chip"' in ungated
@@ -236,10 +244,10 @@ def test_a_path_map_says_its_share():
 
 
 def test_the_app_stays_on_this_machine(session):
-    options = ui.launch_options(port=0)
+    options = launch.launch_options(port=0)
     assert options["server_name"] == "127.0.0.1" and options["share"] is False and options["allowed_paths"] == []
     assert "http" not in options["head"]
-    css = (ui.STATIC / "page.css").read_text(encoding="utf-8")
+    css = (launch.STATIC / "page.css").read_text(encoding="utf-8")
     assert "http" not in css and "@import" not in css and "url(" not in css
     assert options["theme"]._stylesheets == [] and options["theme"]._font_css == []  # system fonts only
 
@@ -268,20 +276,20 @@ def with_words(words: str, **card) -> Session:
 def test_a_model_of_other_things_begins_with_its_own_captions():
     captions = ["grey cat on red chair", "zorp", "black cat asleep", "grey cat on red chair"]
     session = with_words("grey cat on red chair black asleep", captions=captions)
-    assert ui.sentences(session.pipeline(), ui.EXAMPLES) == ["grey cat on red chair", "black cat asleep"]
+    assert sentences(session.pipeline(), ui.EXAMPLES) == ["grey cat on red chair", "black cat asleep"]
     shown = [block.value for block in ui.build(session).blocks.values() if isinstance(block, (gr.Textbox, gr.Button))]
     assert shown[0] == "grey cat on red chair" and "black cat asleep" in shown and not any("bird" in text for text in shown)
 
 
 def test_a_model_without_captions_on_its_card_can_be_shown():
-    assert ui.sentences(with_words("grey cat asleep").pipeline(), ui.EXAMPLES) == ["grey cat asleep word0 word1"]
+    assert sentences(with_words("grey cat asleep").pipeline(), ui.EXAMPLES) == ["grey cat asleep word0 word1"]
     ui.build(with_words("grey cat asleep"))
 
 
 def test_a_model_that_knows_the_words_begins_with_birds():
     pipe = toy_pipeline()
     pipe.vocab, pipe.card = Vocabulary.build(ui.EXAMPLES), {"captions": ["a bird"]}
-    assert ui.sentences(pipe, ui.EXAMPLES) == list(ui.EXAMPLES)
+    assert sentences(pipe, ui.EXAMPLES) == list(ui.EXAMPLES)
 
 
 def test_starting_says_where_and_nothing_else(session, capsys, monkeypatch):
@@ -290,7 +298,7 @@ def test_starting_says_where_and_nothing_else(session, capsys, monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    ui.serve(app, "127.0.0.1", port)
+    launch.serve(app, "127.0.0.1", port)
     assert capsys.readouterr().out == f"The explorer is at http://127.0.0.1:{port}/ (Ctrl+C stops it).\n"
 
 
@@ -299,13 +307,13 @@ def test_a_port_in_use_is_one_line(session):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(ValueError, match=r"cannot listen on 127\.0\.0\.1, port \d+.*--port"):
-            ui.serve(ui.build(session), *taken.getsockname())
+            launch.serve(ui.build(session), *taken.getsockname())
 
 
 def test_a_caption_is_one_way_to_the_network_and_one_way_back():
     session = Session(["toy"], load=lambda name: toy_pipeline())
-    ui.generate(session, CAPTION, 0, None)  # what is loaded once is loaded
-    walk = Walk(ui.generate, session, CAPTION, 1, None)
+    page_answers.generate(session, CAPTION, 0, None)  # what is loaded once is loaded
+    walk = Walk(page_answers.generate, session, CAPTION, 1, None)
     assert walk.returns == []
     once = [f"explorer.{step}" for step in ("questions.read", "questions.trace", "session.trace", "page_html.render", "overview.render")]
     once += ["dmm.pipeline.forward", "dmm.models.text_encoder.forward", "dmm.models.multistage.forward"]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from dmm.data.transforms import PIXELS, PIXELS_A_BYTE
 from dmm.files import LIMITS
+from explorer.launch import SESSIONS
 from explorer.readings import UPLOAD_BYTES, UPLOAD_PIXELS
 from explorer.request_guard import LARGEST, LARGEST_PICTURE, PATIENCE
 from explorer.session import Session
 from explorer.sign_in import TRIES, WAIT
-from explorer.ui import SESSIONS
 from explorer.votes import MOST
 from tests.hostile import sandbox
 
