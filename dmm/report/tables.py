@@ -111,7 +111,7 @@ def _aviary_table(
 
 def _second_runs(results: Results, protocols: Protocols) -> Table | None:
     labels = {recipe: label for label, recipe in systems().items()}
-    rows = {}
+    rows: dict[str, str] = {}
     for subject in second_runs(results):
         recipe, seed = trained_by(subject)
         label = labels.get(recipe, f"`{recipe}`")
