@@ -39,7 +39,9 @@ ROWS = {
 
 
 def cards(checkpoints: Path, results: Results) -> dict[Path, str]:
-    """README.md of each checkpoint that has a record -> its text with the measured part made anew.
+    """README.md of each checkpoint that has a record of Aviary's birds -> its text with the measured part made anew.
+
+    A record without a judge (`--sentences`, `--source`) is of other captions or pictures than the tables of a card, which pass it over.
 
     Args:
         checkpoints: folder of checkpoint folders.
@@ -50,7 +52,7 @@ def cards(checkpoints: Path, results: Results) -> dict[Path, str]:
     """
     found = {}
     for card in sorted(checkpoints.glob("*/README.md")):
-        records = [record for record in results.evaluations if record.content["checkpoint"] == card.parent.name]
+        records = [one for one in results.evaluations if one.content["checkpoint"] == card.parent.name and "judge" in one.content]
         if records:
             found[card] = with_measured(card.read_text(encoding="utf-8"), records, str(card))
     return found

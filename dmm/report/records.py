@@ -72,11 +72,17 @@ def read_results(folder: str | Path) -> Results:
         content = _read(path)
         if isinstance(content.get("metrics"), dict) and "checkpoint" in content:
             evaluations.append(Record(path.name, subject_of(content["checkpoint"], path.stem), content))
-        elif any(isinstance(row, dict) and "sampling" in row for row in content.get("rows", [])):
+        elif any(isinstance(row, dict) and "sampling" in row for row in _rows(content)):
             benches.append(Record(path.name, str(content.get("machine", path.stem)), content))
         else:
             others.append(path.name)
     return Results(evaluations, benches, others)
+
+
+def _rows(content: Mapping) -> Sequence:
+    """The rows of a bench; none in a file that has something else there."""
+    rows = content.get("rows")
+    return rows if isinstance(rows, list) else ()
 
 
 def _read(path: Path) -> dict:

@@ -12,7 +12,7 @@ from dmm.cli import app
 from dmm.errors import InputError
 from dmm.report import read_results
 from dmm.report.card import MARK, cards, with_measured
-from dmm.report.records import Record
+from dmm.report.records import Record, Results
 
 ASSETS = Path(__file__).parents[2] / "assets"
 
@@ -48,6 +48,17 @@ def test_a_system_without_maps_has_no_table_of_maps():
     memory = {"captions": 2, "success": {"64": {"none": 0.0, "total": 0.5}}, "change": {"64": {"total": 0.25}}}
     card = with_measured(MARK, [record(memory=memory)])
     assert "| everywhere | 0.500 | 0.2500 |" in card and "maps" not in card and "Share of the effect" not in card
+
+
+def test_a_record_without_a_judge_is_passed_over(tmp_path):
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy/README.md").write_text(MARK, encoding="utf-8")
+    judged = record(fid=dict.fromkeys(("generated", "ceiling_rendered", "floor_shuffled")))
+    sentences = Record(
+        "sentences.json", "toy", {key: value for key, value in record(memory={"captions": 2}).content.items() if key != "judge"}
+    )
+    assert cards(tmp_path, Results([sentences], [], [])) == {}
+    assert cards(tmp_path, Results([judged, sentences], [], [])) == cards(tmp_path, Results([judged], [], [])) != {}
 
 
 def test_a_card_without_the_line_is_refused():

@@ -205,6 +205,12 @@ def test_what_cannot_be_read_is_named(tmp_path):
         read_results(tmp_path)
 
 
+@pytest.mark.parametrize("rows", ["null", "3", '{"sampling": 1}', '[null, "sampling"]'])
+def test_a_file_whose_rows_are_of_no_bench_is_another(tmp_path, rows):
+    (tmp_path / "a.json").write_text(f'{{"rows": {rows}}}')
+    assert read_results(tmp_path).others == ["a.json"]
+
+
 def test_the_command_chooses_the_format_and_refuses_others(tmp_path):
     (tmp_path / "results").mkdir()
     command = ["report", "--results", str(tmp_path / "results")]
