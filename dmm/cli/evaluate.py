@@ -18,6 +18,7 @@ app = typer.Typer()
 @app.command()
 @readable
 def evaluate(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help="A shipped name or a run directory.")] = "dmmgan-aviary",
     captions: Annotated[int, typer.Option(min=2, max=10**6, help="Captions of the 50 unseen species, or of --source.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Sample i draws its noise from seed + i.")] = 100,
@@ -25,7 +26,10 @@ def evaluate(
         Path | None,
         typer.Option(help="Measure on these prepared pictures of your own instead: fid and r_precision, by the model's encoders."),
     ] = None,
-    metrics: Annotated[str | None, typer.Option(help="Comma-separated; all but diversity and memory by default.")] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated; by default attributes, fid, r_precision, caption_f1, claims; with --source fid, r_precision."),
+    ] = None,
     judge: Annotated[Path | None, typer.Option(help="Directory of the judge; the shipped one by default.")] = None,
     encoders: Annotated[
         Path | None, typer.Option(help="A matching run of other birds, which measures for `--metrics r_precision_independent`.")
@@ -82,48 +86,67 @@ def evaluate(
     from dmm.metrics import evaluate as measure
     from dmm.metrics.claims import evaluate_captioner
     from dmm.metrics.memory_metric import measure_sentences
+    from dmm.metrics.own import OWN_METRICS, evaluate_own
     from dmm.pipeline import CaptionError
     from dmm.training.allocator import keep_freed_memory
 
     keep_freed_memory()
+    asked, typed, progress = tuple(metrics.split(",")) if metrics else None, command_line(), sys.stderr.isatty()
+    state = None
     if source is not None:
-        from dmm.metrics.own import OWN_METRICS, evaluate_own
-
-        asked = tuple(metrics.split(",")) if metrics else OWN_METRICS
-        pipe, bar = load_plain(model, device), sys.stderr.isatty()
-        _record(evaluate_own(pipe, str(source), captions, seed, asked, command=command_line(), progress=bar, features=features), out)
-        return
-    chosen = tuple(metrics.split(",")) if metrics else METRICS
-    try:
-        if chosen == ("claims",) and "generator" not in held_parts(read(model)[0]):
-            _record(evaluate_captioner(model, captions, seed, command=command_line(), progress=sys.stderr.isatty()), out)
-            return
+        _refuse_unread(context, "--source")
         pipe = load_plain(model, device)
-        progress = sys.stderr.isatty()
-        if sentences is not None:
-            result = measure_sentences(pipe, sentences, seed, chosen, command_line(), progress)
-        else:
-            state = None if out is None else out.with_name(out.name + ".part")
+        result = evaluate_own(pipe, str(source), captions, seed, asked or OWN_METRICS, command=typed, progress=progress, features=features)
+    elif sentences is not None:
+        _refuse_unread(context, "--sentences")
+        result = measure_sentences(load_plain(model, device), sentences, seed, asked or METRICS, typed, progress)
+    elif asked == ("claims",) and "generator" not in held_parts(read(model)[0]):
+        _refuse_unread(context, _CAPTIONING_RUN)
+        result = evaluate_captioner(model, captions, seed, command=typed, progress=progress)
+    else:
+        state = None if out is None else out.with_name(out.name + ".part")
+        pipe = load_plain(model, device)
+        try:
             result = measure(
                 pipe,
                 captions,
                 seed,
-                chosen,
+                asked or METRICS,
                 judge=judge,
                 encoders=encoders,
                 captioner=captioner,
                 features=features,
                 sheet=sheet,
-                command=command_line(),
+                command=typed,
                 progress=progress,
                 state=state,
                 save_every=save_every,
             )
-    except CaptionError as error:
-        raise ConfigError(f"{model}: trained on other words than those of Aviary's birds, which are what is measured") from error
+        except CaptionError as error:
+            raise ConfigError(f"{model}: trained on other words than those of Aviary's birds, which are what is measured") from error
     _record(result, out)
-    if out is not None:
-        out.with_name(out.name + ".part").unlink(missing_ok=True)
+    if state is not None:
+        state.unlink(missing_ok=True)
+
+
+_CAPTIONING_RUN = "--metrics claims of a captioning run"
+#: What is measured, when it is no model on Aviary -> the parameters that it reads; _EVERY are read by all.
+_READ = {
+    "--source": {"source", "captions", "features", "device"},
+    "--sentences": {"sentences", "device"},
+    _CAPTIONING_RUN: {"captions"},
+}
+_EVERY = {"model", "seed", "metrics", "out", "traceback"}
+
+
+def _refuse_unread(context: typer.Context, measured: str) -> None:
+    """Refuse an option that was typed and that has no effect on what is measured."""
+    from dmm.config import ConfigError
+
+    for name in context.params:
+        given = context.get_parameter_source(name)
+        if name not in _READ[measured] | _EVERY and given is not None and given.name != "DEFAULT":
+            raise ConfigError(f"--{name.replace('_', '-')}: has no effect with {measured}; leave one of them out")
 
 
 def _record(result: dict, out: Path | None) -> None:

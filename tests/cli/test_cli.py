@@ -1,6 +1,7 @@
 """The command line says what is wrong in one line, exits with 2, and writes nothing then."""
 
 import dataclasses
+import inspect
 import json
 import re
 
@@ -9,11 +10,14 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+import dmm.cli.evaluate
 from dmm.checkpoint import save
 from dmm.cli import app
 from dmm.cli.options import read_config
 from dmm.config import DataConfig, ModelConfig, TrainConfig, to_dict
 from dmm.data.vocab import Vocabulary
+from dmm.metrics import METRICS
+from dmm.metrics.own import OWN_METRICS
 from dmm.models.registry import find_model
 from dmm.recipes import names, recipe
 from dmm.training.objectives import objective_of
@@ -179,6 +183,38 @@ def test_the_table_of_fidelity_names_only_flags_that_exist(root):
     for row in rows:
         for name in re.findall(r"`([A-Za-z_0-9]+)\(?", row.split("|")[5]):
             assert name in fields or (name in functions and re.search(rf"(def|class) {name}\(", source)), f"{name} in {row}"
+
+
+def test_the_help_of_evaluate_names_what_is_measured_by_default(cli):
+    shown = " ".join(re.sub("[^a-z0-9_,.; -]", " ", cli.invoke(app, ["evaluate", "--help"], terminal_width=400).output).split())
+    assert f"by default {', '.join(METRICS)}; with --source {', '.join(OWN_METRICS)}." in shown
+
+
+@pytest.mark.parametrize(
+    "measured, unread",
+    [
+        (["--source", "cats"], ["--judge", "--encoders", "--captioner", "--sheet", "--sentences", "--save-every=1000"]),
+        (
+            ["--sentences", "cats.txt", "--metrics", "memory"],
+            ["--captions=2000", "--judge", "--encoders", "--captioner", "--features=judge", "--sheet", "--save-every=7"],
+        ),
+    ],
+)
+def test_evaluate_refuses_options_that_have_no_effect(cli, tmp_path, monkeypatch, measured, unread):
+    """Also those that were typed as they are by default; "dmmgan-aviary" is not even opened."""
+    monkeypatch.chdir(tmp_path)
+    for option in unread:
+        name, _, value = option.partition("=")
+        result = cli.invoke(app, ["evaluate", *measured, name, value or "mine"])
+        assert (result.exit_code, result.output) == (2, f"dmm: {name}: has no effect with {measured[0]}; leave one of them out\n")
+    for read in ["--seed", "3"], ["--device", "cpu"], ["--out", "new.json"], ["--traceback"]:
+        assert "no effect" not in str(cli.invoke(app, ["evaluate", "nowhere", *measured, *read]).output)
+
+
+def test_the_table_of_what_evaluate_reads_names_its_options(cli):
+    named = inspect.signature(dmm.cli.evaluate.evaluate).parameters.keys()
+    for read in (*dmm.cli.evaluate._READ.values(), dmm.cli.evaluate._EVERY):
+        assert read <= named
 
 
 def test_evaluating_a_model_of_other_things_says_what_is_measured(cli, tmp_path):

@@ -120,3 +120,5 @@ def test_a_captioning_run_is_measured_on_rendered_birds_alone(tmp_path, monkeypa
     assert figures["rendered"]["parts"]["true"] == pytest.approx(true / 24, abs=1e-4) and figures["rendered"]["parts"]["claims"] == 24
     assert (figures["rendered"]["claims_a_sentence"], figures["rendered"]["distinct_sentences"], found["n"]) == (2, 1, 12)
     assert CliRunner().invoke(app, ["evaluate", "run", "--metrics", "fid"]).exit_code == 2
+    unread = CliRunner().invoke(app, ["evaluate", "run", "--metrics", "claims", "--judge", "mine"])
+    assert unread.exit_code == 2 and "--judge: has no effect with --metrics claims of a captioning run" in unread.output
