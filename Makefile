@@ -5,7 +5,7 @@ HOST ?= 127.0.0.1
 PORT ?= 7860
 PYTHON ?=
 PIP_FLAGS ?=
-PYTEST_FLAGS ?= -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PYTEST_FLAGS ?= -n auto --dist loadfile --no-loadscope-reorder
 # Every published case, where the collection lies beside the project; else those that the tests carry.
 REFERENCE ?= $(firstword $(wildcard ../shared/reference) tests/data/reference)
 PARITY_FLAGS ?= --quiet

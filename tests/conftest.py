@@ -51,10 +51,12 @@ def browser():
 
 
 @pytest.hookimpl(optionalhook=True)  # without xdist (`-p no:xdist`) nobody asks
-def pytest_xdist_auto_num_workers(config) -> int:
-    """For `-n auto`, one process more than there are cores: tests in a browser wait for pages most of the time."""
+def pytest_xdist_auto_num_workers(config) -> int | None:
+    """For `-n auto`, one process more than there are cores, four at most: tests in a browser wait for pages most of the time."""
+    if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or config.option.numprocesses != "auto":
+        return None  # as xdist decides
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores + 1
+    return min(4, cores + 1)
 
 
 def pytest_collection_modifyitems(items):

@@ -292,7 +292,7 @@ def test_networks_are_loaded_and_listed_without_the_compiler():
         "import sys",
         "from dmm.cli import app",
         "from dmm.pipeline import load",
-        "from dmm.report.measures import reading",
+        "from dmm.report.subjects import reading",
         "load('dmmgan-aviary')",
         "app(['list'], standalone_mode=False)",
         "reading('dfgan-aviary')",

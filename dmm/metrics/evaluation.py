@@ -326,6 +326,7 @@ def evaluate(
         "noise": f"sample i draws z and eps from seed {seed} + i; no truncation",
         "seed": seed,
         "weights_sha256": digest(original),
+        **({"train_seed": original.card["seed"]} if "seed" in original.card else {}),
         "judge": _describe(judge_network),
         **read_back,
         "metrics": {name: done.figures(name, lambda metric: rounded(get_metric(metric).compute(evaluation))) for name in metrics},

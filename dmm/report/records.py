@@ -6,6 +6,7 @@ A record is the JSON that ``dmm evaluate --out`` writes: ``metrics`` by name, ea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,9 @@ class Record:
     """One JSON file."""
 
     file: str  # its name in the folder
-    subject: str  # of :func:`subject_of`: the recipe of the measured model, with "-seed-N" if that was not its seed; else its own name
+    subject: str  # the recipe that the measured model was trained by; its own name where there is no such recipe
     content: dict
+    seed: int = 0  # of its training
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def read_results(folder: str | Path) -> Results:
     for path in sorted(folder.glob("*.json")):
         content = _read(path)
         if isinstance(content.get("metrics"), dict) and "checkpoint" in content:
-            evaluations.append(Record(path.name, subject_of(content["checkpoint"], path.stem), content))
+            subject, seed = subject_of(str(content["checkpoint"]), path.stem)
+            evaluations.append(Record(path.name, subject, content, content.get("train_seed", seed)))
         elif any(isinstance(row, dict) and "sampling" in row for row in _rows(content)):
             benches.append(Record(path.name, str(content.get("machine", path.stem)), content))
         else:
@@ -95,36 +98,39 @@ def _read(path: Path) -> dict:
     return content
 
 
-def trained_by(subject: str) -> tuple[str, int]:
-    """The recipe of a measured model and the seed of its training: N where the name ends with ``-seed-N``, else 0."""
-    recipe, found, seed = subject.partition("-seed-")
-    return (recipe, int(seed)) if found and seed.isdecimal() else (subject, 0)
+def subject_of(checkpoint: str, stem: str) -> tuple[str, int]:
+    """The recipe of a measured model and the seed of its training, from the checkpoint's name or else from the record's.
 
-
-def subject_of(checkpoint: str, stem: str) -> str:
-    """The recipe of a measured model: the one of the checkpoint's name, else the longest one that the file's name begins with.
-
-    A run of a recipe with another seed is a subject of its own, see :func:`trained_by`.
+    A run's name is its recipe's, perhaps with ``-seed-N`` and ``-gan`` behind it; a record's begins so. No number is seed 0.
     """
     known = names()
-    name = Path(checkpoint).name.removesuffix("-gan")
-    if trained_by(name)[0] in known:
-        return name
+    name, seed = _apart(Path(checkpoint).name.removesuffix("-gan"))
+    if name in known:
+        return name, seed
     fits = [recipe for recipe in known if stem == recipe or stem.startswith(recipe + "-")]
-    return max(fits, key=len) if fits else name
+    if not fits:
+        return name, seed
+    recipe = max(fits, key=len)
+    return recipe, _apart(stem)[1]
 
 
-def second_runs(results: Results) -> list[str]:
-    """Subjects that are runs of a recipe with another seed than 0."""
-    return sorted({record.subject for record in results.evaluations if trained_by(record.subject)[1]})
+def _apart(name: str) -> tuple[str, int]:
+    """What stands before ``-seed-N``, and N; 0 without it."""
+    found = re.match(r"(.*)-seed-(\d{1,9})(-|$)", name)
+    return (found[1], int(found[2])) if found else (name, 0)
 
 
-def figure(results: Results, subject: str, measure: Measure) -> Figure | None:
-    """The figure of the record with the most captions, or None where nobody measured it."""
+def seeds_of(results: Results, subject: str) -> list[int]:
+    """The seeds with which a recipe's measured models were trained, 0 first."""
+    return sorted({record.seed for record in results.evaluations if record.subject == subject})
+
+
+def figure(results: Results, subject: str, measure: Measure, seed: int = 0) -> Figure | None:
+    """The figure of the record with the most captions, or None where nobody measured it; of the model that was trained with a seed."""
     found = []
     for record in results.evaluations:
         metric = record.content["metrics"].get(measure.metric)
-        if record.subject == subject and _features(metric) == measure.features:
+        if (record.subject, record.seed) == (subject, seed) and _features(metric) == measure.features:
             holder, value = _look(metric, measure.keys)
             if isinstance(value, (int, float)):
                 found.append(_figure(record, measure, float(value), holder))

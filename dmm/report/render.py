@@ -7,7 +7,7 @@ import html
 import io
 from collections.abc import Callable
 
-from dmm.report.columns import Cell, Column, Document
+from dmm.report.layout import Cell, Column, Document
 
 
 def _markdown(document: Document) -> str:

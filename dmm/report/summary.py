@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dmm.report.measures import ABLATION, AGREEMENT, SHARE, STAGES, TWO_BY_TWO, applies, located, systems
+from dmm.report.layout import MISSING
+from dmm.report.measures import AGREEMENT, SECOND_RUN, SHARE, STAGES, applies, located
 from dmm.report.published import published
-from dmm.report.records import Figure, Measure, Results, figure, second_runs, trained_by
+from dmm.report.records import Figure, Measure, Results, figure, seeds_of
+from dmm.report.subjects import ABLATION, TWO_BY_TWO, second_runs, systems
 
 ONE_RUN = "Intervals are over captions, of one trained model: how far a second training run differs is not in them."
 
@@ -20,8 +22,8 @@ def summary(results: Results) -> list[str]:
     lack = [label for label in finest if label not in found]
     lines = ["Share of captioned colours read back from the 256 px picture, the best first: " + _listing(have, found) + "."] if have else []
     lines += [f"Not measured: {', '.join(lack)}."] if lack else []
-    lines += [_difference("a memory (DM-GAN) against attention (AttnGAN)", found.get("DM-GAN"), found.get("AttnGAN"))]
-    lines += [_difference("a global memory with STREAM in the loss (DMM-GAN against DM-GAN)", found.get("DMM-GAN"), found.get("DM-GAN"))]
+    lines += [_difference("a memory (DM-GAN) against attention (AttnGAN)", "DM-GAN", "AttnGAN", results)]
+    lines += [_difference("a global memory with STREAM in the loss (DMM-GAN against DM-GAN)", "DMM-GAN", "DM-GAN", results)]
     shares = {label: figure(results, recipe, SHARE) for label, recipe in own.items()}
     told = [f"{label} {_plain(share, SHARE)}" for label, share in shares.items() if share]
     lines += (
@@ -42,13 +44,16 @@ def _added(parts: str, variants: Mapping[str, str], results: Results) -> str:
 
 
 def _again(results: Results) -> list[str]:
-    """What the systems reach when they are trained with another seed; nothing without records."""
+    """What was reached by models that were trained with several seeds, seed 0 first; nothing without records."""
     told = []
-    for label, recipe in systems().items():
-        seeds = [recipe, *(subject for subject in second_runs(results) if trained_by(subject)[0] == recipe)]
-        found = [one for subject in seeds if (one := figure(results, subject, AGREEMENT))]
-        told += [f"{label} {' and '.join(f'{one.value:.3f}' for one in found)}"] if len(found) > 1 else []
-    return [f"Trained again with another seed, share of captioned colours read back: {', '.join(told)}."] if told else []
+    for label, recipe, seeds in second_runs(results):
+        found = [figure(results, recipe, SECOND_RUN[0], seed) for seed in seeds]
+        values = " and ".join(MISSING if one is None else f"{one.value:.3f}" for one in found)
+        several = len({one.protocol for one in found if one}) > 1
+        told += [f"{label} {values}" + (" (by different protocols)" if several else "")] if any(found) else []
+    return (
+        [f"Trained again with another seed, share of captioned colours read back from the last picture: {', '.join(told)}."] if told else []
+    )
 
 
 def _plain(found: Figure, measure: Measure) -> str:
@@ -62,12 +67,21 @@ def _listing(labels: Sequence[str], found: Mapping[str, Figure]) -> str:
     return text if one else text + " (measured by different protocols, see the table)"
 
 
-def _difference(what: str, first: Figure | None, second: Figure | None) -> str:
-    return difference(f"What {what} adds to that share", first, second) if first and second else f"What {what} adds: not measured."
+def _difference(what: str, more: str, less: str, results: Results) -> str:
+    """What the first of two systems adds to the captioned colours that are read back, and how far training alone moves that."""
+    recipes = [systems()[more], systems()[less]]
+    first, second = (figure(results, recipe, AGREEMENT) for recipe in recipes)
+    if not first or not second:
+        return f"What {what} adds: not measured."
+    runs = [[figure(results, recipe, AGREEMENT, seed) for seed in seeds_of(results, recipe)] for recipe in recipes]
+    values = [[one.value for one in found if one and one.protocol == first.protocol] for found in runs]
+    moved = max((max(found) - min(found) for found in values if len(found) > 1), default=None)
+    text = difference(f"What {what} adds to that share", first, second)
+    return text if moved is None else f"{text} Another training run of one of them alone moved it by {moved:.3f}."
 
 
 def difference(what: str, first: Figure, second: Figure, digits: int = 3) -> str:
-    """How far two figures differ, and whether by more than chance, as far as their intervals say."""
+    """How far two figures differ, and whether by more than the chance of which captions were measured, as far as their intervals say."""
     text = f"{what}: {first.value - second.value:+.{digits}f}"
     if first.protocol != second.protocol:
         return text + ", by different protocols: no comparison."

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from dmm.report.columns import NONE, Cell, Column, Document, Protocols, Table, measured, quoted
+from dmm.report.layout import NONE, Cell, Column, Document, Protocols, Table, measured, quoted
 from dmm.report.measures import (
-    ABLATION,
     AGREEMENT,
-    DIVERSE,
-    FOUND,
+    DIVERSITY,
     FRECHET,
     INCEPTION,
     INCEPTION_FID,
@@ -19,17 +17,17 @@ from dmm.report.measures import (
     MARKS,
     MEMORY,
     OVERLAPS,
-    OWN_FOUND,
-    SECOND,
+    OWN_R_PRECISION,
+    R_PRECISION,
+    SECOND_RUN,
+    SLOT_F1,
     SMALL,
-    SMALL_SPOKEN,
-    SPOKEN,
+    SMALL_SLOT_F1,
     STAGES,
-    TWO_BY_TWO,
-    systems,
 )
 from dmm.report.published import published
-from dmm.report.records import Measure, Results, figure, second_runs, trained_by
+from dmm.report.records import Measure, Results, figure
+from dmm.report.subjects import ABLATION, TWO_BY_TWO, reading, second_runs, systems
 from dmm.report.summary import summary
 
 #: Rows below those of the systems -> what a record calls them.
@@ -70,7 +68,7 @@ def _distance_table(results: Results, protocols: Protocols) -> Table:
     ]
     columns += [
         measured(measure, list(own.values()), results, protocols, list(BOUNDS.values()))
-        for measure in (FRECHET, KERNEL, *_chosen([INCEPTION_FID, INCEPTION_KID], results), FOUND, OWN_FOUND)
+        for measure in (FRECHET, KERNEL, *_chosen([INCEPTION_FID, INCEPTION_KID], results), R_PRECISION, OWN_R_PRECISION)
     ]
     title = "DM-GAN's Table 2: distance to real pictures, and R-precision"
     return Table("dmgan_table2", title, SEPARATE, "system", rows, columns, _source(source))
@@ -82,7 +80,7 @@ def _ablation_table(results: Results, protocols: Protocols) -> Table:
         quoted("CUB", label, rows, _of(source, "CUB", name))
         for name, label in (("IS", "Inception Score ↑"), ("FID", "FID ↓"), ("R-precision", "R-precision ↑"))
     ]
-    columns += [measured(m, list(ABLATION.values()), results, protocols) for m in (INCEPTION, FRECHET, FOUND, *SMALL)]
+    columns += [measured(m, list(ABLATION.values()), results, protocols) for m in (INCEPTION, FRECHET, R_PRECISION, *SMALL)]
     notes = [
         *_source(source),
         "M: memory; WG: writing gate; RG: response gate. On Aviary the baseline is trained without corrupted sentences, which only a "
@@ -93,7 +91,7 @@ def _ablation_table(results: Results, protocols: Protocols) -> Table:
 
 
 def _two_by_two(results: Results, protocols: Protocols) -> Table:
-    columns = [measured(measure, list(TWO_BY_TWO.values()), results, protocols) for measure in (FRECHET, SMALL_SPOKEN, *SMALL)]
+    columns = [measured(measure, list(TWO_BY_TWO.values()), results, protocols) for measure in (FRECHET, SMALL_SLOT_F1, *SMALL)]
     about = "The global memory (GLDM) and redescription in the loss (STREAM), each on and off. " + published()["thesis"]
     return Table("dmmgan_2x2", "DMM-GAN's global memory × STREAM", about, "DMM-GAN", list(TWO_BY_TWO), columns, [NEITHER, SMALL_BUDGET])
 
@@ -110,16 +108,13 @@ def _aviary_table(
 
 
 def _second_runs(results: Results, protocols: Protocols) -> Table | None:
-    labels = {recipe: label for label, recipe in systems().items()}
-    rows: dict[str, str] = {}
-    for subject in second_runs(results):
-        recipe, seed = trained_by(subject)
-        label = labels.get(recipe, f"`{recipe}`")
-        rows |= {f"{label}, seed 0": recipe, f"{label}, seed {seed}": subject}
-    if not rows:
+    runs = [(label, recipe, seed) for label, recipe, seeds in second_runs(results) for seed in seeds]
+    if not runs:
         return None
-    columns = [measured(measure, list(rows.values()), results, protocols) for measure in SECOND]
-    return Table("second_runs", "Aviary: the same recipe trained with another seed", SECOND_ABOUT, "training run", list(rows), columns)
+    labels, recipes, seeds = zip(*runs, strict=True)
+    rows = [f"{label}, {reading(recipe).sizes[-1]} px, seed {seed}" for label, recipe, seed in runs]
+    columns = [measured(measure, recipes, results, protocols, seeds=seeds) for measure in SECOND_RUN]
+    return Table("second_runs", "Aviary: the same recipe trained with another seed", SECOND_ABOUT, "training run", rows, columns)
 
 
 def _other_published(results: Results, protocols: Protocols) -> Table:
@@ -194,7 +189,7 @@ BUILDERS: tuple[Callable[[Results, Protocols], Table | None], ...] = (
         "stages",
         STAGE_TITLE,
         STAGE_ABOUT,
-        [*STAGES, AGREEMENT, MARKS, DIVERSE],
+        [*STAGES, AGREEMENT, MARKS, DIVERSITY],
         BOUNDS,
     ),
     _aviary_table(
@@ -208,7 +203,7 @@ BUILDERS: tuple[Callable[[Results, Protocols], Table | None], ...] = (
         "sentences",
         "Aviary: what STREAM reads back",
         "What the model's own captioner reads from the last picture, against the caption (slot F1) or all captions of the bird.",
-        [SPOKEN, *OVERLAPS],
+        [SLOT_F1, *OVERLAPS],
         BOUNDS,
     ),
     _inception_table,
@@ -234,7 +229,8 @@ def _protocol_table(protocols: Protocols, results: Results) -> Table:
     about = "What stands behind [P1], [P2], ... Two figures compare only within one of them."
     hashes: dict[str, set[str]] = {}
     for record in results.evaluations:
-        hashes.setdefault(record.subject, set()).add(record.content.get("weights_sha256", "not stated"))
+        label = record.subject + (f", seed {record.seed}" if record.seed else "")
+        hashes.setdefault(label, set()).add(record.content.get("weights_sha256", "not stated"))
     mixed = [f"{subject}: records of different weights ({', '.join(sorted(h))})." for subject, h in hashes.items() if len(h) > 1]
     files = f"Read: {', '.join(used) or 'nothing'}." + (f" Read by no table: {', '.join(results.others)}." if results.others else "")
     return Table("protocols", "Protocols", about, "protocol", [], [], [*protocols.notes(), *mixed, files])

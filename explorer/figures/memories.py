@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from dmm.report.measures import SHARE, applies, reading, systems
+from dmm.report.measures import SHARE, applies
 from dmm.report.records import Figure, Measure, Results, figure
+from dmm.report.subjects import reading, systems
 from dmm.report.summary import difference
 from explorer.agreement import exact_interval
 from explorer.figures import style

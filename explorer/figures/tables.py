@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure as Drawing
 
-from dmm.report.columns import MISSING, NONE, Cell, Column, Table
-from dmm.report.measures import TWO_BY_TWO
+from dmm.report.layout import MISSING, NONE, Cell, Column, Table
 from dmm.report.records import Results
 from dmm.report.render import cell_row
+from dmm.report.subjects import TWO_BY_TWO
 from dmm.report.tables import document
 from explorer.figures import style
 from explorer.figures.registry import Result, register_figure, results_option

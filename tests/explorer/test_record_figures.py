@@ -8,8 +8,8 @@ import math
 import pytest
 
 from dmm.report import read_results
-from dmm.report.columns import MISSING, NONE
-from dmm.report.measures import ABLATION, TWO_BY_TWO, systems
+from dmm.report.layout import MISSING, NONE
+from dmm.report.subjects import ABLATION, TWO_BY_TWO, systems
 from dmm.report.tables import document
 from explorer import figures, gather
 from explorer.agreement import exact_interval

@@ -26,6 +26,7 @@ class ToyPipeline(nn.Module):
     """Generates the sum of a sentence's letters as a grey, says one sentence of every picture."""
 
     name, vocab, device = "toy", None, torch.device("cpu")
+    card = {"seed": 7}
 
     def __init__(self):
         super().__init__()
@@ -143,6 +144,7 @@ def test_registry():
 def test_evaluate_generates_once_and_is_json(judge, cache, tmp_path):
     pipe = ToyPipeline()
     result = evaluate(pipe, captions=12, seed=5, batch=5, judge=judge, cache=cache, sheet=tmp_path / "sheet.png", progress=False)
+    assert result["train_seed"] == 7
     assert json.loads(json.dumps(result)) == result
     assert pipe.generated == 12 + 1  # one more to learn the sizes
     assert (result["n"], result["seed"], set(result["metrics"])) == (12, 5, set(METRICS))

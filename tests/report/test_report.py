@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 from dmm.cli import app
 from dmm.errors import InputError
 from dmm.report import FORMATS, document, read_results, render
-from dmm.report.columns import MISSING
-from dmm.report.measures import AGREEMENT, FRECHET, systems
+from dmm.report.layout import MISSING
+from dmm.report.measures import AGREEMENT, FRECHET
 from dmm.report.published import published
-from dmm.report.records import Measure, figure, subject_of, trained_by
+from dmm.report.records import Measure, figure, subject_of
+from dmm.report.subjects import systems
 
 ROOT = Path(__file__).parents[2]
 
@@ -145,22 +146,36 @@ def test_published_figures_are_carried_over_and_kept_apart(results):
 
 
 def test_a_file_belongs_to_the_recipe_of_its_checkpoint_or_name():
-    assert subject_of("runs/attngan-aviary-gan", "x") == "attngan-aviary"
-    assert subject_of("gan", "dmgan-aviary-m-memory") == "dmgan-aviary-m"
-    assert subject_of("gan", "dmgan-aviary-memory") == "dmgan-aviary" and subject_of("gan", "birds") == "gan"
+    assert subject_of("runs/attngan-aviary-gan", "x") == ("attngan-aviary", 0)
+    assert subject_of("gan", "dmgan-aviary-m-memory") == ("dmgan-aviary-m", 0)
+    assert subject_of("gan", "dmgan-aviary-memory") == ("dmgan-aviary", 0) and subject_of("gan", "birds") == ("gan", 0)
+    assert subject_of("runs/dmgan-aviary-seed-1-gan", "x") == ("dmgan-aviary", 1)
+    assert subject_of("runs/dmgan-aviary-seed-12/gan", "dmgan-aviary-seed-12-memory") == ("dmgan-aviary", 12)
+    assert subject_of("runs/dmgan-aviary-m-seed-2-gan", "x") == ("dmgan-aviary-m", 2) and subject_of("cats-seed-3", "x") == ("cats", 3)
 
 
-def test_a_run_with_another_seed_is_a_subject_of_its_own(results):
-    assert subject_of("runs/dmgan-aviary-seed-1-gan", "dmgan-aviary-seed-1") == "dmgan-aviary-seed-1"
-    assert trained_by("dmgan-aviary-seed-12") == ("dmgan-aviary", 12) and trained_by("dmgan-aviary") == ("dmgan-aviary", 0)
-    first, second = agreement(0.75, [0.7, 0.8]), agreement(0.5, [0.4, 0.6])
-    found = results(a=record("dmgan-aviary", attributes=first), z=record("runs/dmgan-aviary-seed-1-gan", attributes=second))
+def test_a_second_run_of_a_recipe_is_never_taken_for_the_first(results):
+    first, second, other = agreement(0.75, [0.7, 0.8]), agreement(0.5, [0.4, 0.6]), agreement(0.6)
+    found = results(
+        a=record("dmgan-aviary", attributes=first),
+        b=record("runs/dmgan-aviary-seed-10-gan", attributes=agreement(0.7)),
+        c=record("runs/dmgan-aviary-seed-2-gan", attributes=second),
+        d=record("runs/mine", n=900, attributes=other) | {"checkpoint": "dmgan-aviary", "train_seed": 3},
+        e=record("runs/cats-seed-3", attributes=other),
+        f=record("dmmgan-aviary", attributes=agreement(0.875)),
+    )
     assert cells(found, "stages", "256 px")["DM-GAN"] == "0.750 [0.700, 0.800]"
-    column = cells(found, "second_runs", "256 px")
-    assert column == {"DM-GAN, seed 0": "0.750 [0.700, 0.800]", "DM-GAN, seed 1": "0.500 [0.400, 0.600]"}
+    column = cells(found, "second_runs", "captioned colours")
+    assert list(column) == [f"DM-GAN, 256 px, seed {seed}" for seed in (0, 2, 3, 10)]
+    assert column["DM-GAN, 256 px, seed 2"] == "0.500 [0.400, 0.600]" and column["DM-GAN, 256 px, seed 3"].startswith("0.600 (P")
     said = document(found, "dmm report").summary
-    assert "Trained again with another seed, share of captioned colours read back: DM-GAN 0.750 and 0.500." in said
-    assert not any("another seed" in line for line in document(results(z=record("dmgan-aviary", attributes=first)), "dmm report").summary)
+    assert any(line.endswith("DM-GAN 0.750 and 0.500 and 0.600 and 0.700 (by different protocols).") for line in said)
+    assert any("+0.125" in line and line.endswith("Another training run of one of them alone moved it by 0.250.") for line in said)
+
+
+def test_without_a_second_run_none_is_spoken_of(results):
+    made = document(results(a=record("dmgan-aviary", attributes=agreement(0.75))), "dmm report")
+    assert "second_runs" not in {table.key for table in made.tables} and not any("another seed" in line for line in made.summary)
 
 
 def test_every_format_has_every_figure(results):

@@ -89,14 +89,21 @@ class Protocols:
 
 
 def measured(
-    measure: Measure, subjects: Sequence[str | None], results: Results, protocols: Protocols, bounds: Sequence[str] = ()
+    measure: Measure,
+    subjects: Sequence[str | None],
+    results: Results,
+    protocols: Protocols,
+    bounds: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
 ) -> Column:
     """The column of a measure, a cell for each subject (a recipe; None where the measure does not apply).
 
-    Cells follow for the ``bounds``, which any record of the subjects holds: "ceiling_rendered", "floor_shuffled".
+    ``seeds`` says with which seed the model of each subject was trained; by default 0. Cells follow for the ``bounds``, which any record
+    of the subjects holds: "ceiling_rendered", "floor_shuffled".
     """
     subjects = [subject if subject and applies(measure, subject) else None for subject in subjects]
-    figures = [figure(results, subject, located(measure, subject)) if subject else None for subject in subjects]
+    trained = zip(subjects, seeds or [0] * len(subjects), strict=True)
+    figures = [figure(results, subject, located(measure, subject), seed) if subject else None for subject, seed in trained]
     counts = Counter(found.protocol for found in figures if found)
     usual = counts.most_common(1)[0][0] if counts else None
     cells = [_cell(found, measure, usual, protocols, subject) for found, subject in zip(figures, subjects, strict=True)]
