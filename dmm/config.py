@@ -114,7 +114,7 @@ STEPS = ("match", "caption", "gan")
 
 
 #: Where a setting's quantity comes from: a paper, a published code where papers say nothing of it, or this project.
-PAPER, PUBLISHED_CODE, OURS = ORIGINS = ("paper", "published code", "ours")
+PAPER, PUBLISHED_CODE, OURS = ("paper", "published code", "ours")
 
 
 def _group(name: str, *steps: str, origin: str = PAPER) -> Callable:
@@ -123,7 +123,7 @@ def _group(name: str, *steps: str, origin: str = PAPER) -> Callable:
     Args:
         name: of the purpose.
         steps: that read them; by default all.
-        origin: one of ``ORIGINS``.
+        origin: ``PAPER``, ``PUBLISHED_CODE`` or ``OURS``.
 
     Returns:
         (default, what it means and its unit) -> a dataclass field with that as metadata; one setting may differ in ``steps`` and

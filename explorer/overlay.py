@@ -19,7 +19,6 @@ from torch import Tensor
 from dmm.images import to_uint8
 
 SEQUENTIAL = "viridis"  # probabilities, gates, shares: dark = little, yellow = much
-DIVERGING = "RdBu_r"  # differences: blue = less, white = equal, red = more
 
 #: Pathway of a word (:mod:`dmm.metrics.pathways`) -> its name and colour; colours stay apart for colour-blind eyes and in grey.
 PATHWAYS = {
@@ -90,7 +89,7 @@ def overlay(image: Tensor, values, limits: Limits = (0.0, 1.0), strength: float 
         values: H W, any size; resized to S S.
         limits: the numbers at the two ends of the colour map.
         strength: opacity of the heat, 0 (grey picture alone) to 1 (heat alone).
-        cmap: a matplotlib colour map; :data:`SEQUENTIAL` or :data:`DIVERGING`.
+        cmap: a matplotlib colour map, such as :data:`SEQUENTIAL`.
 
     Returns:
         S S 3 uint8.

@@ -232,7 +232,7 @@ def cells(region: Region | None, height: int, width: int) -> tuple[slice, slice]
     """The cells of an H W map that a region touches: at least one.
 
     Raises:
-        ValueError: the region is empty, reversed or outside the picture.
+        ValueError: the region is reversed or outside the picture.
     """
     if region is None:
         return slice(0, height), slice(0, width)
