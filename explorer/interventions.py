@@ -128,7 +128,7 @@ def _fields(edit: Edit) -> dict:
 
 
 def _read(item) -> Edit:
-    if not isinstance(item, dict) or item.get("edit") not in KINDS:
+    if not isinstance(item, dict) or not isinstance(item.get("edit"), str) or item["edit"] not in KINDS:
         raise EditError(f"edits: expected each to name one of {', '.join(KINDS)} as “edit”, found {_shown(item)}")
     kind = KINDS[item["edit"]]
     names = {field.name.rstrip("_"): field.name for field in dataclasses.fields(kind)}

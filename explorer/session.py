@@ -262,9 +262,9 @@ class Session:
             explorer.edits.EditError: a word that does not fit, or edits of a word on one pathway alone, which is then not apart.
         """
         from dmm.metrics.effects import word_effects
-        from explorer.edits import EditError, Sentence, attached, is_read
+        from explorer.edits import EditError, Sentence, attached, changes_reading
 
-        if any(map(is_read, edits)):
+        if any(map(changes_reading, edits)):
             raise EditError(
                 "a word is exchanged or muted on one pathway already; take that edit back, then ask how words reached the picture"
             )

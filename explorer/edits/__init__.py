@@ -15,7 +15,7 @@ of them it acts. Stages are numbered as in ``trace.stages``: stage 1 generates 1
 """
 
 from explorer.edits.hooks import attached
-from explorer.edits.reads import is_read
+from explorer.edits.pathways import changes_reading
 from explorer.edits.records import (
     LONGEST_WORD,
     NOISES,
@@ -36,5 +36,7 @@ from explorer.edits.sentence import Sentence
 
 __all__ = [
     "LONGEST_WORD", "NOISES", "PATHS", "PATHWAYS", "SEEDS", "ClampResponseGate", "ClampWritingGate", "DropGlobal", "Edit", "EditError",
-    "Exchange", "FreezeNoise", "Mute", "Sentence", "UniformAddressing", "attached", "is_read",
+    "Exchange", "FreezeNoise", "Mute", "Sentence", "UniformAddressing", "attached", "changes_reading", "is_read",
 ]  # fmt: skip
+
+is_read = changes_reading  # as it was called

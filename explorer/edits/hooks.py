@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from dmm.models.memory import KeyAddressing
-from explorer.edits.parts import after, part, stages_of
-from explorer.edits.reads import is_read, other_reads
+from explorer.edits.parts import change_output, module_of, stages_of
+from explorer.edits.pathways import changes_reading, reading_hooks
 from explorer.edits.records import (
     ClampResponseGate,
     ClampWritingGate,
@@ -23,7 +23,7 @@ from explorer.edits.records import (
     Mute,
     UniformAddressing,
 )
-from explorer.edits.sentence import Sentence, needed, places_of
+from explorer.edits.sentence import Sentence, places_of, require_sentence
 from explorer.statistics import cells
 
 
@@ -43,25 +43,26 @@ def attached(pipe, *edits: Edit, caption: str | None = None) -> Iterator[str | N
 
     Args:
         pipe: a :class:`dmm.pipeline.Pipeline`.
-        edits: records of this module.
+        edits: records of :mod:`explorer.edits.records`.
         caption: the sentence that will be generated; needed by edits that name a word.
 
     Yields:
         the caption to generate: with the edits of the caption itself, else as given.
 
     Raises:
-        EditError: an edit that does not fit; nothing stays attached.
+        EditError: an edit that does not fit the system or the caption. What depends on the caption that is generated (a position outside
+            it, no word left to read, another number of words) is said within the block, when it is generated. Nothing stays attached.
     """
     sentence = None if caption is None else Sentence.read(pipe, caption)
     for edit in edits:
         if isinstance(edit, (Mute, Exchange)) and edit.where == "caption":
-            sentence = needed(sentence, edit.word).edited(edit)
+            sentence = require_sentence(sentence, edit.word).edited(edit)
     with ExitStack() as stack:
         for edit in edits:
             for handle in _HOOKS[type(edit)](edit, pipe, sentence):
                 stack.callback(handle.remove)
-        reads = [edit for edit in edits if isinstance(edit, (Mute, Exchange)) and is_read(edit)]
-        for handle in other_reads(reads, pipe, sentence):
+        reads = [edit for edit in edits if changes_reading(edit)]
+        for handle in reading_hooks(reads, pipe, sentence):
             stack.callback(handle.remove)
         yield caption if sentence is None or not sentence.changed else sentence.text
 
@@ -81,7 +82,7 @@ def _mute(edit: Mute, pipe, sentence: Sentence | None) -> list:
             raise EditError(f"muting {edit.word!r} would leave no word to read")
         return features, key, mask
 
-    return [part(stage, "addressing").register_forward_pre_hook(hide) for stage in stages_of(pipe, edit.stages)]
+    return [module_of(stage, "addressing").register_forward_pre_hook(hide) for stage in stages_of(pipe, edit.stages)]
 
 
 def _clamp_writing_gate(edit: ClampWritingGate, pipe, sentence: Sentence | None) -> list:
@@ -92,7 +93,7 @@ def _clamp_writing_gate(edit: ClampWritingGate, pipe, sentence: Sentence | None)
         gate[..., places] = edit.value
         return gate
 
-    return [after(part(stage, "writing_gate"), clamp) for stage in stages_of(pipe, edit.stages)]
+    return [change_output(module_of(stage, "writing_gate"), clamp) for stage in stages_of(pipe, edit.stages)]
 
 
 def _clamp_response_gate(edit: ClampResponseGate, pipe, _sentence: Sentence | None) -> list:
@@ -104,10 +105,10 @@ def _clamp_response_gate(edit: ClampResponseGate, pipe, _sentence: Sentence | No
         return gate
 
     chosen = stages_of(pipe, edit.stages)
-    modules = [part(stage, "response_gate") for stage in chosen]
+    modules = [module_of(stage, "response_gate") for stage in chosen]
     if edit.global_ and any(getattr(stage, "global_memory", None) is None for stage in chosen):
         raise EditError("this system has no global memory to take a share from")
-    return [after(module, clamp) for module in modules]
+    return [change_output(module, clamp) for module in modules]
 
 
 def _drop_global(edit: DropGlobal, pipe, _sentence: Sentence | None) -> list:
@@ -118,7 +119,7 @@ def _drop_global(edit: DropGlobal, pipe, _sentence: Sentence | None) -> list:
     chosen = stages_of(pipe, edit.stages)
     if any(getattr(stage, "global_memory", None) is None for stage in chosen):
         raise EditError("this system has no global memory to drop")
-    return [after(part(stage, "response_gate"), drop) for stage in chosen]
+    return [change_output(module_of(stage, "response_gate"), drop) for stage in chosen]
 
 
 def _uniform_addressing(edit: UniformAddressing, pipe, _sentence: Sentence | None) -> list:
@@ -131,7 +132,7 @@ def _uniform_addressing(edit: UniformAddressing, pipe, _sentence: Sentence | Non
         read = (read / read.sum(dim=1, keepdim=True)).expand(-1, -1, height * width)
         return read.unflatten(2, (height, width)).contiguous()
 
-    return [part(stage, "addressing").register_forward_hook(even) for stage in stages_of(pipe, edit.stages)]
+    return [module_of(stage, "addressing").register_forward_hook(even) for stage in stages_of(pipe, edit.stages)]
 
 
 def _freeze_noise(edit: FreezeNoise, pipe, _sentence: Sentence | None) -> list:
@@ -150,7 +151,7 @@ def _freeze_noise(edit: FreezeNoise, pipe, _sentence: Sentence | None) -> list:
 
 
 def _no_hook(_edit, _pipe, _sentence) -> list:
-    """An exchange changes what is read; see :func:`other_reads`."""
+    """An exchange changes what is read; see :func:`reading_hooks`."""
     return []
 
 

@@ -24,12 +24,12 @@ def stages_of(pipe, numbers: tuple[int, ...] | None) -> list[nn.Module]:
     if not every:
         raise EditError("this system generates in one stage: it has no refinement stages to edit")
     for number in numbers or ():
-        if not 1 <= number <= len(every):
+        if number > len(every):
             raise EditError(f"stages with a memory are 1 to {len(every)}, found {number}")
     return every if numbers is None else [every[number - 1] for number in numbers]
 
 
-def part(stage: nn.Module, name: str) -> nn.Module:
+def module_of(stage: nn.Module, name: str) -> nn.Module:
     """The module of a stage that gives a quantity of :class:`dmm.trace.StageTrace`.
 
     Raises:
@@ -41,6 +41,6 @@ def part(stage: nn.Module, name: str) -> nn.Module:
     return module
 
 
-def after(module: nn.Module, change: Callable[[Tensor], Tensor]):
+def change_output(module: nn.Module, change: Callable[[Tensor], Tensor]):
     """Change what a module returns; the handle of the hook."""
     return module.register_forward_hook(lambda _module, _inputs, output: change(output))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from dmm.data.vocab import tokenise
@@ -99,7 +100,7 @@ class ClampResponseGate:
         Raises:
             EditError: no such path.
         """
-        if path not in PATHS:
+        if not _is_one_of(path, PATHS):
             raise EditError(f"a path of the response gate is one of {', '.join(PATHS)}; found {path!r}")
         image, words, global_ = (float(path == name) for name in PATHS)
         return cls(image, words, global_, region, stages)
@@ -133,8 +134,8 @@ class FreezeNoise:
     seed: int | None = None  # the noise of this seed; None = zero, the mean
 
     def __post_init__(self):
-        if self.part not in NOISES:
-            raise EditError(f"a noise is one of {', '.join(NOISES)}; found {self.part!r}")
+        if not _is_one_of(self.part, NOISES):
+            raise EditError(f"a noise is one of {', '.join(NOISES)}; found {str(self.part)[:60]!r}")
         if self.seed is not None and not (_is_whole(self.seed) and 0 <= self.seed < SEEDS):
             raise EditError(f"a seed is a whole number from 0 to {SEEDS - 1}; found {self.seed!r}")
 
@@ -150,6 +151,10 @@ def _is_whole(value) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _is_one_of(value, names: Container[str]) -> bool:
+    return isinstance(value, str) and value in names  # what cannot be hashed is no name either
+
+
 def _check_word(word) -> None:
     if isinstance(word, str) and 0 < len(word) <= LONGEST_WORD:
         return
@@ -160,7 +165,7 @@ def _check_word(word) -> None:
 
 
 def _check_where(where, stages) -> None:
-    if where not in PATHWAYS:
+    if not _is_one_of(where, PATHWAYS):
         raise EditError(f"where: expected one of {', '.join(PATHWAYS)}; found {str(where)[:60]!r}")
     _check_stages(stages)
     if stages is not None and where not in ("memory", "global"):
@@ -168,8 +173,8 @@ def _check_where(where, stages) -> None:
 
 
 def _check_stages(stages) -> None:
-    if stages is not None and not (isinstance(stages, tuple) and stages and all(map(_is_whole, stages))):
-        raise EditError(f"stages: expected numbers such as (1, 2), or None for all; found {str(stages)[:60]!r}")
+    if stages is not None and not (isinstance(stages, tuple) and stages and all(_is_whole(stage) and stage >= 1 for stage in stages)):
+        raise EditError(f"stages: expected numbers from 1, such as (1, 2), or None for all; found {str(stages)[:60]!r}")
 
 
 def _check_region(region) -> None:

@@ -78,10 +78,10 @@ class Sentence:
 
 def places_of(sentence: Sentence | None, word: str | int) -> list[int]:
     """Positions on the T axis that will be generated; a position without a sentence is taken as it is."""
-    return [word] if sentence is None and isinstance(word, int) else needed(sentence, word).now(word)
+    return [word] if sentence is None and isinstance(word, int) else require_sentence(sentence, word).now(word)
 
 
-def needed(sentence: Sentence | None, word: str | int) -> Sentence:
+def require_sentence(sentence: Sentence | None, word: str | int) -> Sentence:
     """The sentence, which an edit of this word cannot do without.
 
     Raises:

@@ -22,7 +22,7 @@ Answers are HTML strings with plain data beside them (``rows``), so that they ne
 the same, and a script prints them as text.
 """
 
-from explorer.notebook.explorer import Explorer, open_models
+from explorer.notebook.models import Explorer, open_models
 from explorer.notebook.shown import Shown
 from explorer.notebook.view import View
 from explorer.notebook.voting import Voting

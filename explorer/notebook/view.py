@@ -21,7 +21,7 @@ from explorer.questions import Question
 from explorer.regions import read_region
 
 if TYPE_CHECKING:
-    from explorer.notebook.explorer import Explorer
+    from explorer.notebook.models import Explorer
 
 
 class View:
@@ -67,7 +67,7 @@ class View:
             rows += [{"stage": f"{size} px", "rank": c.rank, "word": c.word, label: c.value} for c in top]
             shown.append(cells.paragraph(f"For {size} px, by {label}") + cells.chips(top, quantity, statistics.uniform(self.trace)))
             note = statistics.QUANTITIES[quantity].note
-        if not rows:
+        if not shown:
             raise statistics.MissingQuantity(f"no stage of {self.model} has {by or 'a number for each word'}")
         return Shown(f"Words of “{self.trace.caption()}”", rows, "".join(shown) + cells.paragraph(note))
 
@@ -77,15 +77,16 @@ class View:
         Args:
             word: a word (its first occurrence; "red (2)" is its second), several that follow each other ("yellow crown"), or a position on
                 the T axis.
-            stage: position in ``trace.stages``; None for every stage that reads words.
+            stage: position in ``trace.stages``, -1 for the last; None for every stage that reads words.
 
         Raises:
             EditError: the word is not in the caption.
+            IndexError: no such stage.
             MissingQuantity: the stage reads no words.
         """
         indices = self._indices(word)
         reading = [k for k in range(len(self.trace.stages)) if statistics.maps_of(self.trace, k)]
-        stages = reading if stage is None else [stage % len(self.trace.stages)]
+        stages = reading if stage is None else [self._stage(stage)]
         if not reading or any(k not in reading for k in stages):
             raise statistics.MissingQuantity(f"{self.model} reads words at stages {reading or 'none'}, found {stages}")
         rows, html = [], ""
@@ -105,12 +106,14 @@ class View:
 
         Args:
             of: "memory" (the slots), "key" or "value".
-            stage: position in ``trace.stages``.
+            stage: position in ``trace.stages``, -1 for the last.
 
         Raises:
+            IndexError: no such stage.
             MissingQuantity: the stage has no memory of words.
             ValueError: another ``of``.
         """
+        stage = self._stage(stage)
         values, names = statistics.similarity(self.trace, stage, of), list(statistics.names(self.trace).values())
         rows = [
             {"word": name} | {other: float(x) for other, x in zip(names, row, strict=True)} for name, row in zip(names, values, strict=True)
@@ -123,14 +126,16 @@ class View:
 
         Args:
             region: y0 x0 y1 x1 as shares of the side.
-            stage: position in ``trace.stages``.
+            stage: position in ``trace.stages``, -1 for the last.
             k: how many words.
 
         Raises:
+            IndexError: no such stage.
             MissingQuantity: the stage reads no words.
             ValueError: a region outside the picture.
         """
-        read = read_region(self.trace, stage % len(self.trace.stages), region)
+        stage = self._stage(stage)
+        read = read_region(self.trace, stage, region)
         rows = [{"word": w.word, "read here": w.inside, "everywhere": w.everywhere, "times": w.lift} for w in read.words[:k]]
         html = cells.table(rows, f"{statistics.QUANTITIES[read.quantity].label} in the region, {self._size(stage)} px")
         if read.inside is None or read.everywhere is None:
@@ -261,6 +266,13 @@ class View:
         except statistics.NotRead as error:
             raise EditError(str(error)) from error
 
+    def _stage(self, stage: int) -> int:
+        """A position in ``trace.stages``, counted from the end where it is negative, as one from 0 on."""
+        count = len(self.trace.stages)
+        if not -count <= stage < count:
+            sizes = ", ".join(f"{k} ({self._size(k)} px)" for k in range(count))
+            raise IndexError(f"stage: expected one of {sizes}, or -1 to -{count} from the last on; found {stage}")
+        return stage % count
+
     def _size(self, stage: int) -> int:
-        stage %= len(self.trace.stages)
         return self.trace.stages[stage].size or 64 << stage

@@ -9,7 +9,19 @@ import torch
 from torch import Tensor
 
 from explorer import statistics
-from explorer.edits import ClampResponseGate, ClampWritingGate, DropGlobal, EditError, Mute, attached
+from explorer.edits import (
+    ClampResponseGate,
+    ClampWritingGate,
+    DropGlobal,
+    EditError,
+    Exchange,
+    FreezeNoise,
+    Mute,
+    UniformAddressing,
+    attached,
+    changes_reading,
+    is_read,
+)
 from explorer.session import Session
 from tests.explorer.toy import CAPTION, toy_pipeline
 
@@ -107,11 +119,29 @@ def test_hooks_are_removed_when_generating_fails(pipe):
     assert hooks(pipe) == 0
 
 
+def test_what_changes_reading_is_importable_by_both_its_names():
+    assert is_read is changes_reading
+    assert changes_reading(Exchange("red", "blue")) and changes_reading(Mute("red", "global"))
+    assert not any(map(changes_reading, (Mute("red"), Mute("red", "caption"), DropGlobal(), FreezeNoise())))
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
         (lambda: ClampWritingGate(1.5), "between 0 and 1"),
         (lambda: ClampResponseGate(0.5, 0.6), "add up to 1"),
+        (lambda: ClampResponseGate.only(["words"]), "one of image, words, global"),
+        (lambda: FreezeNoise(["z"]), "one of z, eps"),
+        (lambda: FreezeNoise({"z": 1}), "one of z, eps"),
+        (lambda: Mute("red", where=["memory"]), "where: expected one of memory"),
+        (lambda: Exchange("red", "blue", where={}), "where: expected one of memory"),
+        (lambda: Exchange(["red"], "blue"), "word: expected a word"),
+        (lambda: Mute("red", stages=(0,)), r"from 1, such as \(1, 2\)"),
+        (lambda: Exchange("red", "blue", stages=(1, -1)), "from 1"),
+        (lambda: ClampWritingGate(0.5, stages=(0,)), "from 1"),
+        (lambda: ClampResponseGate(1.0, 0.0, stages=(0,)), "from 1"),
+        (lambda: DropGlobal(stages=(0,)), "from 1"),
+        (lambda: UniformAddressing(stages=[1]), "from 1"),
     ],
 )
 def test_impossible_values_are_refused(make, said):
@@ -120,7 +150,7 @@ def test_impossible_values_are_refused(make, said):
 
 
 def test_impossible_places_are_refused(pipe):
-    with pytest.raises(EditError, match="1 to 2"), attached(pipe, DropGlobal(stages=(0,))):
+    with pytest.raises(EditError, match="1 to 2"), attached(pipe, DropGlobal(stages=(3,))):
         pass
     with pytest.raises(EditError, match="which caption"), attached(pipe, Mute("red")):
         pass

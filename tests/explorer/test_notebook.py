@@ -67,6 +67,22 @@ def test_top_words_without_small_words(handmade):
     assert {row["word"] for row in everything} - {row["word"] for row in claims} == {"a", "bird", "with"}
 
 
+def test_top_words_are_none_where_all_are_small(ex):
+    view = ex("a bird")
+    assert view.words(stop_words=False).rows == [] and {row["word"] for row in view.words().rows} == {"a", "bird"}
+    assert "For 128 px, by writing gate" in view.words(stop_words=False).html
+
+
+@pytest.mark.parametrize("stage", [3, 8, -4])
+def test_a_stage_that_there_is_not_is_refused_alike(ex, stage):
+    view = ex(CAPTION, seed=3)
+    for ask in (view.show, view.similarity, view.region):
+        first = {view.show: "red", view.similarity: "memory", view.region: (0, 0, 0.5, 0.5)}[ask]
+        with pytest.raises(IndexError, match=rf"expected one of 0 \(64 px\), 1 .*, or -1 to -3 from the last on; found {stage}"):
+            ask(first, stage=stage)
+        assert ask(first, stage=-1).html == ask(first, stage=2).html != ask(first, stage=-2).html
+
+
 def test_how_alike_words_are_in_the_memory(ex):
     found = ex(CAPTION, seed=3).similarity("key", stage=1)
     assert found.title == "Cosine of every two words' keys, 128 px"
@@ -155,6 +171,31 @@ def test_every_short_form_is_an_edit(ex):
         view = ex(CAPTION, seed=3)
     assert len(on) == 5 and view.trace.captions == [CAPTION] and "blue" in view.trace.words[0]
     assert [row["gate"] for row in view.against(ex(CAPTION, seed=3)).rows if "global" in row["gate"]]
+
+
+def test_every_edit_with_stages_takes_them(ex):
+    given = {"mute": "red", "exchange": ("red", "blue"), "writing_gate": 0.5, "response": "words", "uniform": True, "drop_global": True}
+    for name, value in given.items():
+        with ex.edits(**{name: value}, stages=(2,)) as (edit,):
+            assert edit.stages == (2,), name
+
+
+@pytest.mark.parametrize(
+    "alone",
+    [
+        {"where": "caption"},
+        {"stages": (2,)},
+        {"region": (0, 0, 1, 1)},
+        {"where": "memory", "drop_global": True},
+        {"stages": (1,), "freeze": ("z", None), "uniform": False},
+        {"region": (0, 0, 1, 1), "mute": "red"},
+    ],
+)
+def test_what_no_edit_reads_is_refused(ex, alone):
+    name = next(iter(alone))
+    with pytest.raises(EditError, match=f"{name}: expected beside .*, found it alone"), ex.edits(Mute("red"), **alone):
+        pass
+    assert ex._edits == ()
 
 
 def test_a_saved_view_is_its_trace(ex, tmp_path):

@@ -18,6 +18,7 @@ from explorer.edits import (
     ClampWritingGate,
     DropGlobal,
     Edit,
+    EditError,
     Exchange,
     FreezeNoise,
     Mute,
@@ -68,7 +69,7 @@ class Explorer:
         *edits: Edit | Mapping,
         mute: str | int | None = None,
         exchange: tuple[str | int, str] | None = None,
-        where: str = "memory",
+        where: str | None = None,
         stages: tuple[int, ...] | None = None,
         writing_gate: float | None = None,
         response: str | None = None,
@@ -83,8 +84,8 @@ class Explorer:
             edits: records of :mod:`explorer.edits`, or their plain data.
             mute: a word.
             exchange: a word, and the word that is read in its place.
-            where: the pathway of ``mute`` and ``exchange``, of :data:`explorer.edits.PATHWAYS`.
-            stages: stages of ``mute``, ``exchange``, ``writing_gate``, ``response`` and ``uniform``; None = every stage that reads.
+            where: the pathway of ``mute`` and ``exchange``, of :data:`explorer.edits.PATHWAYS`; None = "memory".
+            stages: stages, counted from 1, of every edit that is named here but ``freeze``; None = every stage that reads.
             writing_gate: the share with which every word is written.
             response: "image", "words" or "global", which answers alone.
             region: where ``response`` holds, y0 x0 y1 x1 as shares of the side; None = everywhere.
@@ -94,14 +95,28 @@ class Explorer:
 
         Yields:
             all edits that are on.
+
+        Raises:
+            EditError: a value that no edit has, or ``where``, ``stages`` or ``region`` without an edit that reads it.
         """
+        worded: dict[str, object] = {"mute": mute, "exchange": exchange}
+        staged = worded | {
+            "writing_gate": writing_gate,
+            "response": response,
+            "uniform": uniform or None,
+            "drop_global": drop_global or None,
+        }
+        _require_reader("where", where, worded)
+        _require_reader("stages", stages, staged)
+        _require_reader("region", region, {"response": response})
+        pathway = "memory" if where is None else where
         found = [from_data([edit])[0] if isinstance(edit, Mapping) else edit for edit in edits]
-        found += [Mute(mute, where, stages)] if mute is not None else []
-        found += [Exchange(*exchange, where, stages)] if exchange is not None else []
+        found += [Mute(mute, pathway, stages)] if mute is not None else []
+        found += [Exchange(*exchange, pathway, stages)] if exchange is not None else []
         found += [ClampWritingGate(writing_gate, stages=stages)] if writing_gate is not None else []
         found += [ClampResponseGate.only(response, region, stages)] if response is not None else []
         found += [UniformAddressing(stages)] if uniform else []
-        found += [DropGlobal()] if drop_global else []
+        found += [DropGlobal(stages)] if drop_global else []
         found += [FreezeNoise(*freeze)] if freeze is not None else []
         before, self._edits = self._edits, (*self._edits, *found)
         try:
@@ -232,6 +247,12 @@ class Explorer:
     def __repr__(self) -> str:
         on = f", {len(self._edits)} edits on" if self._edits else ""
         return f"Explorer({', '.join(self.models)}{on})"
+
+
+def _require_reader(name: str, value: object, readers: Mapping[str, object]) -> None:
+    """Refuse an argument that was given while none of the edits that read it was."""
+    if value is not None and all(reader is None for reader in readers.values()):
+        raise EditError(f"{name}: expected beside {', '.join(readers)}, which read it, found it alone; a record of an edit has its own")
 
 
 def open_models(names: str | Path | Sequence[str | Path] = "dmmgan-aviary", **options) -> Explorer:

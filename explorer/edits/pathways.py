@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from dmm.metrics.pathways import CODE_READERS
 from dmm.models.multistage import Conditions
-from explorer.edits.parts import part, refinements, stages_of
+from explorer.edits.parts import module_of, refinements, stages_of
 from explorer.edits.records import Edit, EditError, Exchange, Mute
-from explorer.edits.sentence import Sentence, needed
+from explorer.edits.sentence import Sentence, require_sentence
 
 
-def is_read(edit: Edit) -> bool:
+def changes_reading(edit: Edit) -> TypeGuard[Mute | Exchange]:
     """Whether the edit gives a stage another sentence to read; a mute in the memory masks a slot instead."""
     if not isinstance(edit, (Mute, Exchange)):
         return False
     return edit.where in ("code", "initial", "global") or (edit.where == "memory" and isinstance(edit, Exchange))
 
 
-def other_reads(edits: Sequence[Mute | Exchange], pipe, sentence: Sentence | None) -> list:
+def reading_hooks(edits: Sequence[Mute | Exchange], pipe, sentence: Sentence | None) -> list:
     """Hooks that give each stage its own sentence: the first its code, each refinement stage its words and its code."""
     if not edits:
         return []
     count = len(refinements(pipe))
-    sentence = needed(sentence, edits[0].word)
+    sentence = require_sentence(sentence, edits[0].word)
     first, words, codes = sentence, [sentence] * count, [sentence] * count
     for edit in edits:
         if edit.where in ("code", "initial"):
@@ -98,7 +99,7 @@ def reading_stages(edit: Mute | Exchange, pipe) -> list[int]:
     if edit.where == "memory":
         stages = stages_of(pipe, edit.stages)
         for stage in stages:
-            part(stage, "addressing")
+            module_of(stage, "addressing")
         return [k for k, stage in enumerate(every, 1) if stage in stages]
     reads = [k for k, stage in enumerate(every, 1) if any(getattr(stage, name, None) is not None for name in CODE_READERS)]
     if edit.where == "code":
