@@ -229,7 +229,10 @@ class TrainConfig(Ranged):
         "auto", '"fp32", "bf16", "fp16" (autocast; fp16 on a GPU only) or "auto": bf16 where it is multiplied natively', origin=OURS
     )
     accumulate: Batch = _optimisation(
-        1, "equal micro-batches into which a batch is cut to save memory; one optimiser step a batch all the same", origin=OURS
+        1,
+        "equal micro-batches into which a batch is cut to save memory; one optimiser step a batch all the same, but matching, mismatched "
+        "captions and batch norms compare within a micro-batch",
+        origin=OURS,
     )
     cloze: Weight = _matching(0.0, "weight of the masked-word loss", steps=("match", "gan"), origin=OURS)
     cloze_variants: Annotated[int, Range(1, 1000)] = _matching(

@@ -39,7 +39,7 @@ from dmm.training.paired import Paired, first_refinement_reads
 from dmm.training.precision import autocast, layout, resolve, scaler
 from dmm.training.ranks import Ranks, share_batch_norms
 from dmm.training.refinements import Refinements
-from dmm.training.rng import Purpose
+from dmm.training.rng import Purpose, StepRandom
 from dmm.training.schedule import Schedule, memory_stages
 from dmm.training.snapshots import Snapshots
 from dmm.training.text_guidance import TextGuidance
@@ -189,6 +189,7 @@ class GanStep:
     def _update_generator(self, micro_batches: list[MicroBatch], stages: list[int], index: int, values: ScalarLog) -> None:
         settings, adversarial = self.config.train, self.schedule.adversarial(index)
         self.generator_optimiser.zero_grad(set_to_none=True)
+        rng = StepRandom(settings.seed, index)
         for stage in stages:
             self.discriminators[stage].requires_grad_(False)
         for micro_batch in micro_batches:
@@ -199,7 +200,7 @@ class GanStep:
                 if settings.interpolation and adversarial:
                     sentences = interpolated(micro_batch)
                     between = sentences, self._generate_share(micro_batch, sentences)
-                terms = self.losses.generator(micro_batch, stages, index, adversarial, between)
+                terms = self.losses.generator(micro_batch, stages, rng, adversarial, between)
             loss = total(terms.values())
             self.scaler.scale(loss / len(micro_batches)).backward()
             values.add(terms | {"generator": loss})

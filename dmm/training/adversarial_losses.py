@@ -24,6 +24,7 @@ from dmm.training.micro_batches import MicroBatch
 from dmm.training.objectives import DiscriminatorInputs, Objective
 from dmm.training.paired import Paired
 from dmm.training.ranks import GatheringDiscriminator, Ranks
+from dmm.training.rng import StepRandom
 from dmm.training.text_guidance import TextGuidance
 from dmm.training.transfer import images_to_device, to_device
 
@@ -61,14 +62,14 @@ class Losses:
         return self.objective.discriminator_loss(self._network(stage), self._inputs(micro_batch, stage), self.settings)["total"]
 
     def generator(
-        self, micro_batch: MicroBatch, stages: list[int], index: int, adversarial: bool, between: tuple[Tensor, Trace] | None = None
+        self, micro_batch: MicroBatch, stages: list[int], rng: StepRandom, adversarial: bool, between: tuple[Tensor, Trace] | None = None
     ) -> dict[str, Tensor]:
         """Named weighted terms of what was generated.
 
         Args:
             micro_batch: with its trace.
             stages: that are trained.
-            index: of the step.
+            rng: of the step.
             adversarial: do discriminators ask in this step?
             between: :func:`interpolated` sentences B D, and what was generated of this process's share of them, if that is asked for.
         """
@@ -95,7 +96,7 @@ class Losses:
             terms["kl"] = settings.kl * kl_loss(trace.mean, trace.logvar)
         read = [generated[stage] for stage in (stages if settings.text_losses_on == "all" else stages[-1:])]
         batch = to_device(micro_batch.batch, self.ranks.device)
-        return terms | self.guidance(read, batch, micro_batch.text.words, micro_batch.text.sentence, index)
+        return terms | self.guidance(read, batch, micro_batch.text.words, micro_batch.text.sentence, rng)
 
     def interpolation(self, between: Tensor, trace: Trace, share: slice, stages: list[int]) -> Tensor:
         """What discriminators ask of pictures of :func:`interpolated` sentences B D, of which this process generated its share."""

@@ -21,7 +21,7 @@ from dmm.training.objectives import Objective, other_pictures
 from dmm.training.paired import Paired
 from dmm.training.precision import autocast
 from dmm.training.ranks import Ranks
-from dmm.training.rng import Purpose, step_rng
+from dmm.training.rng import Purpose, StepRandom
 from dmm.training.transfer import split_batch
 
 
@@ -105,26 +105,25 @@ class MicroBatches:
             sides: of the pictures to read, px.
         """
         settings, device = self.config.train, self.ranks.device
-        batch = self.data.batch(index, size, sides)
-        noise, eps = draw_noise(self.config.model, len(batch), step_rng(settings.seed, index, Purpose.NOISE), device)
+        batch, rng = self.data.batch(index, size, sides), StepRandom(settings.seed, index)
+        noise, eps = draw_noise(self.config.model, len(batch), rng(Purpose.NOISE), device)
         found, start = [], 0
         for part in split_batch(batch, settings.accumulate):
             rows = slice(start, start + len(part))
             with autocast(self.dtype, device):
                 text = self.frozen.text(part)
-                wrong = self._wrong_sentences(part, text.sentence, index) if settings.hard_wrong else None
+                wrong = self._wrong_sentences(part, text.sentence, rng(Purpose.EXCHANGED_WORDS)) if settings.hard_wrong else None
             share = self.ranks.share(len(part))
             wrong_real = part.images.read(other_pictures(part.class_ids)[share]) if self.objective.wrong_pictures else None
             micro_batch = MicroBatch(part, text, share, noise[rows], eps[rows], part.images.read(share), wrong, wrong_real)
             if self.paired:
-                self._pair(self.paired, micro_batch, index, len(sides))
+                self._pair(self.paired, micro_batch, index, len(sides), rng(Purpose.CORRUPTED_SENTENCES))
             found.append(micro_batch)
             start = rows.stop
         return found
 
-    def _pair(self, paired: Paired, micro_batch: MicroBatch, index: int, stages: int) -> None:
+    def _pair(self, paired: Paired, micro_batch: MicroBatch, index: int, stages: int, rng: torch.Generator) -> None:
         """Take z from the pictures' own factors, and corrupt some of what the first of ``stages`` stages read."""
-        rng = step_rng(self.config.train.seed, index, Purpose.CORRUPTED_SENTENCES)
         micro_batch.noise = paired.noise(micro_batch.batch, micro_batch.noise, index, rng)
         captions, corrupted = paired.corrupted(micro_batch.batch, rng)
         words, micro_batch.read_sentence = self.frozen.features(captions, micro_batch.batch.lengths)
@@ -134,9 +133,9 @@ class MicroBatches:
             micro_batch.misread = misread
             micro_batch.read_words = torch.where(misread.to(words.device)[:, None, None], words, micro_batch.text.words)
 
-    def _wrong_sentences(self, batch: Batch, sentence: Tensor, index: int) -> Tensor:
+    def _wrong_sentences(self, batch: Batch, sentence: Tensor, rng: torch.Generator) -> Tensor:
         """Half of the mismatches are another picture's caption, half the own caption with one word exchanged."""
-        changed = self.data.exchange_words(batch, step_rng(self.config.train.seed, index, Purpose.EXCHANGED_WORDS))
+        changed = self.data.exchange_words(batch, rng)
         near = self.frozen.sentence(changed, batch.lengths)
         half = len(sentence) // 2
         return torch.cat([near[:half], sentence.roll(1, 0)[half:]])

@@ -63,6 +63,25 @@ def step_rng(seed: int, index: int, purpose: Purpose, ranks: Ranks | None = None
     return generator
 
 
+class StepRandom:
+    """The random generators of one step, each made when it is first asked for and drawn on from then: micro-batches share no draws.
+
+    Args:
+        seed: of the run.
+        index: number of the step.
+    """
+
+    def __init__(self, seed: int, index: int):
+        self.seed, self.index = seed, index
+        self._made: dict[tuple[Purpose, int], torch.Generator] = {}
+
+    def __call__(self, purpose: Purpose, ranks: Ranks | None = None, part: int = 0) -> torch.Generator:
+        """The generator of a purpose and a part of it. Arguments as of :func:`step_rng`; a purpose has the same ``ranks`` always."""
+        if (purpose, part) not in self._made:
+            self._made[purpose, part] = step_rng(self.seed, self.index, purpose, ranks, part)
+        return self._made[purpose, part]
+
+
 def seed_dropout(seed: int, index: int) -> None:
     """Set the random numbers that PyTorch's own layers draw in a step, on every device; the same in all processes."""
     generator = step_rng(seed, index, Purpose.DROPOUT)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from dmm.aviary.traits import COLOURED_PARTS, COLOURS
 from dmm.checkpoint import CheckpointError, build, build_captioner, compare, load_parts, write
-from dmm.config import Config, ConfigError
+from dmm.config import Config, ConfigError, TrainConfig
 from dmm.convert.trunks import load_trunk, published_trunk
 from dmm.data.batch import Batch
 from dmm.losses.cloze import MaskedCaptions, cloze_loss
@@ -33,7 +33,7 @@ from dmm.training.data import TrainingData
 from dmm.training.optimisation import descend, lr_at
 from dmm.training.precision import autocast, layout, resolve, scaler
 from dmm.training.ranks import Ranks, gathering, share_batch_norms
-from dmm.training.rng import Purpose, seed_dropout, step_rng
+from dmm.training.rng import Purpose, StepRandom, seed_dropout, step_rng
 from dmm.training.transfer import ScalarLog, images_to_device, split_batch, to_device
 
 
@@ -89,7 +89,7 @@ class EncoderStep:
         elif model.trunk and {model.image_encoder, model.caption_encoder} == {"small"}:
             raise ConfigError("model.trunk: the small image encoders are trained from the start; leave it out")
 
-    def losses(self, batch: Batch, images: Tensor | None, index: int) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, images: Tensor | None, rng: StepRandom) -> dict[str, Tensor]:
         """Named weighted terms."""
         raise NotImplementedError
 
@@ -107,11 +107,11 @@ class EncoderStep:
             network.train()
         values = ScalarLog()
         self.optimiser.zero_grad(set_to_none=True)
-        rng = step_rng(settings.seed, index, Purpose.AUGMENTATION, self.ranks)
+        rng = StepRandom(settings.seed, index)
         for part in split_batch(batch, settings.accumulate):
-            images = self.pictures(part, rng) if self.reads_pictures else None
+            images = self.pictures(part, rng(Purpose.AUGMENTATION, self.ranks)) if self.reads_pictures else None
             with autocast(self.dtype, self.ranks.device):
-                terms = self.losses(to_device(part, self.ranks.device), images, index)
+                terms = self.losses(to_device(part, self.ranks.device), images, rng)
             loss = total(terms.values())
             self.scaler.scale(loss / settings.accumulate).backward()
             values.add({"loss": loss} | terms)
@@ -163,14 +163,17 @@ class EncoderStep:
             self.scaler.load_state_dict(state["scaler"])
 
 
-def _check_classes(data: TrainingData, batch: int) -> None:
-    """Refuse what matching cannot learn from: it tells the pictures of one class from those of others in the batch.
+def _check_classes(data: TrainingData, settings: TrainConfig) -> None:
+    """Refuse what matching cannot learn from: it tells the pictures of one class from those of others in the micro-batch.
 
     Raises:
-        ConfigError: batches of one, or all pictures of one class.
+        ConfigError: micro-batches of one, or all pictures of one class.
     """
-    if batch < 2:
-        raise ConfigError("train.batch: matching tells the pictures of a batch apart; expected at least 2, found 1")
+    if settings.batch // settings.accumulate < 2:
+        pieces = f" in each of {settings.accumulate} micro-batches (train.accumulate)" if settings.accumulate > 1 else ""
+        raise ConfigError(
+            f"train.batch: matching tells pictures apart that it reads together; expected at least 2{pieces}, found {settings.batch}"
+        )
     count = len(data.cache)
     first = data.cache.class_id(0)
     if all(data.cache.class_id(index) == first for index in range(1, count)):
@@ -207,7 +210,7 @@ class MatchStep(EncoderStep):
         else:
             data = TrainingData(config)
             networks = {part: build(part, model, data.vocab) for part in names}
-        _check_classes(data, settings.batch)
+        _check_classes(data, settings)
         for name, frozen in (("image_encoder", settings.frozen_encoder), ("text_encoder", settings.frozen_text)):
             if frozen:  # what an encoder is built without gradients stays without
                 networks[name].requires_grad_(False)
@@ -220,7 +223,7 @@ class MatchStep(EncoderStep):
             networks["rewriter"] = CaptionDecoder(len(data.vocab), model.text_dim, model.caption_hidden)
         super().__init__(config, data, networks, names, networks["image_encoder"] if start is None else None)
 
-    def losses(self, batch: Batch, images: Tensor | None, index: int) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, images: Tensor | None, rng: StepRandom) -> dict[str, Tensor]:
         """Four matching terms; the masked-word and re-writing terms if asked for."""
         settings = self.config.train
         if settings.frozen_text:
@@ -233,7 +236,7 @@ class MatchStep(EncoderStep):
         terms = matching_losses(regions, embedding, words, sentence, batch.lengths, batch.class_ids, *gammas)
         del terms["total"]
         if settings.cloze:
-            chosen = self._masked(batch, settings.cloze_variants, step_rng(settings.seed, index, Purpose.MASKED_WORDS))
+            chosen = self._masked(batch, settings.cloze_variants, rng(Purpose.MASKED_WORDS))
             read = cloze_loss(self.networks["cloze"], regions, chosen)
             terms["cloze"] = settings.cloze * read["total"]
             self.seen["cloze_accuracy"] = read["accuracy"]
@@ -241,7 +244,7 @@ class MatchStep(EncoderStep):
             logits, truth = self.networks["part_colours"](regions), self.data.part_colours(batch.indices).to(regions.device)  # B P K
             terms["part_colours"] = settings.part_colours * F.cross_entropy(logits.flatten(0, 1), truth.flatten(0, 1))
             self.seen["colour_accuracy"] = (logits.argmax(2) == truth.argmax(2)).float().mean()
-        return terms | self._aids(batch, sentence, index)
+        return terms | self._aids(batch, sentence, rng)
 
     def _told_colours(self, batch: Batch, sentence: Tensor) -> Tensor:
         """Cross-entropy of the colours that the captions give to parts, read off the sentence features B D by a linear layer."""
@@ -255,12 +258,12 @@ class MatchStep(EncoderStep):
         """Captions with words taken out; chosen on the CPU, so that every device gets the same."""
         return to_device(self.data.mask_words(to_device(batch, torch.device("cpu")), variants, rng), self.ranks.device)
 
-    def _aids(self, batch: Batch, sentence: Tensor, index: int) -> dict[str, Tensor]:
+    def _aids(self, batch: Batch, sentence: Tensor, rng: StepRandom) -> dict[str, Tensor]:
         """What the sentence features of this batch, and of ``text_batch`` further captions, can say by themselves."""
         settings = self.config.train
         read_from = [(batch, sentence)]
         if settings.text_batch and (settings.reconstruct or settings.recall or settings.part_colours):
-            more = to_device(self.data.batch(index, settings.text_batch, ()), self.ranks.device)
+            more = to_device(self.data.batch(rng.index, settings.text_batch, ()), self.ranks.device)
             read_from.append((more, self.networks["text_encoder"](more.captions, more.lengths)[1]))
         terms: dict[str, Tensor] = {}
         for number, (captions, feature) in enumerate(read_from):
@@ -269,7 +272,7 @@ class MatchStep(EncoderStep):
                 loss = caption_loss(logits, captions.captions, captions.lengths)
                 terms["reconstruct"] = terms.get("reconstruct", 0) + settings.reconstruct * loss / len(read_from)
             if settings.recall:
-                chosen = self._masked(captions, 2, step_rng(settings.seed, index, Purpose.RECALLED_WORDS, part=number))
+                chosen = self._masked(captions, 2, rng(Purpose.RECALLED_WORDS, part=number))
                 read = cloze_loss(self.networks["recaller"], feature[:, :, None, None], chosen)
                 terms["recall"] = terms.get("recall", 0) + settings.recall * read["total"] / len(read_from)
                 self.seen["recall_accuracy"] = read["accuracy"]
@@ -381,10 +384,10 @@ class CaptionStep(EncoderStep):
         self.read_pictures()
         return super().update(index)
 
-    def losses(self, batch: Batch, images: Tensor | None, index: int) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, images: Tensor | None, rng: StepRandom) -> dict[str, Tensor]:
         """Cross-entropy of the caption given the picture."""
         captioner = self.captioner
-        regions, embedding = self._seen(captioner.encoder, batch, images, index)
+        regions, embedding = self._seen(captioner.encoder, batch, images, rng.index)
         logits = captioner.decoder(embedding, batch.captions, batch.lengths, regions)
         terms = {"caption": caption_loss(logits, batch.captions, batch.lengths)}
         if self.config.train.unlikelihood:

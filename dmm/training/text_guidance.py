@@ -17,7 +17,7 @@ from dmm.models.captioner import Captioner
 from dmm.training.augment import augment
 from dmm.training.data import TrainingData
 from dmm.training.ranks import Ranks, gathering
-from dmm.training.rng import Purpose, step_rng
+from dmm.training.rng import Purpose, StepRandom
 from dmm.training.transfer import to_device
 
 
@@ -52,14 +52,13 @@ class TextGuidance:
         self.settings, self.data, self.ranks = settings, data, ranks or Ranks()
         self.image_encoder, self.captioner, self.cloze = image_encoder, captioner, cloze
 
-    def __call__(self, pictures: list[Tensor], batch: Batch, words: Tensor, sentence: Tensor, index: int) -> dict[str, Tensor]:
+    def __call__(self, pictures: list[Tensor], batch: Batch, words: Tensor, sentence: Tensor, rng: StepRandom) -> dict[str, Tensor]:
         """Weighted terms "damsm", "stream", "cloze", each the mean over the pictures, of which this process has its share: b 3 S S each."""
         settings = self.settings
         terms: dict[str, Tensor] = {}
         for number, picture in enumerate(pictures):
-            seen = augment(picture, settings.augment, step_rng(settings.seed, index, Purpose.GUIDANCE_AUGMENTATION, self.ranks, number))
-            rng = step_rng(settings.seed, index, Purpose.GUIDANCE_WORDS, part=number)
-            for name, value in self._read(seen, batch, words, sentence, rng).items():
+            seen = augment(picture, settings.augment, rng(Purpose.GUIDANCE_AUGMENTATION, self.ranks, number))
+            for name, value in self._read(seen, batch, words, sentence, rng(Purpose.GUIDANCE_WORDS, part=number)).items():
                 terms[name] = terms.get(name, 0) + value / len(pictures)
         return terms
 

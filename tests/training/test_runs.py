@@ -256,10 +256,10 @@ def interrupted_at(step, index, times):
     """Press Ctrl-C ``times`` times in the middle of update ``index``."""
     losses = step.losses
 
-    def pressed(batch, images, now):
-        for _ in range(times if now == index else 0):
+    def pressed(batch, images, rng):
+        for _ in range(times if rng.index == index else 0):
             os.kill(os.getpid(), signal.SIGINT)
-        return losses(batch, images, now)
+        return losses(batch, images, rng)
 
     step.losses = pressed
     return step

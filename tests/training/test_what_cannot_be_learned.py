@@ -30,6 +30,11 @@ def test_matching_with_batches_of_one(toy):
         MatchStep(toy("match", batch=1))
 
 
+def test_matching_with_micro_batches_of_one(toy):
+    with pytest.raises(ConfigError, match=r"train.batch: .* at least 2 in each of 4 micro-batches \(train.accumulate\), found 4"):
+        MatchStep(toy("match", batch=4, accumulate=4))
+
+
 @pytest.mark.parametrize(("count", "said"), [(1, "one picture"), (3, "3 pictures of one class")])
 def test_matching_with_one_class(toy, tmp_path, count, said):
     layouts.folder(tmp_path, count)
