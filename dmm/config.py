@@ -2,7 +2,8 @@
 
 A recipe (``dmm/recipes/*.yaml``) overrides these defaults, ``--set key=value`` overrides the recipe. The defaults are
 DMM-GAN's published sizes, learning rates and loss weights, but not its word mask (``mask_pairing``), its encoders trained on ImageNet, its
-mirrored pictures and its separate passes (``one_pass``), and Aviary for data; every published run is a recipe.
+mirrored pictures, its separate passes (``one_pass``) and the last weights' batch-norm statistics in the EMA (``ema_captions``), and Aviary
+for data; every published run is a recipe.
 """
 
 from __future__ import annotations
@@ -273,7 +274,9 @@ class TrainConfig(Ranged):
     )
     ema_warmup: bool = _aids(False, "let the decay grow from 0.1 over the first steps; published: no")
     ema_captions: Annotated[int, Range(2, 100_000)] = _aids(
-        128, "captions whose pictures give the EMA's batch norms their statistics, whenever it is sampled or written"
+        128,
+        "captions whose pictures give the EMA's batch norms their statistics, whenever it is sampled or written; published: none, the "
+        "statistics of the last weights",
     )
     initial_steps: Count = _aids(0, "first steps, in which the 64 px stage is trained alone", origin=PAPER)
     initial_batch: Captions = _aids(0, "captions a step meanwhile; 0 = as batch")

@@ -56,9 +56,10 @@ class Snapshots:
             return
         captions = self.config.train.ema_captions
         batches = -(-captions // STATISTICS_BATCH)
+        smaller, least = batches - captions % batches, captions // batches  # batch n begins at n times its size: no place twice
 
         def forward(network: nn.Module, number: int) -> None:
-            text = self.frozen.text(self.data.batch(number, captions // batches, (), Purpose.STATISTICS))
+            text = self.frozen.text(self.data.batch(number, least + (number >= smaller), (), Purpose.STATISTICS))
             self.generate(network, text, step_rng(self.config.train.seed, number, Purpose.STATISTICS), stages)
 
         reestimate(self.ema.network, forward, range(batches))

@@ -82,14 +82,17 @@ def test_all_is_kept_once_at_a_step_with_statistics_measured_once(toy, tmp_path,
     assert len(measured) == 5
 
 
-@pytest.mark.parametrize(("captions", "batches"), [(8, [8]), (70, [23, 23, 23])])
+@pytest.mark.parametrize(("captions", "batches"), [(8, [8]), (70, [23, 23, 24]), (128, [32] * 4)])
 def test_the_statistics_are_of_as_many_captions_as_asked(toy, earlier_runs, monkeypatch, captions, batches):
     step = GanStep(toy("gan", ema_captions=captions), *earlier_runs)
+    asked, batch = [], step.data.batch
+    monkeypatch.setattr(step.data, "batch", lambda number, size, *more: asked.append((number, size)) or batch(number, size, *more))
     seen, norms = [], [module for module in step.ema.network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     handle = step.ema.network.register_forward_pre_hook(lambda network, inputs: seen.append(len(inputs[0])))
     step.snapshots.reestimate(1)
     handle.remove()
     assert seen == batches and norms[0].num_batches_tracked == len(batches)
+    assert len({place for number, size in asked for place in range(number * size, (number + 1) * size)}) == captions  # none twice
 
 
 def test_a_run_from_before_the_ema_had_its_name_goes_on(toy, tmp_path, earlier_runs):
