@@ -16,11 +16,13 @@ from dmm.config import ConfigError
 from dmm.files import Table, Whole, lines
 from dmm.images import write_atomic
 
+EVALUATIONS = "evaluations.jsonl"  # of a run directory: a row of figures for each evaluation
+
 
 class Log:
     """Appends rows to ``log.jsonl`` and shows a bar with rate and time left; quiet when piped.
 
-    A run that goes on from an earlier step drops the rows after it: those steps are done again.
+    A run that goes on from an earlier step drops the rows after it, those of ``evaluations.jsonl`` too: those steps are done again.
 
     Args:
         directory: the run directory.
@@ -40,7 +42,8 @@ class Log:
         self.writes = writes
         if writes:
             directory.mkdir(parents=True, exist_ok=True)
-            _cut(self.path, start)
+            for path in (self.path, directory / EVALUATIONS):
+                _cut(path, start)
         self.board = _board(directory / "tensorboard", start) if tensorboard and writes else None
         self.bar = tqdm(
             total=total, initial=start, desc=label, unit="step", dynamic_ncols=True, disable=not (writes and sys.stderr.isatty())

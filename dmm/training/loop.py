@@ -6,7 +6,8 @@ It knows batches, steps, checkpoints and time; what one step does is the busines
     options.json       what was typed, for --resume
     run.lock           while it runs: which process on which machine
     log.jsonl          one row every ``log_every`` steps
-    tensorboard/       the same, if asked for
+    evaluations.jsonl  one row each time the model is evaluated, if asked for
+    tensorboard/       the rows of log.jsonl, if asked for
     samples/           picture grids
     traces/            traces of fixed captions, if asked for
     last.pt            everything needed to go on (networks, EMA, optimisers, step, random numbers, config, vocabulary)
@@ -48,7 +49,7 @@ from dmm.training.checkpoints import (
 from dmm.training.data import TrainingData
 from dmm.training.interrupts import Interrupts
 from dmm.training.lock import RunLock
-from dmm.training.logs import Log, machine
+from dmm.training.logs import EVALUATIONS, Log, machine
 from dmm.training.ranks import Ranks
 from dmm.training.typed_options import TypedOptions
 
@@ -185,7 +186,8 @@ class _Run:
             if main:
                 if self.kept != self.done:
                     self._keep()
-                self.step.sample(self.directory / "samples", self.done)
+                with self._writing():
+                    self.step.sample(self.directory / "samples", self.done)
         self.step.ranks.wait()
         self.say(f"{self.directory}: {self.done} steps, {self.seen} pictures, {self._seconds() / 60:.1f} min")
         return self.done
@@ -235,11 +237,11 @@ class _Run:
             self._keep()
 
     def _evaluate(self) -> None:
-        """Note the figures in the log; keep the model if it is the best so far."""
+        """Note the figures in ``evaluations.jsonl``; keep the model if it is the best so far."""
         figures = self.step.evaluate()
         if not figures:
             return
-        with self._writing(), open(self.directory / "evaluations.jsonl", "a") as file:
+        with self._writing(), open(self.directory / EVALUATIONS, "a") as file:
             file.write(json.dumps({"step": self.done} | figures) + "\n")
         if figures.get("score", float("-inf")) > self.best:
             self.best = figures["score"]

@@ -141,6 +141,29 @@ def test_the_best_evaluation_is_kept(toy, tmp_path):
     assert list((tmp_path / "run/tensorboard").glob("events*"))
 
 
+def test_steps_that_are_done_again_are_evaluated_once(toy, tmp_path):
+    whole, part = (toy("match", steps=steps, evaluate_every=1) for steps in (4, 3))
+    for config in (part, whole):
+        step = MatchStep(config)
+        step.evaluate = lambda: {"score": 0.5}
+        run(step, config, tmp_path / "run", resume=config is whole, say=quiet)
+        (tmp_path / "run/last.pt").write_bytes(b"PK damaged")  # the second run goes on from step 2
+    rows = [json.loads(line)["step"] for line in (tmp_path / "run/evaluations.jsonl").read_text().splitlines()]
+    assert rows == [1, 2, 3, 4]
+
+
+def test_a_disk_that_is_full_at_the_last_samples_stops_with_a_message(toy, tmp_path):
+    config = toy("match", steps=2)
+    step = MatchStep(config)
+
+    def full(directory, index):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory / "2.png"))
+
+    step.sample = full
+    with pytest.raises(TrainingError, match=r"cannot write 2.png \(No space left on device\); the checkpoint of step 2 is whole"):
+        run(step, config, tmp_path / "run", say=quiet)
+
+
 def _start(tmp_path, name, cache, steps):
     changes = {**TOY, "cache": str(cache), "steps": steps, "save_every": 3, "sample_every": 0}
     return worker.start({"recipe": "aviary", "kind": "match", "changes": changes, "out": str(tmp_path / name), "resume": True})
