@@ -215,7 +215,7 @@ def train_all(
     Example: dmm train all --set source=cats --set gan.steps=6000 --out runs/cats
     """
     from dmm.config import require_read
-    from dmm.training.sequence import Sequence, part_names, read_plan, result, settings_of
+    from dmm.training.sequence import TrainingSequence, part_names, read_plan, result, settings_of
 
     directory = out or Path("runs") / (recipe or "dmmgan-aviary")
     plan = (resume and read_plan(directory)) or {"recipe": recipe or "dmmgan-aviary", "settings": []}
@@ -225,7 +225,7 @@ def train_all(
     for text in settings:
         part, _, key = text.partition("=")[0].partition(".")
         require_read(*((key, part) if part in names else (text.partition("=")[0], *names)))
-    sequence = Sequence(recipe, settings, directory, configs, command_line(), typer.echo)
+    sequence = TrainingSequence(recipe, settings, directory, configs, command_line(), typer.echo)
     if dry:
         sequence.dry_run()
     elif sequence.run(resume, minutes, force):

@@ -70,7 +70,7 @@ class Part:
 
 
 @dataclass
-class Sequence:
+class TrainingSequence:
     """All the runs of a recipe.
 
     Args:

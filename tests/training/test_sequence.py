@@ -12,7 +12,7 @@ from dmm.cli import app
 from dmm.config import Config, override, require_read
 from dmm.pipeline import load
 from dmm.recipes import recipe
-from dmm.training.sequence import Sequence, part_names
+from dmm.training.sequence import TrainingSequence, part_names
 
 SHORT = {"steps": 2, "initial_steps": 1, "frozen_steps": 0, "initial_batch": 4}
 
@@ -150,7 +150,7 @@ def test_a_part_alone_is_told_what_it_reads(tmp_path):
     """So that `dmm train gan --out birds/gan --resume`, and the command on its card, are not refused for what the matching run read."""
     settings = ["recall=0.1", "gan.batch=4", "images=100", "kl=0.5"]
     names = ("match", "gan")
-    sequence = Sequence("dmmgan-aviary", settings, tmp_path, {name: Config() for name in names})
+    sequence = TrainingSequence("dmmgan-aviary", settings, tmp_path, {name: Config() for name in names})
     told = {part.name: part.options.settings for part in sequence.parts}
     assert told == {"match": ("recall=0.1", "images=100"), "gan": ("batch=4", "images=100", "kl=0.5")}
     for name in names:
