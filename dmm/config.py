@@ -278,7 +278,7 @@ class TrainConfig(Ranged):
         "captions whose pictures give the EMA's batch norms their statistics, whenever it is sampled or written; published: none, the "
         "statistics of the last weights",
     )
-    initial_steps: Count = _aids(0, "first steps, in which the 64 px stage is trained alone", origin=PAPER)
+    initial_steps: Count = _aids(0, "first steps, in which the first stages (initial_stages) are trained alone", origin=PAPER)
     initial_batch: Captions = _aids(0, "captions a step meanwhile; 0 = as batch")
     initial_stages: Annotated[int, Range(1, 8)] = _aids(1, "stages trained in those first steps, from the first")
     adversarial_start: Count = _aids(0, "step from which discriminators are trained and ask, from their full learning rate on")

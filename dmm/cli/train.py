@@ -14,6 +14,7 @@ from dmm.cli.errors import readable
 from dmm.cli.options import Dry, Force, Minutes, Out, Overrides, Resume, command_line, read_config, recipe_option
 
 if TYPE_CHECKING:
+    from dmm.config import Config
     from dmm.training.typed_options import TypedOptions
 
 TRAINING = """Train: match (DAMSM encoders), caption (STREAM), gan (the generator); judge and segmenter, which measure.
@@ -139,6 +140,22 @@ def train_caption(
     _train(step, config, directory, options, resume, force, minutes, dry, following)
 
 
+def _note_untrained_sizes(config: Config) -> None:
+    """Say so if a run ends before its larger pictures are trained; what it advises is the share of the small recipe."""
+    from dmm.models.registry import picture_sizes
+
+    settings, sizes = config.train, picture_sizes(config.model)
+    alone = sizes[: settings.initial_stages]
+    if settings.steps > settings.initial_steps or alone == sizes:
+        return
+    pictures = f"{' and '.join(map(str, alone))} px picture{'s' if len(alone) > 1 else ''}"
+    typer.echo(
+        f"note: all {settings.steps} steps train the {pictures} alone, the larger ones stay as they were "
+        f"(train.initial_steps={settings.initial_steps}); for all sizes: --set initial_steps={settings.steps // 3}",
+        err=True,
+    )
+
+
 @app.command("gan")
 @readable
 def train_gan(
@@ -173,13 +190,7 @@ def train_gan(
     usual = Path("runs") / f"{encoder_recipe}-caption"
     if caption is None and (config.train.stream or usual.exists()):
         caption = usual
-    if 0 < config.train.steps <= config.train.initial_steps:
-        typer.echo(
-            f"note: all {config.train.steps} steps train the {config.data.sizes[0]} px picture alone, the larger ones stay as they were "
-            f"(train.initial_steps={config.train.initial_steps}); for all sizes: "
-            f"--set initial_steps={config.train.steps // 2} --set frozen_steps={config.train.steps // 3}",
-            err=True,
-        )
+    _note_untrained_sizes(config)
     following = f"dmm generate CAPTION --model {directory}; python app.py {directory}"
     _earlier(match, "match", encoder_recipe)
     if caption is not None and config.train.stream:

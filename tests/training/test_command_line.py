@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from dmm.checkpoint import read
 from dmm.cli import app
+from dmm.recipes import recipe
 from dmm.training.typed_options import TypedOptions
 
 
@@ -33,9 +34,18 @@ def test_a_run_too_short_for_the_larger_pictures_says_so(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     match, caption = map(str, earlier_runs)
     arguments = ["train", "gan", "--match", match, "--caption", caption, *toy_options("gan", steps=2, initial_batch=4)]
-    for first, said in ((2, True), (1, False)):
-        result = CliRunner().invoke(app, [*arguments, "--set", f"initial_steps={first}", "--set", "frozen_steps=0", "--dry-run"])
-        assert result.exit_code == 0 and ("train the 64 px picture alone" in result.output) is said
+    for first, stages, said in ((2, 1, "64 px picture"), (2, 2, "64 and 128 px pictures"), (2, 3, None), (1, 1, None)):
+        schedule = {"initial_steps": first, "initial_stages": stages, "frozen_steps": 0}
+        changes = [part for key, value in schedule.items() for part in ("--set", f"{key}={value}")]
+        result = CliRunner().invoke(app, [*arguments, *changes, "--dry-run"])
+        assert result.exit_code == 0 and ("note: all" in result.output) is (said is not None)
+        assert said is None or (f"train the {said} alone" in result.output and "for all sizes: --set initial_steps=0\n" in result.output)
+
+
+def test_the_guide_says_how_long_the_small_recipe_trains_its_first_pictures_alone():
+    guide, settings = (Path(__file__).parents[2] / "docs/training.md").read_text(), recipe("dmmgan-aviary", "gan").train
+    assert f"64 and 128 px alone for {settings.initial_steps:,} of its {settings.steps:,} steps and freezes nothing" in guide
+    assert f"captions every {settings.sample_every} steps" in guide and (settings.initial_stages, settings.frozen_steps) == (2, 0)
 
 
 def test_going_on_needs_the_run_directory_alone(tmp_path, monkeypatch, earlier_runs, toy_options):
