@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dmm.cli.errors import readable
 from dmm.cli.options import Device, command_line, load_plain
+
+if TYPE_CHECKING:
+    from dmm.pipeline import Pipeline
 
 app = typer.Typer()
 
@@ -90,22 +93,22 @@ def evaluate(
     from dmm.pipeline import CaptionError
     from dmm.training.allocator import keep_freed_memory
 
-    keep_freed_memory()
     asked, typed, progress = tuple(metrics.split(",")) if metrics else None, command_line(), sys.stderr.isatty()
     state = None
     if source is not None:
         _refuse_unread(context, "--source")
-        pipe = load_plain(model, device)
+        pipe = _load(model, device)
         result = evaluate_own(pipe, str(source), captions, seed, asked or OWN_METRICS, command=typed, progress=progress, features=features)
     elif sentences is not None:
         _refuse_unread(context, "--sentences")
-        result = measure_sentences(load_plain(model, device), sentences, seed, asked or METRICS, typed, progress)
+        result = measure_sentences(_load(model, device), sentences, seed, asked or METRICS, typed, progress)
     elif asked == ("claims",) and "generator" not in held_parts(read(model)[0]):
         _refuse_unread(context, _CAPTIONING_RUN)
+        keep_freed_memory()  # a captioner alone is measured on the CPU
         result = evaluate_captioner(model, captions, seed, command=typed, progress=progress)
     else:
         state = None if out is None else out.with_name(out.name + ".part")
-        pipe = load_plain(model, device)
+        pipe = _load(model, device)
         try:
             result = measure(
                 pipe,
@@ -147,6 +150,16 @@ def _refuse_unread(context: typer.Context, measured: str) -> None:
         given = context.get_parameter_source(name)
         if name not in _READ[measured] | _EVERY and given is not None and given.name != "DEFAULT":
             raise ConfigError(f"--{name.replace('_', '-')}: has no effect with {measured}; leave one of them out")
+
+
+def _load(model: str, device: str) -> Pipeline:
+    """As :func:`load_plain`; on a CPU freed memory is kept from now on."""
+    from dmm.training.allocator import keep_freed_memory
+
+    pipe = load_plain(model, device)
+    if pipe.device.type == "cpu":
+        keep_freed_memory()
+    return pipe
 
 
 def _record(result: dict, out: Path | None) -> None:
