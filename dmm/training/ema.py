@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 
 
 class EMA:
-    """Exponential average of a network's parameters; buffers are copied.
+    """Exponential average of a network's parameters; buffers stay those that the network began with, until :func:`reestimate`.
 
     Args:
         network: the live network.
