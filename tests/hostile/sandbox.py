@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from dmm.training import checkpoints  # noqa: F401 - every command imports it, once here rather than in every child
 
-MEMORY = 200 << 20  # bytes beyond what the process has already; the most that a command takes is 174 MB, for a pickle of three million memos
+MEMORY = 200 << 20  # bytes beyond what the process has already; the most that a command takes is 174 MB, for a pickle of memos
 SECONDS = 2  # of CPU time; what is imported already is not counted
 
 
