@@ -75,9 +75,22 @@ def _difference(what: str, more: str, less: str, results: Results) -> str:
         return f"What {what} adds: not measured."
     runs = [[figure(results, recipe, AGREEMENT, seed) for seed in seeds_of(results, recipe)] for recipe in recipes]
     values = [[one.value for one in found if one and one.protocol == first.protocol] for found in runs]
-    moved = max((max(found) - min(found) for found in values if len(found) > 1), default=None)
-    text = difference(f"What {what} adds to that share", first, second)
-    return text if moved is None else f"{text} Another training run of one of them alone moved it by {moved:.3f}."
+    return difference(f"What {what} adds to that share", first, second) + _by_training(*values)
+
+
+def _by_training(more: Sequence[float], less: Sequence[float]) -> str:
+    """How far training runs of one recipe lie apart, and whether two recipes differ by more; empty without a second run."""
+    if not more or not less or len(more) == len(less) == 1:  # none: of another protocol
+        return ""
+    apart = max(max(values) - min(values) for values in (more, less))
+    if min(len(more), len(less)) == 1:
+        return f" Another training run of one of them alone moved it by {apart:.3f}."
+    found = sum(more) / len(more) - sum(less) / len(less)
+    told = "do not overlap" if min(more) > max(less) or min(less) > max(more) else "overlap: no difference could be shown"
+    return (
+        f" On average over {len(more)} and {len(less)} training runs it is {found:+.3f}; runs of one recipe lie up to {apart:.3f} apart, "
+        f"and the ranges of the two {told}."
+    )
 
 
 def difference(what: str, first: Figure, second: Figure, digits: int = 3) -> str:

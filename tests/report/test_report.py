@@ -173,6 +173,17 @@ def test_a_second_run_of_a_recipe_is_never_taken_for_the_first(results):
     assert any("+0.125" in line and line.endswith("Another training run of one of them alone moved it by 0.250.") for line in said)
 
 
+@pytest.mark.parametrize(("again", "told"), [(0.625, "overlap: no difference could be shown"), (0.875, "do not overlap")])
+def test_two_systems_are_compared_over_their_training_runs(results, again, told):
+    found = {"dmmgan-aviary": 0.75, "runs/dmmgan-aviary-seed-1-gan": again, "dmgan-aviary": 0.5, "runs/dmgan-aviary-seed-1-gan": 0.6875}
+    made = results(**{f"r{i}": record(name, attributes=agreement(mean)) for i, (name, mean) in enumerate(found.items())})
+    line = next(line for line in document(made, "dmm report").summary if "DMM-GAN against DM-GAN" in line)
+    difference = (0.75 + again - 0.5 - 0.6875) / 2
+    assert f"over 2 and 2 training runs it is {difference:+.3f}; runs of one recipe lie up to 0.188 apart" in line and line.endswith(
+        told + "."
+    )
+
+
 def test_without_a_second_run_none_is_spoken_of(results):
     made = document(results(a=record("dmgan-aviary", attributes=agreement(0.75))), "dmm report")
     assert "second_runs" not in {table.key for table in made.tables} and not any("another seed" in line for line in made.summary)
