@@ -29,7 +29,7 @@ from dmm.models.captioner import CaptionDecoder, Captioner
 from dmm.models.cloze import ClozeHead
 from dmm.models.image_encoder import CaptionEncoder, create_caption_encoder, create_image_encoder
 from dmm.models.outline import ToBeFilled, outline
-from dmm.models.registry import create_model
+from dmm.models.registry import create_model, in_order_of_papers
 from dmm.models.text_encoder import TextEncoder
 
 FORMAT = "dmm-gan-explorer/1"
@@ -61,13 +61,13 @@ def assets() -> Path:
 
 
 def shipped() -> list[str]:
-    """Names of the shipped checkpoints that hold a generator, the default one first."""
-    found = []
+    """Names of the shipped checkpoints that hold a generator: the default one, then the others in the order of their systems' papers."""
+    systems, found = [entry.name for entry in in_order_of_papers()], {}
     for path in assets().glob(f"checkpoints/*/{FILE}"):
         with safe_open(path, framework="pt") as file:
             if any(key.startswith("generator.") for key in file.keys()):
-                found.append(path.parent.name)
-    return sorted(found, key=lambda name: (name != DEFAULT, name))
+                found[path.parent.name] = systems.index(json.loads(file.metadata()["config"])["system"])
+    return sorted(found, key=lambda name: (name != DEFAULT, found[name], name))
 
 
 def locate(name: str | os.PathLike) -> Path:

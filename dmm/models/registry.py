@@ -76,6 +76,12 @@ def list_models() -> list[ModelEntry]:
     return [entry for _, entry in sorted(_models().items())]
 
 
+def in_order_of_papers() -> list[ModelEntry]:
+    """Every registered system, each behind those that it builds on."""
+    modules = [f"dmm.models.{module}" for module in SYSTEM_MODULES]
+    return sorted(list_models(), key=lambda entry: modules.index(entry.build.__module__))
+
+
 def find_model(name: str) -> ModelEntry:
     """One registered system.
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from dmm.metrics.pathways import pathways, word_stages
 from dmm.models.memory_stage import MemoryStage
 from dmm.models.outline import outline
-from dmm.models.registry import SYSTEM_MODULES, create_model, list_models, picture_sizes
+from dmm.models.registry import create_model, in_order_of_papers, picture_sizes
 from dmm.recipes import names
 from dmm.recipes import recipe as recipe_of
 from dmm.report.records import Results, seeds_of
@@ -29,12 +29,8 @@ TWO_BY_TWO = {
 
 def systems() -> dict[str, str]:
     """The systems that have a recipe for Aviary, in the order of their papers: name as printed -> recipe."""
-    found = {}
-    for module in SYSTEM_MODULES:
-        for entry in list_models():
-            if entry.build.__module__ == f"dmm.models.{module}" and f"{entry.name}-aviary" in names():
-                found[entry.paper.split(", ")[1]] = f"{entry.name}-aviary"
-    return found
+    own = [entry for entry in in_order_of_papers() if f"{entry.name}-aviary" in names()]
+    return {entry.paper.split(", ")[1]: f"{entry.name}-aviary" for entry in own}
 
 
 class Reading(NamedTuple):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dmm.checkpoint import CheckpointError, save, shipped
+from dmm.models.registry import in_order_of_papers
 from explorer import session as session_module
 from explorer.questions import Question, Refusal
 from explorer.session import Session, UnknownModel, give_back, nbytes
@@ -18,7 +19,10 @@ from tests.explorer.toy import toy_pipeline
 
 def test_without_names_all_shipped_checkpoints_are_open_the_default_one_first():
     models = Session(None).models
-    assert models[0] == Session().models[0] == "dmmgan-aviary" and set(models) == set(shipped())
+    assert models[0] == Session().models[0] == "dmmgan-aviary" and list(models) == shipped()
+    papers = [f"{entry.name}-aviary" for entry in in_order_of_papers()]
+    assert list(models[1:]) == [name for name in papers if name in models[1:]] and len(models) == 8
+    assert papers.index("stackgan-aviary") < papers.index("attngan-aviary") < papers.index("dmgan-aviary")
 
 
 def test_same_question_is_generated_once(counting):
