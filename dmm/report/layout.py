@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 
 from dmm.report.measures import applies, located
 from dmm.report.records import Figure, Measure, Results, figure
@@ -98,11 +99,11 @@ def measured(
 ) -> Column:
     """The column of a measure, a cell for each subject (a recipe; None where the measure does not apply).
 
-    ``seeds`` says with which seed the model of each subject was trained; by default 0. Cells follow for the ``bounds``, which any record
-    of the subjects holds: "ceiling_rendered", "floor_shuffled".
+    ``seeds`` says with which seed the model of each subject was trained; by default the smallest. Cells follow for the ``bounds``, which
+    any record of the subjects holds: "ceiling_rendered", "floor_shuffled".
     """
     subjects = [subject if subject and applies(measure, subject) else None for subject in subjects]
-    trained = zip(subjects, seeds or [0] * len(subjects), strict=True)
+    trained = zip(subjects, seeds or repeat(None, len(subjects)), strict=True)
     figures = [figure(results, subject, located(measure, subject), seed) if subject else None for subject, seed in trained]
     counts = Counter(found.protocol for found in figures if found)
     usual = counts.most_common(1)[0][0] if counts else None

@@ -74,7 +74,8 @@ def read_results(folder: str | Path) -> Results:
         content = _read(path)
         if isinstance(content.get("metrics"), dict) and "checkpoint" in content:
             subject, seed = subject_of(str(content["checkpoint"]), path.stem)
-            evaluations.append(Record(path.name, subject, content, content.get("train_seed", seed)))
+            said = content.get("train_seed")
+            evaluations.append(Record(path.name, subject, content, said if isinstance(said, int) else seed))
         elif any(isinstance(row, dict) and "sampling" in row for row in _rows(content)):
             benches.append(Record(path.name, str(content.get("machine", path.stem)), content))
         else:
@@ -121,12 +122,16 @@ def _apart(name: str) -> tuple[str, int]:
 
 
 def seeds_of(results: Results, subject: str) -> list[int]:
-    """The seeds with which a recipe's measured models were trained, 0 first."""
+    """The seeds with which a recipe's measured models were trained, the smallest first."""
     return sorted({record.seed for record in results.evaluations if record.subject == subject})
 
 
-def figure(results: Results, subject: str, measure: Measure, seed: int = 0) -> Figure | None:
-    """The figure of the record with the most captions, or None where nobody measured it; of the model that was trained with a seed."""
+def figure(results: Results, subject: str, measure: Measure, seed: int | None = None) -> Figure | None:
+    """The figure of the record with the most captions, or None where nobody measured it.
+
+    It is of the model that was trained with ``seed``; by default of the one with the smallest.
+    """
+    seed = next(iter(seeds_of(results, subject)), 0) if seed is None else seed
     found = []
     for record in results.evaluations:
         metric = record.content["metrics"].get(measure.metric)

@@ -44,7 +44,7 @@ def _added(parts: str, variants: Mapping[str, str], results: Results) -> str:
 
 
 def _again(results: Results) -> list[str]:
-    """What was reached by models that were trained with several seeds, seed 0 first; nothing without records."""
+    """What was reached by models that were trained with several seeds, the smallest first; nothing without records."""
     told = []
     for label, recipe, seeds in second_runs(results):
         found = [figure(results, recipe, SECOND_RUN[0], seed) for seed in seeds]

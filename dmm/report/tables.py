@@ -165,7 +165,8 @@ def _speed_table(results: Results, protocols: Protocols) -> Table:
 NEITHER = "Neither: without its two parts DMM-GAN is DM-GAN, to the bit, and its figures are those of `dmgan-aviary-m-wg-rg`."
 SMALL_BUDGET = (
     "On Aviary: two stages (64 and 128 px), 1,600 steps of paired training, no discriminators (recipe `dmmgan-aviary-gldm-stream`), "
-    "one training run each. Their pictures are softer than those of the shipped models, whose figures are of another budget."
+    "one training run each, but for those in the table of second runs. Their pictures are softer than those of the shipped models, whose "
+    "figures are of another budget."
 )
 SEPARATE = (
     "Published figures (photographs, Inception features) and those measured here (drawn birds, the judge's features) stand in separate "
@@ -182,7 +183,8 @@ MEMORY_ABOUT = (
 )
 SECOND_ABOUT = (
     "How much of a difference is chance of training: initial weights, noise, the order and corruption of captions differ "
-    "(`--set train.seed=1`), data and encoders do not. Seed 0 are the models of the other tables; the others are not shipped."
+    "(`--set train.seed=1`), data and encoders do not. The models of the other tables are those of the smallest seed; the others are not "
+    "shipped."
 )
 BUILDERS: tuple[Callable[[Results, Protocols], Table | None], ...] = (
     _aviary_table(

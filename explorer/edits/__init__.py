@@ -36,7 +36,5 @@ from explorer.edits.sentence import Sentence
 
 __all__ = [
     "LONGEST_WORD", "NOISES", "PATHS", "PATHWAYS", "SEEDS", "ClampResponseGate", "ClampWritingGate", "DropGlobal", "Edit", "EditError",
-    "Exchange", "FreezeNoise", "Mute", "Sentence", "UniformAddressing", "attached", "changes_reading", "is_read",
+    "Exchange", "FreezeNoise", "Mute", "Sentence", "UniformAddressing", "attached", "changes_reading",
 ]  # fmt: skip
-
-is_read = changes_reading  # as it was called

@@ -10,35 +10,25 @@ import torch
 from torch import Tensor, nn
 
 from dmm.models.memory import KeyAddressing
+from explorer.edits import records
 from explorer.edits.parts import change_output, module_of, stages_of
 from explorer.edits.pathways import changes_reading, reading_hooks
-from explorer.edits.records import (
-    ClampResponseGate,
-    ClampWritingGate,
-    DropGlobal,
-    Edit,
-    EditError,
-    Exchange,
-    FreezeNoise,
-    Mute,
-    UniformAddressing,
-)
 from explorer.edits.sentence import Sentence, places_of, require_sentence
 from explorer.statistics import cells
 
 
 @overload
 @contextmanager
-def attached(pipe, *edits: Edit, caption: str) -> Iterator[str]: ...
+def attached(pipe, *edits: records.Edit, caption: str) -> Iterator[str]: ...
 
 
 @overload
 @contextmanager
-def attached(pipe, *edits: Edit, caption: None = None) -> Iterator[None]: ...
+def attached(pipe, *edits: records.Edit, caption: None = None) -> Iterator[None]: ...
 
 
 @contextmanager
-def attached(pipe, *edits: Edit, caption: str | None = None) -> Iterator[str | None]:
+def attached(pipe, *edits: records.Edit, caption: str | None = None) -> Iterator[str | None]:
     """Apply edits, in order, to every picture generated inside the ``with`` block.
 
     Args:
@@ -55,7 +45,7 @@ def attached(pipe, *edits: Edit, caption: str | None = None) -> Iterator[str | N
     """
     sentence = None if caption is None else Sentence.read(pipe, caption)
     for edit in edits:
-        if isinstance(edit, (Mute, Exchange)) and edit.where == "caption":
+        if isinstance(edit, (records.Mute, records.Exchange)) and edit.where == "caption":
             sentence = require_sentence(sentence, edit.word).edited(edit)
     with ExitStack() as stack:
         for edit in edits:
@@ -67,7 +57,7 @@ def attached(pipe, *edits: Edit, caption: str | None = None) -> Iterator[str | N
         yield caption if sentence is None or not sentence.changed else sentence.text
 
 
-def _mute(edit: Mute, pipe, sentence: Sentence | None) -> list:
+def _mute(edit: records.Mute, pipe, sentence: Sentence | None) -> list:
     if edit.where != "memory":
         return []
     places = places_of(sentence, edit.word)
@@ -75,17 +65,17 @@ def _mute(edit: Mute, pipe, sentence: Sentence | None) -> list:
     def hide(_module: nn.Module, inputs: tuple) -> tuple:
         features, key, mask = inputs
         if max(places) >= mask.shape[1]:
-            raise EditError(f"position {max(places)} is outside the caption's {mask.shape[1]} tokens")
+            raise records.EditError(f"position {max(places)} is outside the caption's {mask.shape[1]} tokens")
         mask = mask.clone()
         mask[:, places] = True
         if mask.all(dim=1).any():
-            raise EditError(f"muting {edit.word!r} would leave no word to read")
+            raise records.EditError(f"muting {edit.word!r} would leave no word to read")
         return features, key, mask
 
     return [module_of(stage, "addressing").register_forward_pre_hook(hide) for stage in stages_of(pipe, edit.stages)]
 
 
-def _clamp_writing_gate(edit: ClampWritingGate, pipe, sentence: Sentence | None) -> list:
+def _clamp_writing_gate(edit: records.ClampWritingGate, pipe, sentence: Sentence | None) -> list:
     places = slice(None) if edit.word is None else places_of(sentence, edit.word)
 
     def clamp(gate: Tensor) -> Tensor:  # B 1 T
@@ -96,7 +86,7 @@ def _clamp_writing_gate(edit: ClampWritingGate, pipe, sentence: Sentence | None)
     return [change_output(module_of(stage, "writing_gate"), clamp) for stage in stages_of(pipe, edit.stages)]
 
 
-def _clamp_response_gate(edit: ClampResponseGate, pipe, _sentence: Sentence | None) -> list:
+def _clamp_response_gate(edit: records.ClampResponseGate, pipe, _sentence: Sentence | None) -> list:
     def clamp(gate: Tensor) -> Tensor:  # B 3 H W, or B 1 H W = the share of the words
         shares = [edit.words] if gate.shape[1] == 1 else [edit.image, edit.words, edit.global_]
         rows, columns = cells(edit.region, *gate.shape[-2:])
@@ -107,25 +97,25 @@ def _clamp_response_gate(edit: ClampResponseGate, pipe, _sentence: Sentence | No
     chosen = stages_of(pipe, edit.stages)
     modules = [module_of(stage, "response_gate") for stage in chosen]
     if edit.global_ and any(getattr(stage, "global_memory", None) is None for stage in chosen):
-        raise EditError("this system has no global memory to take a share from")
+        raise records.EditError("this system has no global memory to take a share from")
     return [change_output(module, clamp) for module in modules]
 
 
-def _drop_global(edit: DropGlobal, pipe, _sentence: Sentence | None) -> list:
+def _drop_global(edit: records.DropGlobal, pipe, _sentence: Sentence | None) -> list:
     def drop(gate: Tensor) -> Tensor:  # B 3 H W
         kept = gate[:, :2] / gate[:, :2].sum(dim=1, keepdim=True).clamp_min(torch.finfo(gate.dtype).tiny)
         return torch.cat((kept, torch.zeros_like(gate[:, :1])), dim=1)
 
     chosen = stages_of(pipe, edit.stages)
     if any(getattr(stage, "global_memory", None) is None for stage in chosen):
-        raise EditError("this system has no global memory to drop")
+        raise records.EditError("this system has no global memory to drop")
     return [change_output(module_of(stage, "response_gate"), drop) for stage in chosen]
 
 
-def _uniform_addressing(edit: UniformAddressing, pipe, _sentence: Sentence | None) -> list:
+def _uniform_addressing(edit: records.UniformAddressing, pipe, _sentence: Sentence | None) -> list:
     def even(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
         if not isinstance(module, KeyAddressing):
-            raise EditError(f"expected key addressing, found {type(module).__name__}")
+            raise records.EditError(f"expected key addressing, found {type(module).__name__}")
         _features, _key, mask = inputs
         height, width = output.shape[2:]
         read = (~module.pair(mask, height * width)).to(output.dtype)  # B T 1, or B T Q
@@ -135,9 +125,9 @@ def _uniform_addressing(edit: UniformAddressing, pipe, _sentence: Sentence | Non
     return [module_of(stage, "addressing").register_forward_hook(even) for stage in stages_of(pipe, edit.stages)]
 
 
-def _freeze_noise(edit: FreezeNoise, pipe, _sentence: Sentence | None) -> list:
+def _freeze_noise(edit: records.FreezeNoise, pipe, _sentence: Sentence | None) -> list:
     if edit.part == "eps" and getattr(pipe.generator, "conditioning", None) is None:
-        raise EditError("this system has no conditioning augmentation, and so no noise of it to freeze")
+        raise records.EditError("this system has no conditioning augmentation, and so no noise of it to freeze")
     index = {"z": 0, "eps": 1}[edit.part]
 
     def freeze(_module: nn.Module, inputs: tuple) -> tuple:
@@ -156,11 +146,11 @@ def _no_hook(_edit, _pipe, _sentence) -> list:
 
 
 _HOOKS: dict[type, Callable[..., list]] = {
-    Mute: _mute,
-    Exchange: _no_hook,
-    ClampWritingGate: _clamp_writing_gate,
-    ClampResponseGate: _clamp_response_gate,
-    DropGlobal: _drop_global,
-    UniformAddressing: _uniform_addressing,
-    FreezeNoise: _freeze_noise,
+    records.Mute: _mute,
+    records.Exchange: _no_hook,
+    records.ClampWritingGate: _clamp_writing_gate,
+    records.ClampResponseGate: _clamp_response_gate,
+    records.DropGlobal: _drop_global,
+    records.UniformAddressing: _uniform_addressing,
+    records.FreezeNoise: _freeze_noise,
 }

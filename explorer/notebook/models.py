@@ -13,17 +13,8 @@ from PIL import Image
 from explorer import cells, overlay, readings, statistics, walks
 from explorer.ballots import BlindVote, Contender, two_of
 from explorer.comparisons import compare
-from explorer.edits import (
-    ClampResponseGate,
-    ClampWritingGate,
-    DropGlobal,
-    Edit,
-    EditError,
-    Exchange,
-    FreezeNoise,
-    Mute,
-    UniformAddressing,
-)
+from explorer.edits import records
+from explorer.edits.records import Edit, EditError
 from explorer.interventions import from_data, lacks
 from explorer.notebook.shown import Shown, read_back
 from explorer.notebook.view import View
@@ -111,13 +102,13 @@ class Explorer:
         _require_reader("region", region, {"response": response})
         pathway = "memory" if where is None else where
         found = [from_data([edit])[0] if isinstance(edit, Mapping) else edit for edit in edits]
-        found += [Mute(mute, pathway, stages)] if mute is not None else []
-        found += [Exchange(*exchange, pathway, stages)] if exchange is not None else []
-        found += [ClampWritingGate(writing_gate, stages=stages)] if writing_gate is not None else []
-        found += [ClampResponseGate.only(response, region, stages)] if response is not None else []
-        found += [UniformAddressing(stages)] if uniform else []
-        found += [DropGlobal(stages)] if drop_global else []
-        found += [FreezeNoise(*freeze)] if freeze is not None else []
+        found += [records.Mute(mute, pathway, stages)] if mute is not None else []
+        found += [records.Exchange(*exchange, pathway, stages)] if exchange is not None else []
+        found += [records.ClampWritingGate(writing_gate, stages=stages)] if writing_gate is not None else []
+        found += [records.ClampResponseGate.only(response, region, stages)] if response is not None else []
+        found += [records.UniformAddressing(stages)] if uniform else []
+        found += [records.DropGlobal(stages)] if drop_global else []
+        found += [records.FreezeNoise(*freeze)] if freeze is not None else []
         before, self._edits = self._edits, (*self._edits, *found)
         try:
             yield self._edits

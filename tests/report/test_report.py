@@ -184,6 +184,16 @@ def test_two_systems_are_compared_over_their_training_runs(results, again, told)
     )
 
 
+def test_a_system_that_was_trained_once_has_its_figures_whatever_its_seed(results):
+    made = results(
+        a=record("dmgan-aviary", attributes=agreement(0.75)) | {"train_seed": 7},
+        b=record("attngan-aviary", attributes=agreement(0.5)) | {"train_seed": "x"},
+    )
+    column = cells(made, "stages", "256 px")
+    assert (column["DM-GAN"], column["AttnGAN"]) == ("0.750", "0.500")
+    assert "second_runs" not in {table.key for table in document(made, "dmm report").tables}
+
+
 def test_without_a_second_run_none_is_spoken_of(results):
     made = document(results(a=record("dmgan-aviary", attributes=agreement(0.75))), "dmm report")
     assert "second_runs" not in {table.key for table in made.tables} and not any("another seed" in line for line in made.summary)
